@@ -1,0 +1,1 @@
+"""Where the package meets napari; nothing else imports napari or Qt."""

@@ -1,0 +1,193 @@
+"""Between napari's layers and our values: pixels in, objects out.
+
+Nothing here knows a window; a :class:`Source` is taken when a run starts, so that what
+the person does to the layer meanwhile changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.transforms import Affine
+from numpy.typing import NDArray
+
+from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.export import table
+from napari_imagec_ai.image import ImageInput
+from napari_imagec_ai.objects import Objects
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels, Shapes
+
+AXES = {
+    2: ("YX",),
+    3: ("ZYX", "TYX", "CYX"),
+    4: ("TZYX", "CZYX", "TCYX", "ZCYX"),
+    5: ("TCZYX", "TZCYX"),
+}
+"""What the dimensions of a layer may mean, the usual meaning first."""
+
+COLOURS = ("#00c2ff", "#ffb000", "#ff4f81", "#7ddf64", "#b18cff", "#ffe14d", "#ff8552")
+"""Colours of classes: apart in hue and lightness, on grey images."""
+
+_LENGTHS = ("micrometer", "nanometer", "millimeter", "centimeter", "meter", "angstrom")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An image layer as it was when a run started.
+
+    Attributes
+    ----------
+    image : ImageInput
+        Its pixels, not copied.
+    name : str
+        Of the layer.
+    placement : dict
+        Scale, translate, rotate, shear, affine, units and axis labels for layers that
+        have the image's axes without channels.
+    """
+
+    image: ImageInput
+    name: str
+    placement: dict[str, Any] = field(repr=False)
+
+
+def guess_axes(layer: Image) -> str:
+    """What the layer's dimensions mean: by its axis labels, else what is usual."""
+    labels = "".join(str(label)[:1].upper() for label in layer.axis_labels)
+    if (
+        len(labels) == layer.ndim
+        and set(labels) <= set("TCZYX")
+        and len(set(labels)) == len(labels)
+        and {"Y", "X"} <= set(labels)
+    ):
+        return labels
+    usual = AXES.get(layer.ndim, ())
+    return usual[0] if usual else ""
+
+
+def take(layer: Image, axes: str) -> Source:
+    """Take an image layer as it is now.
+
+    Parameters
+    ----------
+    layer : Image
+        Multiscale layers give their finest level.
+    axes : str
+        Meaning of the dimensions, without the colours of an RGB layer.
+
+    Raises
+    ------
+    ImageError
+        If layer and axes do not fit each other.
+    """
+    data = layer.data[0] if layer.multiscale else layer.data
+    if len(axes) != layer.ndim:
+        raise ImageError(
+            f"Layer '{layer.name}' has {layer.ndim} dimensions, but the axes '{axes}' "
+            f"name {len(axes)}; choose what its dimensions mean."
+        )
+    sizes = dict(zip(axes, np.abs(np.asarray(layer.scale, float)), strict=True))
+    units = dict(zip(axes, (str(unit) for unit in layer.units), strict=True))
+    image = ImageInput(
+        data,
+        axes + "C" if layer.rgb else axes,
+        pixel_size=tuple(float(sizes[axis]) for axis in axes if axis in "ZYX"),
+        unit=units["X"] if units["X"] in _LENGTHS else None,
+        name=layer.name,
+        rgb=layer.rgb,
+        key=(id(layer), id(data), axes),
+    )
+    return Source(image, layer.name, _placement(layer, axes))
+
+
+def _placement(layer: Image, axes: str) -> dict[str, Any]:
+    """The layer's transforms without its channel axis."""
+    keep = [i for i, axis in enumerate(axes) if axis != "C"]
+    square = np.ix_(keep, keep)
+    shear = layer.shear
+    if len(keep) < layer.ndim:
+        # napari keeps the upper triangle of the shear as a vector.
+        matrix = np.eye(layer.ndim)
+        matrix[np.triu_indices(layer.ndim, 1)] = shear
+        shear = matrix[square][np.triu_indices(len(keep), 1)]
+    whole = np.ix_([*keep, layer.ndim], [*keep, layer.ndim])
+    return {
+        "scale": np.asarray(layer.scale)[keep],
+        "translate": np.asarray(layer.translate)[keep],
+        "rotate": np.asarray(layer.rotate)[square],
+        "shear": np.asarray(shear),
+        "affine": np.asarray(layer.affine.affine_matrix)[whole],
+        "units": tuple(layer.units[i] for i in keep),
+        "axis_labels": tuple(layer.axis_labels[i] for i in keep),
+    }
+
+
+def placed(source: Source, origin: Sequence[int]) -> dict[str, Any]:
+    """Transforms of a result that begins at ``origin`` in the image."""
+    placement = dict(source.placement)
+    if any(origin):
+        linear = Affine(
+            scale=placement["scale"],
+            rotate=placement["rotate"],
+            shear=placement["shear"],
+        ).linear_matrix
+        shift = linear @ np.asarray(origin, float)
+        placement["translate"] = placement["translate"] + shift
+    return placement
+
+
+def feature_table(objects: Objects) -> pd.DataFrame:
+    """The objects' table; ``index`` is the id, as napari's Labels want it."""
+    columns = table(objects)
+    frame = pd.DataFrame({"index": columns.pop("id"), **columns})
+    return frame.astype({"class": "string"})
+
+
+def label_data(objects: Objects) -> NDArray[Any]:
+    """Ids at pixels, in the smallest type that napari draws fast."""
+    labels = objects.as_labels()
+    # napari draws 16 bits without mapping colours on the processor.
+    return labels.astype(np.uint16) if labels.max(initial=0) < 2**16 else labels
+
+
+def shape_data(objects: Objects) -> list[NDArray[Any]]:
+    """Outlines as polygons with the frame's axes, in the order of the rows."""
+    polygons = objects.as_polygons()
+    steps = objects.planes - np.asarray(objects.frame.origin)[: objects.planes.shape[1]]
+    return [
+        np.hstack([np.tile(plane, (len(polygon), 1)), polygon])
+        for plane, polygon in zip(steps, polygons, strict=True)
+    ]
+
+
+def one_colour(colour: str) -> DirectLabelColormap:
+    """A colormap that gives every object the same colour."""
+    return DirectLabelColormap(color_dict={None: colour, 0: "transparent"})
+
+
+def update_labels(layer: Labels, objects: Objects) -> None:
+    """Show these objects in a Labels layer that is there already."""
+    layer.data = label_data(objects)
+    layer.features = feature_table(objects)
+
+
+def update_shapes(layer: Shapes, objects: Objects, colour: str) -> None:
+    """Show these objects in a Shapes layer that is there already.
+
+    napari trims colours and features by position when the data change, so they are set
+    again.
+    """
+    polygons = shape_data(objects)
+    layer.data = [(polygon, "polygon") for polygon in polygons]
+    if polygons:
+        layer.edge_color = colour
+        layer.face_color = "transparent"
+        layer.edge_width = 1
+    layer.features = feature_table(objects).reset_index(drop=True)

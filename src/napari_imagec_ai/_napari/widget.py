@@ -1,0 +1,566 @@
+"""The dock widget: choose a model, run it, and tune what comes out.
+
+It reads its form into settings, starts workers on a session, hands objects to the
+layers, and shows errors as sentences; it computes nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import (
+    CheckBox,
+    ComboBox,
+    Container,
+    FloatSlider,
+    Label,
+    ProgressBar,
+    PushButton,
+    create_widget,
+)
+from napari.layers import Image
+from napari.qt.threading import create_worker
+from qtpy.QtCore import Qt, QUrl
+from qtpy.QtGui import QDesktopServices
+from superqt.utils import qdebounced, qthrottled
+
+from napari_imagec_ai._napari import layers, preferences
+from napari_imagec_ai._napari.card import card
+from napari_imagec_ai._napari.class_rows import ClassRows
+from napari_imagec_ai._napari.results import ResultLayers
+from napari_imagec_ai.decoders import Settings
+from napari_imagec_ai.engines import engine_names
+from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.feed import plan_feed
+from napari_imagec_ai.library import ModelEntry, default_folders, find_models
+from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.prediction import Prediction, Progress
+from napari_imagec_ai.recipe import PredictSettings, class_threshold, settings_with
+from napari_imagec_ai.session import Session
+
+if TYPE_CHECKING:
+    import napari
+
+_LIVE_PIXELS = 1 << 21
+"""Up to this many pixels are tuned on the spot, larger results by a worker."""
+
+_Outcome = tuple[Prediction, Objects] | ImagecAIError
+
+
+class ClassifierWidget(Container):  # type: ignore[type-arg]
+    """Run a pre-trained model on the active image layer, and tune the result.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Where layers are taken from and added.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(labels=False, scrollable=True)
+        self.viewer = napari_viewer
+        self.session: Session | None = None
+        self.results: ResultLayers | None = None
+        self._entries: list[ModelEntry] = []
+        self._worker: Any = None
+        self._tuner: Any = None
+        self._tune_again = False
+        self._ran_with: PredictSettings | None = None
+        self._build()
+        self._connect()
+        self.refresh_models()
+        self._follow_active()
+
+    # -- form --------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.model = ComboBox(
+            choices=self._model_choices,
+            nullable=False,
+            name="model",
+            tooltip="Models found in ./models, in your models folder and built in.",
+        )
+        self.refresh = PushButton(
+            text="Refresh", tooltip="Look for models again in all model folders."
+        )
+        self.open_folder = PushButton(
+            text="Open folder", tooltip="Show the folder that models go into."
+        )
+        self.card = _text("card")
+        self.image: Any = create_widget(
+            annotation=Image,
+            name="image",
+            label="Image",
+            options={"tooltip": "The image layer to run on; follows the active layer."},
+        )
+        self.axes = ComboBox(
+            choices=self._axes_choices,
+            name="axes",
+            label="Axes",
+            tooltip="What the dimensions of the image mean, in order.",
+        )
+        self.planes = ComboBox(
+            choices=["all planes", "current plane"],
+            name="planes",
+            label="Planes",
+            tooltip="A 2D model runs plane by plane: on all of them, or on this one.",
+        )
+        self.engine = ComboBox(
+            choices=["auto", *engine_names()],
+            name="engine",
+            label="Engine",
+            tooltip="What runs the network; auto takes the first that the model has.",
+        )
+        self.device = ComboBox(
+            choices=["auto", "cpu", "cuda", "mps", "dml"],
+            name="device",
+            label="Device",
+            tooltip="Where it runs; auto takes a GPU where the runtime has one.",
+        )
+        self.run_button = PushButton(text="Run", tooltip="Run the network once.")
+        self.cancel_button = PushButton(
+            text="Cancel", enabled=False, tooltip="Stop after this tile."
+        )
+        self.progress = ProgressBar(value=0, min=0, max=1, step=1, visible=False)
+        self.mask_threshold = FloatSlider(
+            value=0.5,
+            min=0.01,
+            max=0.99,
+            step=0.01,
+            label="Mask threshold",
+            tooltip="Pixels are foreground where the network is at least this sure.",
+        )
+        self.class_threshold = FloatSlider(
+            value=0.5,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            label="Class threshold",
+            tooltip="Objects count where the network is at least this sure of them.",
+        )
+        self.split = CheckBox(
+            value=True,
+            text="Take touching objects apart",
+            tooltip="By the boundaries that the network drew, and by their shape.",
+        )
+        self.classes = ClassRows(self._tune)
+        self.status = _text("status")
+        self._arrange()
+
+    def _arrange(self) -> None:
+        image = Container(widgets=[self.image, self.axes, self.planes])
+        engine = Container(widgets=[self.engine, self.device])
+        tuning = Container(widgets=[self.mask_threshold, self.class_threshold])
+        for group in (image, engine, tuning):
+            group.margins = (0, 0, 0, 0)
+        self.extend(
+            [
+                _heading("Model"),
+                self.model,
+                _row(self.refresh, self.open_folder),
+                self.card,
+                _heading("Image"),
+                image,
+                engine,
+                _row(self.run_button, self.cancel_button),
+                self.progress,
+                self.status,
+                _heading("Thresholds"),
+                tuning,
+                self.split,
+                _heading("Classes"),
+                self.classes,
+            ]
+        )
+        self.native.setMinimumWidth(300)
+
+    def _connect(self) -> None:
+        self.refresh.changed.connect(lambda: self.refresh_models())
+        self.open_folder.changed.connect(lambda: self._open_folder())
+        self.model.changed.connect(lambda _: self._model_changed())
+        self.image.changed.connect(lambda _: self._image_changed())
+        self.axes.changed.connect(lambda _: self._check())
+        self.run_button.changed.connect(lambda: self.run())
+        self.cancel_button.changed.connect(lambda: self.cancel())
+        # The mouse moves faster than layers can be drawn: Labels follow it, outlines
+        # come when it rests.
+        self._tune_soon = qthrottled(self._tune, timeout=40)
+        self._outlines_soon = qdebounced(self._tune_outlines, timeout=200)
+        for slider in (self.mask_threshold, self.class_threshold, self.split):
+            slider.changed.connect(lambda _: self._tune_soon())
+        self.viewer.layers.selection.events.active.connect(self._follow_active)
+        self.viewer.layers.events.removed.connect(self._layer_removed)
+        self.native.destroyed.connect(lambda *_: self._stop())
+
+    # -- models ------------------------------------------------------------------------
+
+    def refresh_models(self) -> None:
+        """Look for models again; the chosen one stays chosen."""
+        self._entries = find_models(*_folders())
+        self.model.reset_choices()
+        usable = [i for i, entry in enumerate(self._entries) if entry.problem is None]
+        if self.session is None and usable:
+            self.model.value = usable[0]
+        self._model_changed()
+
+    def _model_choices(self, _widget: Any = None) -> list[tuple[str, int]]:
+        names = [entry.name for entry in self._entries]
+        choices = []
+        for i, entry in enumerate(self._entries):
+            name = entry.name
+            if names.count(name) > 1:
+                name = f"{name} ({entry.path.name})"
+            choices.append((name if entry.problem is None else f"{name} - no", i))
+        return choices
+
+    @property
+    def entry(self) -> ModelEntry | None:
+        """The chosen model."""
+        i = self.model.value
+        return self._entries[i] if i is not None and i < len(self._entries) else None
+
+    def _model_changed(self) -> None:
+        entry = self.entry
+        self.card.value = card(entry)
+        model = entry.model if entry is not None else None
+        if self.session and model and self.session.model.path == model.path:
+            self._check()
+            return
+        if self.session is not None and self._worker is None:
+            self.session.close()
+        self.session, self.results = None, None
+        try:
+            if entry is not None and entry.model is not None and entry.problem is None:
+                self.session = Session(entry.model)
+                self._reset_tuning()
+        except ImagecAIError as error:
+            self._say(str(error), bad=True)
+            return
+        self._check()
+
+    def _reset_tuning(self) -> None:
+        """Thresholds and classes as the model has them."""
+        if self.session is None:
+            return
+        settings = self.session.defaults.model_dump()
+        with self._quiet():
+            self.mask_threshold.value = settings.get("mask_threshold", 0.5)
+            self.class_threshold.value = class_threshold(self.session.model)
+            self.split.value = settings.get("split", True)
+        self.mask_threshold.visible = "mask_threshold" in settings
+        self.split.visible = "split" in settings
+        self.classes.set_classes(self.session.model.classes)
+
+    def _quiet(self) -> _Quiet:
+        return _Quiet(self.mask_threshold, self.class_threshold, self.split)
+
+    def _open_folder(self) -> None:
+        folder = next((f for f in _folders() if f.is_dir()), Path.cwd())
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+    # -- image -------------------------------------------------------------------------
+
+    def _follow_active(self, event: Any = None) -> None:
+        layer = self.viewer.layers.selection.active
+        if isinstance(layer, Image) and layer in self.image.choices:
+            self.image.value = layer
+        self._image_changed()
+
+    def _axes_choices(self, _widget: Any = None) -> list[str]:
+        layer = self.image.value
+        if layer is None:
+            return []
+        usual = layers.AXES.get(layer.ndim, ())
+        return list(dict.fromkeys([layers.guess_axes(layer), *usual]))
+
+    def _image_changed(self) -> None:
+        self.axes.reset_choices()
+        layer = self.image.value
+        self.axes.visible = layer is not None and layer.ndim > 2
+        self._check()
+
+    def _layer_removed(self, event: Any = None) -> None:
+        self._check()
+
+    def _check(self) -> str:
+        """Enable Run, or say why it cannot run; gives the reason."""
+        reason = self._reason()
+        self.run_button.enabled = not reason and self._worker is None
+        self.planes.visible = bool(self._plane_axes())
+        if reason:
+            self._say(reason)
+        elif self._worker is None and self.results is None:
+            self._say("Ready.")
+        return reason
+
+    def _reason(self) -> str:
+        entry = self.entry
+        if entry is None or self.session is None:
+            return "Choose a model that can run."
+        layer = self.image.value
+        if layer is None:
+            return "Open an image, or choose an image layer."
+        try:
+            self._planned()
+        except ImagecAIError as error:
+            return str(error)
+        return ""
+
+    def _planned(self) -> Any:
+        if self.session is None:
+            return None
+        source = layers.take(self.image.value, self.axes.value or "")
+        return plan_feed(self.session.model.inputs[0], source.image)
+
+    def _plane_axes(self) -> str:
+        try:
+            planned = self._planned() if self.image.value is not None else None
+        except ImagecAIError:
+            return ""
+        return planned.plane_axes if planned is not None else ""
+
+    # -- run ---------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Run the network on the image layer as it is now."""
+        if self._worker is not None:
+            self._say("A run is under way; cancel it or wait for its end.", bad=True)
+            return
+        reason = self._check()
+        if reason or self.session is None:
+            self._say(reason, bad=True)
+            return
+        try:
+            source = layers.take(self.image.value, self.axes.value)
+        except ImagecAIError as error:
+            self._say(str(error), bad=True)
+            return
+        settings = PredictSettings(
+            engine=self.engine.value, device=self.device.value, planes=self._chosen()
+        )
+        work = _work(
+            self.session, source, settings, self._settings(), self._class_map()
+        )
+        self._worker = create_worker(lambda: work, _start_thread=False)
+        self._worker.yielded.connect(self._progressed)
+        session = self.session
+        self._worker.returned.connect(
+            lambda outcome: self._ran(session, source, settings, outcome)
+        )
+        self._worker.aborted.connect(lambda: self._say("Cancelled; nothing changed."))
+        self._worker.errored.connect(lambda error: self._say(_bug(error), bad=True))
+        self._worker.finished.connect(self._finished)
+        self.run_button.enabled, self.cancel_button.enabled = False, True
+        self.progress.visible = True
+        self._say(f"Opening {session.model.name}...")
+        self._worker.start()
+
+    def cancel(self) -> None:
+        """Stop the run after the tile that it is at."""
+        if self._worker is not None:
+            self._worker.quit()
+
+    def _chosen(self) -> dict[str, int | tuple[int, int]] | None:
+        axes = self._plane_axes()
+        if not axes or self.planes.value == "all planes":
+            return None
+        steps = self.viewer.dims.current_step
+        order = list(self.axes.value)
+        first = len(steps) - len(order)
+        return {axis: int(steps[first + order.index(axis)]) for axis in axes}
+
+    def _progressed(self, progress: Progress) -> None:
+        self.progress.max = max(progress.total, 1)
+        self.progress.value = progress.done
+        self._say(f"{progress.done} of {progress.total} tiles done.")
+
+    def _ran(
+        self,
+        session: Session,
+        source: Any,
+        settings: PredictSettings,
+        outcome: _Outcome,
+    ) -> None:
+        if isinstance(outcome, ImagecAIError):
+            self._say(str(outcome), bad=True)
+            return
+        prediction, objects = outcome
+        if session is not self.session:
+            self._say("Another model was chosen meanwhile; the run was left out.")
+            return
+        if self.results is None or self.results.source.image.key != source.image.key:
+            self.results = ResultLayers(self.viewer, source)
+        self._ran_with = settings
+        self._show(objects, outlines=True)
+        ran = f"Ran on {prediction.device} with {prediction.engine}"
+        self._say(
+            f"{len(objects)} objects. {ran}: {prediction.network_calls} tiles, "
+            f"{prediction.network_seconds:.1f} s in the network.",
+            *objects.assumed,
+            *self._gone(source.name),
+        )
+
+    def _gone(self, name: str) -> list[str]:
+        if any(layer.name == name for layer in self.viewer.layers):
+            return []
+        return [f"The layer '{name}' is gone; the result lies where it was."]
+
+    def _finished(self) -> None:
+        self._worker = None
+        self.cancel_button.enabled = False
+        self.progress.visible = False
+        self.run_button.enabled = not self._reason()
+
+    def _stop(self) -> None:
+        if self._worker is not None:
+            self._worker.quit()
+
+    # -- tuning ------------------------------------------------------------------------
+
+    def _settings(self) -> Settings | None:
+        if self.session is None:
+            return None
+        settings = self.session.defaults
+        known = type(settings).model_fields
+        form = {
+            "mask_threshold": round(self.mask_threshold.value, 4),
+            "split": self.split.value,
+        }
+        return settings_with(settings, {k: v for k, v in form.items() if k in known})
+
+    def _class_map(self) -> Any:
+        return self.classes.class_map(round(self.class_threshold.value, 4))
+
+    def _tune(self) -> None:
+        """Decode and classify again, without the network."""
+        session = self.session
+        if session is None or session.prediction is None or self.results is None:
+            return
+        if self._tuner is not None:
+            self._tune_again = True
+            return
+        settings, class_map = self._settings(), self._class_map()
+        if settings is None:
+            return
+        size = sum(values.size for values in session.prediction.maps.values())
+        try:
+            if size <= _LIVE_PIXELS:
+                self._show(session.objects(settings, class_map), outlines=False)
+                self._outlines_soon()
+                return
+        except ImagecAIError as error:
+            self._say(str(error), bad=True)
+            return
+        self._tuner = create_worker(
+            _decode, session, settings, class_map, _start_thread=False
+        )
+        self._tuner.returned.connect(self._tuned)
+        self._tuner.finished.connect(self._tuner_finished)
+        self._tuner.start()
+
+    def _tuned(self, outcome: Objects | ImagecAIError) -> None:
+        if isinstance(outcome, ImagecAIError):
+            self._say(str(outcome), bad=True)
+        elif not self._tune_again:
+            self._show(outcome, outlines=True)
+
+    def _tuner_finished(self) -> None:
+        self._tuner = None
+        if self._tune_again:
+            self._tune_again = False
+            self._tune()
+
+    def _tune_outlines(self) -> None:
+        session, settings = self.session, self._settings()
+        if session is None or session.prediction is None or settings is None:
+            return
+        self._show(session.objects(settings, self._class_map()), outlines=True)
+
+    def _show(self, objects: Objects, outlines: bool) -> None:
+        if self.results is None or self.session is None:
+            return
+        notes = self.results.show(objects, outlines)
+        self.classes.show_counts(objects.counts())
+        settings = self._settings()
+        if outlines and settings is not None:
+            recipe = self.session.recipe(
+                self._ran_with or PredictSettings(), settings, self._class_map()
+            )
+            self.results.note(recipe.model_dump(mode="json", exclude_none=True))
+        total = self.session.decoded
+        found = len(total) if total is not None else len(objects)
+        self._say(f"{len(objects)} of {found} objects count.", *notes)
+
+    def _say(self, *sentences: str, bad: bool = False) -> None:
+        text = " ".join(sentence for sentence in sentences if sentence)
+        self.status.value = f"<b>{text}</b>" if bad else text
+
+
+class _Quiet:
+    """Keeps controls from telling of changes that the code makes."""
+
+    def __init__(self, *widgets: Any) -> None:
+        self._blockers = [widget.changed.blocked() for widget in widgets]
+
+    def __enter__(self) -> None:
+        for blocker in self._blockers:
+            blocker.__enter__()
+
+    def __exit__(self, *problem: Any) -> None:
+        for blocker in self._blockers:
+            blocker.__exit__(*problem)
+
+
+def _work(
+    session: Session,
+    source: Any,
+    predicted: PredictSettings,
+    settings: Settings | None,
+    class_map: Any,
+) -> Generator[Progress, None, _Outcome]:
+    """Predict and decode in a worker; what a person can mend comes back as a value."""
+    try:
+        prediction = yield from session.run(source.image, predicted)
+        objects = session.objects(settings or session.defaults, class_map)
+    except ImagecAIError as error:
+        return error
+    return prediction, objects
+
+
+def _decode(
+    session: Session, settings: Settings, class_map: Any
+) -> Objects | ImagecAIError:
+    try:
+        return session.objects(settings, class_map)
+    except ImagecAIError as error:
+        return error
+
+
+def _folders() -> list[Path]:
+    extra = preferences.models_folder()
+    return [*([extra] if extra is not None else []), *default_folders()]
+
+
+def _bug(error: BaseException) -> str:
+    return f"Something went wrong that should not ({type(error).__name__}: {error})."
+
+
+def _heading(text: str) -> Label:
+    label = Label(value=f"<b>{text}</b>")
+    label.native.setAccessibleName(text)
+    return label
+
+
+def _text(name: str) -> Label:
+    label = Label(value="", name=name)
+    label.native.setWordWrap(True)
+    label.native.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
+    return label
+
+
+def _row(*widgets: Any) -> Container:  # type: ignore[type-arg]
+    row = Container(widgets=list(widgets), layout="horizontal", labels=False)
+    row.margins = (0, 0, 0, 0)
+    return row

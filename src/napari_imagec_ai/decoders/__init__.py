@@ -1,0 +1,166 @@
+"""Decoders: from a network's raw output to objects.
+
+A decoder is a record of functions and has no state. Others can be added under the entry
+point group ``napari_imagec_ai.decoders``: the object is a :class:`Decoder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from napari_imagec_ai.errors import DecodeError
+from napari_imagec_ai.model import Model
+from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.prediction import Prediction
+
+GROUP = "napari_imagec_ai.decoders"
+
+
+class Settings(BaseModel):
+    """Base of every decoder's settings: frozen, hashable, no unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder(Generic[S]):
+    """How one family of networks is decoded.
+
+    Attributes
+    ----------
+    name : str
+        The word for it in recipes and on the command line.
+    title : str
+        The word for it in the widget.
+    settings : type of Settings
+        What a person may set; makes the form, the flags and the recipe.
+    decode : callable
+        Turns a prediction into objects. Pure.
+    defaults : callable
+        The settings to begin with, for instance thresholds from the description.
+    recognises : callable
+        Whether a model is of this family, from its description.
+    """
+
+    name: str
+    title: str
+    settings: type[S]
+    decode: Callable[[Prediction, S], Objects]
+    defaults: Callable[[Model], S]
+    recognises: Callable[[Model], bool]
+
+
+def _built_in() -> dict[str, Decoder[Any]]:
+    from napari_imagec_ai.decoders.unet import UNET
+
+    return {decoder.name: decoder for decoder in (UNET,)}
+
+
+def decoders() -> dict[str, Decoder[Any]]:
+    """All decoders by name: those built in, then those of other packages."""
+    found = _built_in()
+    for point in entry_points(group=GROUP):
+        if point.name not in found:
+            found[point.name] = point.load()
+    return found
+
+
+def get_decoder(name: str) -> Decoder[Any]:
+    """The decoder of that name.
+
+    Raises
+    ------
+    DecodeError
+        If there is none.
+    """
+    known = decoders()
+    if name not in known:
+        raise DecodeError(
+            f"There is no decoder '{name}'; choose one of {', '.join(known)}."
+        )
+    return known[name]
+
+
+def guess_decoder(model: Model) -> Decoder[Any] | None:
+    """The decoder that a model asks for or is recognised by; None: a person chooses.
+
+    ``config.napari_imagec_ai.decoder`` of the description comes first.
+    """
+    named = model.settings.get("decoder")
+    known = decoders()
+    if isinstance(named, str) and named in known:
+        return known[named]
+    fitting = list(_recognised(model, known))
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _recognised(model: Model, known: dict[str, Decoder[Any]]) -> Iterator[Decoder[Any]]:
+    for decoder in known.values():
+        if decoder.recognises(model):
+            yield decoder
+
+
+def choose_decoder(model: Model, name: str | None = None) -> Decoder[Any]:
+    """The decoder of that name, or the model's own.
+
+    Raises
+    ------
+    DecodeError
+        If neither is known.
+    """
+    if name is not None:
+        return get_decoder(name)
+    decoder = guess_decoder(model)
+    if decoder is None:
+        raise DecodeError(
+            f"It is not known how to decode the output of '{model.name}' (its kind is "
+            f"'{model.kind}'); choose a decoder: {', '.join(decoders())}."
+        )
+    return decoder
+
+
+def decode(prediction: Prediction, settings: Settings | None = None) -> Objects:
+    """Turn a network's raw output into objects.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        From :func:`napari_imagec_ai.predict`; not changed.
+    settings : Settings, optional
+        Of one of the decoders, which they choose; by default the model's own decoder
+        with the model's own settings.
+
+    Returns
+    -------
+    Objects
+        With ids from 1, and features.
+
+    Raises
+    ------
+    DecodeError
+        If the output cannot be decoded so.
+    """
+    if settings is None:
+        decoder = choose_decoder(prediction.model)
+        settings = decoder.defaults(prediction.model)
+    else:
+        decoder = _decoder_of(settings)
+    return decoder.decode(prediction, settings)
+
+
+def _decoder_of(settings: Settings) -> Decoder[Any]:
+    for decoder in decoders().values():
+        if type(settings) is decoder.settings:
+            return decoder
+    raise DecodeError(
+        f"No decoder takes {type(settings).__name__}; use the settings of one of "
+        f"{', '.join(decoders())}."
+    )

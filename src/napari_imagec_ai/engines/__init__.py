@@ -1,0 +1,165 @@
+"""Engines: what opens weights and runs the network, one batch at a time.
+
+Neither runtime is imported before it is needed. Others can be added under the entry
+point group ``napari_imagec_ai.engines``: the name is the weights format, the object a
+function ``(path, device) -> Engine``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from napari_imagec_ai.errors import EngineError, ModelError
+from napari_imagec_ai.model import Model
+from napari_imagec_ai.weights import verify_hash
+
+GROUP = "napari_imagec_ai.engines"
+
+_log = logging.getLogger(__name__)
+
+
+class Engine(Protocol):
+    """An opened network.
+
+    Attributes
+    ----------
+    name : str
+        The weights format, such as ``onnx``.
+    device : str
+        What really runs it, read back from the runtime, such as ``cpu`` or ``cuda``.
+    """
+
+    name: str
+    device: str
+
+    def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Run one batch, without any pre- or postprocessing.
+
+        Parameters
+        ----------
+        inputs : sequence of array
+            One for each input of the network, in the network's order and axes.
+
+        Returns
+        -------
+        list of array
+            One for each output, in the network's order.
+
+        Raises
+        ------
+        EngineError
+            If the network does not take these inputs.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the memory back."""
+        ...
+
+
+Opener = Callable[[Path, str], Engine]
+
+
+def _open_onnx(path: Path, device: str) -> Engine:
+    from napari_imagec_ai.engines.onnx import OnnxEngine
+
+    return OnnxEngine(path, device)
+
+
+def _open_torchscript(path: Path, device: str) -> Engine:
+    from napari_imagec_ai.engines.torchscript import TorchScriptEngine
+
+    return TorchScriptEngine(path, device)
+
+
+_BUILT_IN: dict[str, Opener] = {"onnx": _open_onnx, "torchscript": _open_torchscript}
+
+
+def engine_names() -> tuple[str, ...]:
+    """Names of all engines, the preferred one first."""
+    added = (point.name for point in entry_points(group=GROUP))
+    return tuple(dict.fromkeys((*_BUILT_IN, *added)))
+
+
+def _opener(name: str) -> Opener:
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]
+    for point in entry_points(group=GROUP, name=name):
+        opener: Opener = point.load()
+        return opener
+    raise EngineError(
+        f"There is no engine '{name}'; choose one of {', '.join(engine_names())} or "
+        "'auto'."
+    )
+
+
+def open_engine(
+    model: Model, engine: str = "auto", device: str = "auto", *, verify: bool = True
+) -> Engine:
+    """Open a model's weights.
+
+    Parameters
+    ----------
+    model : Model
+        Which model.
+    engine : str
+        A weights format, or ``auto`` for the first one that the model has and whose
+        runtime is installed.
+    device : str
+        ``auto``, ``cpu``, or another device of the runtime, such as ``cuda``.
+    verify : bool
+        Compare the file with the description's sha256 first.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot run, or its weights are not those described.
+    EngineError
+        If the engine is unknown, its runtime is missing, or the file does not open.
+    """
+    names = _choose(model, engine)
+    for name in names:
+        weights = model.weights[name]
+        opener = _opener(name)
+        if verify:
+            verify_hash(weights)
+        if weights.file.path is None:  # _choose only names weights that are there
+            raise ModelError(f"The {name} weights of '{model.name}' are not there.")
+        try:
+            return opener(weights.file.path, device)
+        except ImportError as error:
+            # A missing runtime is the one reason to try the next format.
+            if name == names[-1]:
+                raise EngineError(
+                    f"'{model.name}' has {name} weights, but their runtime is not "
+                    f"installed ({error}); install it with pip."
+                ) from error
+            _log.info("no runtime for %s: %s", name, error)
+    raise EngineError(f"'{model.name}' has no weights that an engine can open.")
+
+
+def _choose(model: Model, engine: str) -> list[str]:
+    if engine == "auto":
+        if model.problems:
+            raise ModelError(f"'{model.name}' cannot run. {model.problem}")
+        added = [n for n in engine_names() if n not in _BUILT_IN and n in model.weights]
+        return [*model.runnable, *added]
+    _opener(engine)
+    weights = model.weights.get(engine)
+    if weights is None:
+        raise ModelError(
+            f"'{model.name}' has no {engine} weights, but "
+            f"{', '.join(model.weights) or 'none at all'}; choose another engine."
+        )
+    if weights.problem is not None and engine in _BUILT_IN:
+        problem = weights.problem[:1].upper() + weights.problem[1:]
+        raise ModelError(f"'{model.name}' cannot run with {engine}. {problem}.")
+    if model.problems:
+        raise ModelError(f"'{model.name}' cannot run. {model.problem}")
+    return [engine]

@@ -1,0 +1,138 @@
+"""ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai.errors import EngineError
+
+_PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "migraphx": "MIGraphXExecutionProvider",
+    "dml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+
+_AUTO = ("cuda", "rocm", "migraphx", "dml", "cpu")
+"""CoreML and OpenVINO round differently: only when asked for."""
+
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(uint16)": np.uint16,
+    "tensor(int16)": np.int16,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+
+
+class OnnxEngine:
+    """A network in ONNX Runtime.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.onnx`` file, with all its weights inside.
+    device : str
+        ``auto``, or a provider: ``cpu``, ``cuda``, ``rocm``, ``dml``, ``coreml``.
+    """
+
+    name = "onnx"
+
+    def __init__(self, path: Path, device: str = "auto") -> None:
+        import onnxruntime
+
+        self._session = _open(onnxruntime, path, device)
+        # Which provider runs is known only once the session is there: a provider that
+        # is listed may still have been unable to start.
+        running = self._session.get_providers()[0]
+        names = {provider: name for name, provider in _PROVIDERS.items()}
+        self.device = names.get(running, running)
+        self._inputs = self._session.get_inputs()
+
+    def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """See :meth:`napari_imagec_ai.engines.Engine.run`."""
+        if len(inputs) != len(self._inputs):
+            raise EngineError(
+                f"The ONNX network has {len(self._inputs)} inputs, but "
+                f"{len(inputs)} were given; the description and the weights disagree."
+            )
+        feed: dict[str, NDArray[Any]] = {}
+        for node, array in zip(self._inputs, inputs, strict=True):
+            _check_shape(node, array.shape)
+            dtype = _DTYPES.get(node.type, np.float32)
+            feed[node.name] = np.ascontiguousarray(array, dtype=dtype)
+        try:
+            results = self._session.run(None, feed)
+        except Exception as error:  # the runtime's errors have no common root
+            raise EngineError(
+                f"ONNX Runtime could not run the network on inputs of shape "
+                f"{[array.shape for array in inputs]}: {_first_line(error)}"
+            ) from error
+        return [np.asarray(result) for result in results]
+
+    def close(self) -> None:
+        """Close the session; the engine cannot run afterwards."""
+        del self._session
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the exporter wrote into the file, such as YOLO's class names."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
+
+def _open(onnxruntime: Any, path: Path, device: str) -> Any:
+    available = onnxruntime.get_available_providers()
+    if device == "auto":
+        wanted = [_PROVIDERS[n] for n in _AUTO if _PROVIDERS[n] in available]
+    else:
+        provider = _PROVIDERS.get(device)
+        if provider is None or provider not in available:
+            known = [name for name, p in _PROVIDERS.items() if p in available]
+            raise EngineError(
+                f"ONNX Runtime here has no device '{device}'; choose one of "
+                f"{', '.join(known)} or 'auto'."
+            )
+        wanted = [provider]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # Threads that spin while they wait steal the cores from the viewer, for no gain.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        # From bytes, so that the file cannot pull in data from elsewhere on the disk.
+        return onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=wanted
+        )
+    except Exception as error:  # the runtime's errors have no common root
+        raise EngineError(
+            f"ONNX Runtime could not open '{path.name}' (damaged, or made for a newer "
+            f"version): {_first_line(error)}"
+        ) from error
+
+
+def _check_shape(node: Any, shape: tuple[int, ...]) -> None:
+    expected = node.shape
+    if len(expected) != len(shape) or any(
+        isinstance(size, int) and size > 0 and size != found
+        for size, found in zip(expected, shape, strict=True)
+    ):
+        raise EngineError(
+            f"The network's input '{node.name}' expects the shape {list(expected)}, "
+            f"but got {list(shape)}; the description and the weights disagree."
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

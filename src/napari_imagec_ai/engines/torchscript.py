@@ -1,0 +1,129 @@
+"""TorchScript, in PyTorch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai.errors import EngineError
+
+_DTYPES = ("float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool")
+"""Data types that PyTorch has; others become float32."""
+
+
+class TorchScriptEngine:
+    """A network in PyTorch.
+
+    Parameters
+    ----------
+    path : Path
+        A TorchScript archive.
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``mps``, or another device of PyTorch.
+    """
+
+    name = "torchscript"
+
+    def __init__(self, path: Path, device: str = "auto") -> None:
+        import torch
+
+        self._torch = torch
+        self._device = _device(torch, device)
+        self.device = self._device.type
+        self._metadata = {"config.txt": ""}
+        with warnings.catch_warnings():
+            # torch.jit is deprecated, but it is what the published weights are.
+            warnings.simplefilter("ignore")
+            try:
+                module = torch.jit.load(
+                    str(path), map_location=self._device, _extra_files=self._metadata
+                )
+            except Exception as error:  # PyTorch's errors have no common root
+                raise EngineError(
+                    f"PyTorch could not open '{path.name}' (damaged, or made for a "
+                    f"newer version): {_last_line(error)}"
+                ) from error
+        self._module = module.eval()
+
+    def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """See :meth:`napari_imagec_ai.engines.Engine.run`."""
+        torch = self._torch
+        with torch.inference_mode():
+            try:
+                result = self._module(*(self._tensor(array) for array in inputs))
+            except Exception as error:  # PyTorch's errors have no common root
+                raise EngineError(
+                    f"PyTorch could not run the network on inputs of shape "
+                    f"{[array.shape for array in inputs]}: {_last_line(error)}"
+                ) from error
+            return [_array(torch, tensor) for tensor in _flatten(torch, result)]
+
+    def _tensor(self, array: NDArray[Any]) -> Any:
+        if array.dtype.name not in _DTYPES:
+            array = array.astype(np.float32)
+        array = np.ascontiguousarray(array)
+        if not array.flags.writeable:
+            array = array.copy()  # PyTorch warns about memory that it must not write
+        return self._torch.from_numpy(array).to(self._device)
+
+    def close(self) -> None:
+        """Drop the network; the engine cannot run afterwards."""
+        del self._module
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the exporter put beside the network, such as YOLO's ``config.txt``."""
+        return {name: _text(value) for name, value in self._metadata.items() if value}
+
+
+def _device(torch: Any, wanted: str) -> Any:
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device)
+    except Exception as error:  # PyTorch's errors have no common root
+        raise EngineError(
+            f"PyTorch here cannot use the device '{wanted}' ({_last_line(error)}); "
+            "choose 'cpu' or 'auto'."
+        ) from error
+    return device
+
+
+def _flatten(torch: Any, result: Any) -> Iterator[Any]:
+    if isinstance(result, torch.Tensor):
+        yield result
+    elif isinstance(result, Mapping):
+        for value in result.values():
+            yield from _flatten(torch, value)
+    elif isinstance(result, (list, tuple)):
+        for value in result:
+            yield from _flatten(torch, value)
+    elif result is not None:
+        raise EngineError(
+            f"The network gave a {type(result).__name__}, where a tensor, or a list, "
+            "tuple or dict of tensors was expected."
+        )
+
+
+def _array(torch: Any, tensor: Any) -> NDArray[Any]:
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
+    array: NDArray[Any] = tensor.detach().cpu().numpy()
+    return array
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return (lines[-1].strip() if lines else type(error).__name__)[:300]
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

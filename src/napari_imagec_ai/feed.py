@@ -1,0 +1,300 @@
+"""How an image becomes a network's input: axes by name, channels, planes, values.
+
+Inside a run, arrays are ``(C, [Z,] Y, X)`` float32, whatever order image and network
+have; :meth:`Feed.to_network` and :func:`from_network` translate.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai.errors import EngineError, ImageError
+from napari_imagec_ai.image import Frame, ImageInput
+from napari_imagec_ai.model import FixedSize, SteppedSize, TensorSpec
+
+Planes = Mapping[str, int | tuple[int, int]]
+"""Along an axis that the network does not have: a position, or (start, stop)."""
+
+_LUMINANCE = np.array([0.2125, 0.7154, 0.0721], np.float32)
+"""Weights of red, green and blue in the luminance of ITU-R BT.709, as scikit-image."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Feed:
+    """A plan of what to read.
+
+    Attributes
+    ----------
+    spec : TensorSpec
+        The network's input.
+    image : ImageInput
+        Where pixels come from.
+    space : str
+        Space axes of the network in ZYX order, such as ``YX``.
+    channels : tuple of int
+        Channels of the image to read, in the network's order.
+    luminance : bool
+        Whether the three channels are mixed into one.
+    plane_axes : str
+        Axes that the network does not have, such as ``TZ``.
+    ranges : tuple of range
+        Positions along ``plane_axes``.
+    assumed : tuple of str
+        Sentences: what the description did not say.
+    """
+
+    spec: TensorSpec
+    image: ImageInput
+    space: str
+    channels: tuple[int, ...]
+    luminance: bool
+    plane_axes: str
+    ranges: tuple[range, ...]
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def letters(self) -> str:
+        """Axes of the arrays inside a run, as processing steps name them."""
+        return "c" + self.space.lower()
+
+    @property
+    def frame(self) -> Frame:
+        """Where the results lie."""
+        whole = self.image.frame
+        at = dict(zip(self.plane_axes, self.ranges, strict=True))
+        return replace(
+            whole,
+            shape=tuple(
+                len(at[axis]) if axis in at else size
+                for axis, size in zip(whole.axes, whole.shape, strict=True)
+            ),
+            origin=tuple(at[a].start if a in at else 0 for a in whole.axes),
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size of a plane (or volume) along the space axes."""
+        return tuple(self.image.size(axis) for axis in self.space)
+
+    def planes(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """Yield each plane: its index in the result, its position in the image."""
+        for positions in itertools.product(*self.ranges):
+            index = tuple(
+                position - span.start
+                for position, span in zip(positions, self.ranges, strict=True)
+            )
+            yield index, positions
+
+    def read(self, positions: Sequence[int]) -> NDArray[np.float32]:
+        """Read one plane or volume: (C, [Z,] Y, X) float32, not yet preprocessed."""
+        at: dict[str, int | slice] = dict(zip(self.plane_axes, positions, strict=True))
+        parts = []
+        for channel in self.channels:
+            if "C" in self.image.axes:
+                at["C"] = channel
+            part = self.image.read(self.space, at)
+            parts.append(part.astype(np.float32))
+            if len(set(self.channels)) == 1:
+                break
+        if self.luminance:
+            stacked = np.tensordot(_LUMINANCE, np.stack(parts), axes=1)[None]
+        elif len(parts) < len(self.channels):
+            stacked = np.repeat(parts[0][None], len(self.channels), axis=0)
+        else:
+            stacked = np.stack(parts)
+        return stacked
+
+    def to_network(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Turn (C, [Z,] Y, X) into the axis order of the network, with batch axis."""
+        have = self.letters
+        if self.spec.axis("c") is None:
+            array, have = array[0], have[1:]
+        present = [axis.name for axis in self.spec.axes if axis.name in have]
+        array = array.transpose([have.index(name) for name in present])
+        shape = iter(array.shape)
+        return array.reshape(
+            [next(shape) if axis.name in have else 1 for axis in self.spec.axes]
+        )
+
+
+def from_network(array: NDArray[Any], spec: TensorSpec, space: str) -> NDArray[Any]:
+    """Turn an output of the network into (C, [Z,] Y, X) float32.
+
+    Raises
+    ------
+    EngineError
+        If the output does not have the axes that the description says.
+    """
+    names = [axis.name for axis in spec.axes]
+    if array.ndim != len(names):
+        raise EngineError(
+            f"Output '{spec.id}' has {array.ndim} dimensions {array.shape}, but the "
+            f"description says '{spec.letters}'; the description and the weights "
+            "disagree."
+        )
+    kept = [i for i, name in enumerate(names) if name in "c" + space.lower()]
+    for i, size in enumerate(array.shape):
+        if i not in kept and size != 1:
+            raise EngineError(
+                f"Output '{spec.id}' has {size} elements along '{names[i]}', where 1 "
+                "was expected for one image."
+            )
+    array = array.reshape([array.shape[i] for i in kept])
+    left = [names[i] for i in kept]
+    if "c" not in left:
+        array, left = array[None], ["c", *left]
+    order = [left.index(name) for name in "c" + space.lower()]
+    return np.asarray(array.transpose(order), np.float32)
+
+
+def plan_feed(
+    spec: TensorSpec,
+    image: ImageInput,
+    channels: Sequence[int] | None = None,
+    planes: Planes | None = None,
+) -> Feed:
+    """Match an image's axes and channels to a network's input.
+
+    Parameters
+    ----------
+    spec : TensorSpec
+        The network's input.
+    image : ImageInput
+        The image.
+    channels : sequence of int, optional
+        Channel of the image for each channel of the network.
+    planes : mapping, optional
+        Which planes to run along axes that the network does not have; all by default.
+
+    Raises
+    ------
+    ImageError
+        If they do not fit.
+    """
+    space = "".join(axis for axis in "ZYX" if axis.lower() in spec.space)
+    if not {"Y", "X"} <= set(space):
+        raise ImageError(
+            f"The network's input '{spec.id}' has the axes '{spec.letters}' and takes "
+            "no image; choose another model."
+        )
+    if "Z" in space and "Z" not in image.axes:
+        raise ImageError(
+            f"The network takes volumes ('{spec.letters}'), but '{image.name}' has "
+            f"the axes '{image.axes}'; choose an image with a Z axis or a 2D model."
+        )
+    for axis in spec.axes:
+        if axis.name not in ("b", "c", "z", "y", "x") and not _takes_one(axis.size):
+            raise ImageError(
+                f"The network's input '{spec.id}' has an axis '{axis.name}' that an "
+                "image cannot fill; choose another model."
+            )
+    plane_axes = "".join(a for a in "TZ" if a in image.axes and a not in space)
+    ranges = tuple(_range(a, image, (planes or {}).get(a)) for a in plane_axes)
+    chosen, luminance, assumed = _match_channels(spec, image, channels)
+    return Feed(spec, image, space, chosen, luminance, plane_axes, ranges, assumed)
+
+
+def _takes_one(size: object) -> bool:
+    if isinstance(size, FixedSize):
+        return size.size == 1
+    return not isinstance(size, SteppedSize) or size.min == 1
+
+
+def _range(axis: str, image: ImageInput, wanted: int | tuple[int, int] | None) -> range:
+    size = image.size(axis)
+    if wanted is None:
+        return range(size)
+    start, stop = (wanted, wanted + 1) if isinstance(wanted, int) else wanted
+    if not 0 <= start < stop <= size:
+        raise ImageError(
+            f"'{image.name}' has {size} positions along {axis}, but {wanted} was asked "
+            f"for; choose from 0 to {size - 1}."
+        )
+    return range(start, stop)
+
+
+def _match_channels(
+    spec: TensorSpec, image: ImageInput, wanted: Sequence[int] | None
+) -> tuple[tuple[int, ...], bool, tuple[str, ...]]:
+    have = image.size("C")
+    need = spec.channels
+    if wanted is not None:
+        chosen = tuple(int(channel) for channel in wanted)
+        if not all(0 <= channel < have for channel in chosen):
+            raise ImageError(
+                f"'{image.name}' has the channels 0 to {have - 1}, but {chosen} were "
+                "asked for; choose others."
+            )
+        if need is not None and len(chosen) != need:
+            raise ImageError(
+                f"The network takes {_channels(spec)}, but {len(chosen)} were chosen; "
+                "choose one channel of the image for each."
+            )
+        return chosen, False, ()
+    if image.rgb and need == 1:
+        sentence = "The colour image was turned into grey by its luminance."
+        return (0, 1, 2), True, (sentence,)
+    if image.rgb and need == 3:
+        return (0, 1, 2), False, ()
+    if need is None or need == have:
+        return tuple(range(have)), False, ()
+    if have == 1 and need == 3:
+        sentence = "The grey image was given to all 3 channels of the network."
+        return (0, 0, 0), False, (sentence,)
+    raise ImageError(
+        f"The network takes {_channels(spec)}, but '{image.name}' has {have}; choose "
+        "which channel of the image feeds which channel of the network."
+    )
+
+
+def _channels(spec: TensorSpec) -> str:
+    names = f" ({', '.join(spec.channel_names)})" if spec.channel_names else ""
+    return f"{spec.channels} channel{'' if spec.channels == 1 else 's'}{names}"
+
+
+def clean(plane: NDArray[np.float32], name: str) -> tuple[NDArray[np.float32], str]:
+    """Replace pixels that are no numbers, and notice a plane with nothing in it.
+
+    Parameters
+    ----------
+    plane : (C, ...) float32
+        One plane or volume; not changed.
+    name : str
+        Of the image, for messages.
+
+    Returns
+    -------
+    plane, notice
+        The plane without NaN and infinity, and a sentence or an empty string.
+
+    Raises
+    ------
+    ImageError
+        If no pixel is a number.
+    """
+    finite = np.isfinite(plane)
+    notice = ""
+    if not finite.all():
+        if not finite.any():
+            raise ImageError(
+                f"'{name}' has no pixel that is a number (all are NaN or infinite); "
+                "choose another image."
+            )
+        lost = int(finite.size - np.count_nonzero(finite))
+        plane = np.where(finite, plane, plane[finite].min())
+        notice = (
+            f"{lost} pixels of '{name}' were NaN or infinite and were given the lowest "
+            "value of the image."
+        )
+    if plane.min() == plane.max():
+        notice = (
+            f"All pixels of '{name}' have the same value ({plane.flat[0]:g}), so there "
+            "is nothing to tell apart."
+        )
+    return plane, notice

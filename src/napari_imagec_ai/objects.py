@@ -1,0 +1,147 @@
+"""Objects: what was found in an image, one row for each.
+
+Order of axes is (T)(Z)YX; pixel centres lie at integers, boxes are half-open, label 0
+is background. Ids never change: a subset keeps those of its objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai import outlines
+from napari_imagec_ai.errors import DecodeError
+from napari_imagec_ai.image import Frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Objects:
+    """Objects found in an image.
+
+    Attributes
+    ----------
+    frame : Frame
+        Where they lie.
+    id : (N,) int32
+        Above 0, unique over all planes.
+    class_id : (N,) int32
+        Index into ``classes``.
+    confidence : (N,) float32
+        In [0, 1]: how sure the network is that the object is one of its class.
+    boxes : (N, 4) or (N, 6) float32
+        y0, x0, y1, x1 (z0, y0, x0, z1, y1, x1), half-open, in pixels of the image.
+    classes : tuple of str
+        Names of the classes.
+    label_image : array of int32, or None
+        Ids at pixels, shaped as the frame; may hold ids that are no longer among
+        ``id``.
+    features : mapping of str to (N,) array
+        Columns of the table.
+    planes : (N, P) int32
+        Position along each plane axis (such as T) in the image; P is 0 without.
+    assumed : tuple of str
+        Sentences: what was assumed on the way here.
+    """
+
+    frame: Frame
+    id: NDArray[np.int32]
+    class_id: NDArray[np.int32]
+    confidence: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    classes: tuple[str, ...]
+    label_image: NDArray[np.int32] | None = field(default=None, repr=False)
+    features: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    planes: NDArray[np.int32] = field(
+        default_factory=lambda: np.zeros((0, 0), np.int32), repr=False
+    )
+    assumed: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.id)
+        if self.planes.shape[0] != count:
+            object.__setattr__(self, "planes", np.zeros((count, 0), np.int32))
+        for name, column in (
+            ("class_id", self.class_id),
+            ("confidence", self.confidence),
+            ("boxes", self.boxes),
+            *self.features.items(),
+        ):
+            if len(column) != count:
+                raise DecodeError(
+                    f"Column '{name}' has {len(column)} rows for {count} objects."
+                )
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def __getitem__(self, rows: Any) -> Objects:
+        """Objects of a boolean mask, a slice or indices; ids stay as they are."""
+        if isinstance(rows, (int, np.integer)):
+            rows = [rows]
+        return replace(
+            self,
+            id=self.id[rows],
+            class_id=self.class_id[rows],
+            confidence=self.confidence[rows],
+            boxes=self.boxes[rows],
+            features={name: column[rows] for name, column in self.features.items()},
+            planes=self.planes[rows],
+        )
+
+    @property
+    def plane_axes(self) -> str:
+        """Axes of the frame that ``planes`` gives positions along, such as ``T``."""
+        return self.frame.axes[: self.planes.shape[1]]
+
+    def counts(self) -> dict[str, int]:
+        """How many objects each class has."""
+        found = np.bincount(self.class_id, minlength=len(self.classes))
+        return {name: int(found[i]) for i, name in enumerate(self.classes)}
+
+    def as_labels(self) -> NDArray[np.int32]:
+        """Ids at pixels, shaped as the frame, int32; a new array.
+
+        Raises
+        ------
+        DecodeError
+            If the objects have boxes only.
+        """
+        if self.label_image is None:
+            raise DecodeError(
+                "These objects have boxes but no pixels; ask for filled boxes instead."
+            )
+        highest = int(self.label_image.max(initial=0))
+        kept = np.zeros(highest + 1, np.int32)
+        kept[self.id] = self.id
+        return kept[self.label_image]
+
+    def as_polygons(self, smooth: bool = True) -> list[outlines.Ring]:
+        """Outer outline of each object's largest part, in the order of the rows.
+
+        Parameters
+        ----------
+        smooth : bool
+            Cut the corners of the pixels' stairs; otherwise along the pixels' edges.
+
+        Returns
+        -------
+        list of (P, 2) float32
+            Vertices (y, x) in pixels of the image; centres lie at integers.
+        """
+        parts = self.as_outlines(smooth)
+        empty = np.zeros((0, 2), np.float32)
+        return [part[0].outer if part else empty for part in parts]
+
+    def as_outlines(self, smooth: bool = True) -> list[list[outlines.Outline]]:
+        """All parts and holes of each object, in the order of the rows; see above."""
+        if len(self.frame.space) != 2:
+            raise DecodeError("Outlines are for 2D objects; volumes have labels.")
+        labels = self.as_labels()
+        found: dict[int, list[outlines.Outline]] = {}
+        for index in np.ndindex(labels.shape[:-2]):
+            found |= outlines.trace(labels[index], smooth)
+        return [found.get(int(identity), []) for identity in self.id]

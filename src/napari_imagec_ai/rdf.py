@@ -1,0 +1,462 @@
+"""Reads ``rdf.yaml``: any 0.3 to 0.5 format version becomes one :class:`Model`.
+
+Lenient on what running does not need, exact on what it does. Reading never runs code,
+never opens weights and never goes online. The formats are those of
+https://github.com/bioimage-io/spec-bioimage-io.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from napari_imagec_ai import kinds, processing
+from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.model import (
+    RUNNABLE,
+    Axis,
+    AxisSize,
+    FileRef,
+    FixedSize,
+    FreeSize,
+    Model,
+    RelativeSize,
+    Step,
+    SteppedSize,
+    TensorSpec,
+    Weights,
+)
+from napari_imagec_ai.weights import check_weights
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_MAX_BYTES = 4 << 20
+"""A description is text of some kilobytes; a larger file is something else."""
+
+_AXIS_LETTERS = {
+    "batch": "b",
+    "channel": "c",
+    "time": "t",
+    "index": "i",
+}
+
+
+def find_rdf(folder: Path) -> Path | None:
+    """The description of a model folder, or None.
+
+    ``rdf.yaml``, ``rdf.yml``, ``bioimageio.yaml``, ``*.rdf.yaml`` and
+    ``*.bioimageio.yaml`` are looked for in this order; the first one is the folder's
+    model.
+    """
+    for pattern in ("rdf.yaml", "rdf.yml", "bioimageio.yaml"):
+        if (folder / pattern).is_file():
+            return folder / pattern
+    for pattern in ("*.rdf.yaml", "*.bioimageio.yaml"):
+        found = sorted(path for path in folder.glob(pattern) if path.is_file())
+        if found:
+            return found[0]
+    return None
+
+
+def read_rdf(path: Path) -> Model:
+    """Read one description.
+
+    Parameters
+    ----------
+    path : Path
+        The description itself.
+
+    Returns
+    -------
+    Model
+        With ``problems`` where it cannot be run.
+
+    Raises
+    ------
+    ModelError
+        If it is no description of a model.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ModelError(
+                f"'{path.name}' has {path.stat().st_size} bytes; a model description "
+                "is far smaller. Choose another file."
+            )
+        source = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"Could not read '{path}': {error.strerror or error}."
+        ) from error
+    return parse_rdf(source, path)
+
+
+def parse_rdf(source: bytes, path: Path) -> Model:
+    """Like :func:`read_rdf`, for a description that was read already.
+
+    Parameters
+    ----------
+    source : bytes
+        The description.
+    path : Path
+        Where it was read from; files that it names are looked for beside it.
+    """
+    rdf = _parse_yaml(source, path)
+    if rdf.get("type", "model") != "model":
+        raise ModelError(
+            f"'{path.name}' describes a {rdf['type']}, not a model; choose a folder "
+            "whose rdf.yaml has 'type: model'."
+        )
+    version = str(rdf.get("format_version", ""))
+    folder = path.resolve().parent
+    inputs, outputs = _tensors(rdf, version, folder, path)
+    weights = _weights(rdf, folder)
+    model = Model(
+        name=str(rdf.get("name") or path.parent.name),
+        folder=folder,
+        path=path.resolve(),
+        format_version=version,
+        inputs=inputs,
+        outputs=outputs,
+        weights=weights,
+        version="" if rdf.get("version") is None else str(rdf["version"]),
+        description=str(rdf.get("description") or ""),
+        hints=_mapping(rdf.get("config")),
+        authors=_names(rdf.get("authors")),
+        citation=tuple(_citations(rdf.get("cite"))),
+        license=str(rdf.get("license") or ""),
+        tags=tuple(str(tag) for tag in _sequence(rdf.get("tags"))),
+        cover=next(
+            (
+                c
+                for c in (_inside(folder, s) for s in _sequence(rdf.get("covers")))
+                if c
+            ),
+            None,
+        ),
+        documentation=_inside(folder, rdf.get("documentation")),
+        problems=_problems(weights, inputs, outputs),
+        source=source,
+    )
+    kind = kinds.infer_kind(model)
+    model = dataclasses.replace(model, kind=kind)
+    return dataclasses.replace(model, classes=kinds.infer_classes(model))
+
+
+def _parse_yaml(source: bytes, path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.load(source, Loader=_Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()
+        raise ModelError(
+            f"'{path.name}' is not valid YAML ({' '.join(first)[:200]}); correct it or "
+            "download the model again."
+        ) from error
+    if not isinstance(data, dict):
+        raise ModelError(
+            f"'{path.name}' is no model description: expected a mapping with 'inputs', "
+            f"'outputs' and 'weights', found a {type(data).__name__}."
+        )
+    return data
+
+
+# -- tensors ---------------------------------------------------------------------------
+
+
+def _tensors(
+    rdf: Mapping[str, Any], version: str, folder: Path, path: Path
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    sides = []
+    for side in ("inputs", "outputs"):
+        entries = _sequence(rdf.get(side))
+        if not entries or not all(isinstance(entry, Mapping) for entry in entries):
+            raise ModelError(
+                f"'{path.name}' has no usable '{side}': expected a list of tensor "
+                "descriptions. Correct the file or choose another model."
+            )
+        tests = _sequence(rdf.get(f"test_{side}"))
+        sides.append(
+            tuple(
+                _tensor(
+                    entry,
+                    side,
+                    folder,
+                    tests[index] if index < len(tests) else entry.get("test_tensor"),
+                    f"{path.name}, {side}[{index}]",
+                )
+                for index, entry in enumerate(entries)
+            )
+        )
+    return _resolve_scales(sides[0], sides[1])
+
+
+def _tensor(
+    entry: Mapping[str, Any], side: str, folder: Path, test: Any, where: str
+) -> TensorSpec:
+    axes = entry.get("axes")
+    if isinstance(axes, str):
+        parsed = tuple(_lettered_axes(entry, axes, where))
+    elif isinstance(axes, list) and all(isinstance(axis, Mapping) for axis in axes):
+        parsed = tuple(_described_axis(axis, where) for axis in axes)
+    else:
+        raise ModelError(
+            f"{where} has no usable 'axes': expected text such as 'bcyx' or a list of "
+            f"axis descriptions, found {axes!r:.60}."
+        )
+    data = entry.get("data")
+    data = _mapping(data[0] if isinstance(data, list) and data else data)
+    steps = entry.get("preprocessing" if side == "inputs" else "postprocessing")
+    return TensorSpec(
+        id=str(entry.get("id") or entry.get("name") or side[:-1]),
+        axes=parsed,
+        dtype=str(entry.get("data_type") or data.get("type") or "float32"),
+        data_range=_range(entry.get("data_range") or data.get("range")),
+        steps=tuple(_step(step, where) for step in _sequence(steps)),
+        description=str(entry.get("description") or ""),
+        optional=bool(entry.get("optional", False)),
+        test_tensor=_file_ref(folder, test),
+    )
+
+
+def _lettered_axes(entry: Mapping[str, Any], axes: str, where: str) -> Iterator[Axis]:
+    """Axes of formats 0.3 and 0.4: a word and parallel lists."""
+    shape = entry.get("shape")
+    halo = _sequence(entry.get("halo"))
+    for index, letter in enumerate(axes):
+        yield Axis(
+            name=letter,
+            size=_listed_size(shape, index, letter, len(axes), where),
+            halo=_integer(halo[index], where) if index < len(halo) else 0,
+        )
+
+
+def _listed_size(
+    shape: Any, index: int, letter: str, length: int, where: str
+) -> AxisSize:
+    if isinstance(shape, list) and len(shape) == length:
+        # Some old descriptions write -1 or null for "any".
+        if letter == "b" or shape[index] is None or shape[index] == -1:
+            return FreeSize()
+        return FixedSize(_integer(shape[index], where))
+    if isinstance(shape, Mapping) and "reference_tensor" in shape:
+        scale, offset = (
+            _at(shape.get("scale"), index, where, 1.0),
+            _at(shape.get("offset"), index, where, 0.0),
+        )
+        # Format 0.4: size = scale * reference + 2 * offset; no scale, new axis.
+        if not scale:
+            return FixedSize(round(2 * offset))
+        return RelativeSize(str(shape["reference_tensor"]), letter, scale, 2 * offset)
+    if isinstance(shape, Mapping) and "min" in shape:
+        if letter == "b":
+            return FreeSize()
+        smallest = _integer(_at(shape["min"], index, where, 1.0), where)
+        step = _integer(_at(shape.get("step"), index, where, 0.0), where)
+        return SteppedSize(smallest, step) if step else FixedSize(smallest)
+    if shape is None:
+        return FreeSize()
+    raise ModelError(
+        f"{where} has no usable 'shape': expected {length} sizes, or min and step, or "
+        f"a reference tensor with scale and offset, found {shape!r:.80}."
+    )
+
+
+def _described_axis(axis: Mapping[str, Any], where: str) -> Axis:
+    """One axis of format 0.5."""
+    kind = str(axis.get("type", "space"))
+    name = _AXIS_LETTERS.get(kind) or str(axis.get("id") or "x")
+    names = tuple(str(name) for name in _sequence(axis.get("channel_names")))
+    size = axis.get("size")
+    return Axis(
+        name=name,
+        size=FixedSize(len(names)) if names else _described_size(size, axis, where),
+        halo=_integer(axis.get("halo") or 0, where),
+        pixel_size=_number(axis.get("scale") or 1.0, where),
+        unit=None if axis.get("unit") is None else str(axis["unit"]),
+        channel_names=names,
+    )
+
+
+def _described_size(size: Any, axis: Mapping[str, Any], where: str) -> AxisSize:
+    if size is None or (axis.get("type") == "batch"):
+        return FreeSize()
+    if isinstance(size, Mapping):
+        if "tensor_id" in size or "axis_id" in size:
+            reference = str(size.get("axis_id", axis.get("id", "x")))
+            return RelativeSize(
+                str(size.get("tensor_id", "input")),
+                _AXIS_LETTERS.get(reference, reference),
+                1.0,
+                _number(size.get("offset") or 0, where),
+            )
+        if "step" in size:
+            smallest = _integer(size.get("min", 1), where)
+            step = _integer(size["step"] or 0, where)
+            return SteppedSize(smallest, step) if step else FixedSize(smallest)
+        return FreeSize()
+    return FixedSize(_integer(size, where))
+
+
+def _resolve_scales(
+    inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Format 0.5 gives relative sizes in physical units: fold the pixel sizes in."""
+    by_id = {tensor.id: tensor for tensor in (*outputs, *inputs)}
+
+    def resolve(axis: Axis) -> Axis:
+        size = axis.size
+        if not isinstance(size, RelativeSize):
+            return axis
+        reference = by_id.get(size.tensor)
+        other = reference.axis(size.axis) if reference is not None else None
+        if other is None:
+            return axis
+        factor = size.scale * other.pixel_size / axis.pixel_size
+        return dataclasses.replace(axis, size=dataclasses.replace(size, scale=factor))
+
+    def resolved(tensor: TensorSpec) -> TensorSpec:
+        return dataclasses.replace(tensor, axes=tuple(map(resolve, tensor.axes)))
+
+    return tuple(map(resolved, inputs)), tuple(map(resolved, outputs))
+
+
+def _step(step: Any, where: str) -> Step:
+    if not isinstance(step, Mapping) or not (step.get("id") or step.get("name")):
+        raise ModelError(
+            f"{where} has a processing step without a name: {step!r:.80}. Correct the "
+            "description."
+        )
+    return Step(str(step.get("id") or step["name"]), dict(_mapping(step.get("kwargs"))))
+
+
+# -- weights and files -----------------------------------------------------------------
+
+
+def _weights(rdf: Mapping[str, Any], folder: Path) -> dict[str, Weights]:
+    weights = {}
+    for name, entry in _mapping(rdf.get("weights")).items():
+        if not isinstance(entry, Mapping):
+            continue
+        framework = "torchscript" if name == "pytorch_script" else str(name)
+        file = _file_ref(folder, entry)
+        if file is not None:
+            weights[framework] = check_weights(framework, file)
+    return weights
+
+
+def _problems(
+    weights: Mapping[str, Weights],
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
+) -> tuple[str, ...]:
+    problems = []
+    if not weights:
+        problems.append(
+            "The description names no weights; add an entry 'onnx' or 'torchscript'."
+        )
+    elif not any(entry.problem is None for entry in weights.values()):
+        # Where a runnable format is there but broken, that is what to mend first.
+        broken = [e for e in weights.values() if e.format in RUNNABLE]
+        for entry in broken or list(weights.values())[:1]:
+            sentence = entry.problem or ""
+            problems.append(sentence[:1].upper() + sentence[1:] + ".")
+    for tensor in (*inputs, *outputs):
+        for step in tensor.steps:
+            unknown = processing.step_problem(step)
+            if unknown is not None:
+                problems.append(unknown)
+    return tuple(problems)
+
+
+def _file_ref(folder: Path, entry: Any) -> FileRef | None:
+    sha = None
+    if isinstance(entry, Mapping):
+        sha = None if entry.get("sha256") is None else str(entry["sha256"]).lower()
+        entry = entry.get("source")
+    if not isinstance(entry, str) or not entry:
+        return None
+    return FileRef(entry, sha, _inside(folder, entry))
+
+
+def _inside(folder: Path, source: Any) -> Path | None:
+    """The named file, only if it really lies inside the folder."""
+    if isinstance(source, Mapping):
+        source = source.get("source")
+    if not isinstance(source, str) or not source or "\0" in source:
+        return None
+    # A package that was downloaded keeps addresses in its description: the file is
+    # then beside it, under the last part of the address.
+    name = (
+        source.split("?")[0].rstrip("/").split("/")[-1] if "://" in source else source
+    )
+    try:
+        path = (folder / name).resolve()
+        if path.is_relative_to(folder) and path.is_file():
+            return path
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return None
+
+
+# -- values ----------------------------------------------------------------------------
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _sequence(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ModelError(
+            f"{where}: expected a number, found {value!r:.40}; correct the description."
+        ) from None
+
+
+def _integer(value: Any, where: str) -> int:
+    number = _number(value, where)
+    if not number.is_integer() or not 0 <= number < 1 << 40:
+        raise ModelError(
+            f"{where}: expected a whole number >= 0, found {value!r:.40}; correct the "
+            "description."
+        )
+    return int(number)
+
+
+def _at(values: Any, index: int, where: str, default: float) -> float:
+    if not isinstance(values, list) or index >= len(values) or values[index] is None:
+        return (
+            default
+            if values is None or isinstance(values, list)
+            else _number(values, where)
+        )
+    return _number(values[index], where)
+
+
+def _range(value: Any) -> tuple[float | None, float | None]:
+    if not isinstance(value, list) or len(value) != 2:
+        return (None, None)
+    low, high = (float(v) if isinstance(v, (int, float)) else None for v in value)
+    return (low, high)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(
+        str(entry.get("name") or "") if isinstance(entry, Mapping) else str(entry)
+        for entry in _sequence(value)
+    )
+
+
+def _citations(value: Any) -> Iterator[str]:
+    for entry in _sequence(value):
+        if isinstance(entry, Mapping):
+            parts = (entry.get("text"), entry.get("doi") or entry.get("url"))
+            yield ", ".join(str(part) for part in parts if part)

@@ -1,0 +1,220 @@
+"""Everything that made a result, in one file that makes it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_imagec_ai import files
+from napari_imagec_ai.classes import ClassMap, classify
+from napari_imagec_ai.decoders import Settings, choose_decoder
+from napari_imagec_ai.engines import Engine
+from napari_imagec_ai.errors import ImagecAIError, ModelError
+from napari_imagec_ai.image import ImageInput
+from napari_imagec_ai.library import find_models, load_model
+from napari_imagec_ai.model import Model
+from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.prediction import Prediction, predict
+
+VERSION = 1
+"""Version of the file's layout."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelRef(_Part):
+    """Which model: by name, by folder, and by the hashes of its weights."""
+
+    name: str
+    version: str = ""
+    path: str = ""
+    sha256: dict[str, str] = Field(default_factory=dict)
+
+
+class PredictSettings(_Part):
+    """How the network is run."""
+
+    engine: str = "auto"
+    device: str = "auto"
+    tile: tuple[int, ...] | None = None
+    channels: tuple[int, ...] | None = None
+    planes: dict[str, int | tuple[int, int]] | None = None
+
+
+class Used(_Part):
+    """What really ran, and what was assumed; for people to read."""
+
+    engine: str = ""
+    device: str = ""
+    napari_imagec_ai: str = ""
+    assumed: tuple[str, ...] = ()
+
+
+class Recipe(_Part):
+    """Every setting of a run.
+
+    Attributes
+    ----------
+    version : int
+        Of the file's layout.
+    model : ModelRef
+        Which model.
+    predict : PredictSettings
+        How the network is run.
+    decoder : str or None
+        Which decoder; None: the model's own.
+    settings : mapping
+        Its settings, those that are left out as the model says.
+    classes : ClassMap or None
+        Which objects count, and their names.
+    used : Used
+        What really ran; not read when the recipe is run.
+    """
+
+    version: int = VERSION
+    model: ModelRef
+    predict: PredictSettings = PredictSettings()
+    decoder: str | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    classes: ClassMap | None = None
+    used: Used = Used()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """Read a recipe.
+
+        Raises
+        ------
+        ImagecAIError
+            If the file is no recipe, or one of a later version.
+        """
+        path = Path(path)
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+            found = data.get("version") if isinstance(data, dict) else None
+            if isinstance(found, int) and found > VERSION:
+                raise ImagecAIError(
+                    f"'{path.name}' was written by a later version (layout {found}, "
+                    f"known is {VERSION}); update napari-imagec-ai."
+                )
+            return cls.model_validate(data)
+        except OSError as error:
+            raise ImagecAIError(
+                f"Could not read the recipe '{path}': {error.strerror or error}."
+            ) from error
+        except (yaml.YAMLError, ValidationError, ValueError) as error:
+            first = " ".join(str(error).split())[:300]
+            raise ImagecAIError(f"'{path.name}' is not a recipe: {first}") from error
+
+    def save(self, path: str | Path) -> Path:
+        """Write the recipe as YAML."""
+        data = self.model_dump(mode="json", exclude_none=True)
+        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+        def write(place: Path) -> None:
+            place.write_text(text, encoding="utf-8")
+
+        return files.replace_whole(Path(path), write)
+
+    def open_model(self) -> Model:
+        """The model that the recipe means: at its path, or in the library.
+
+        Raises
+        ------
+        ModelError
+            If it is not here.
+        """
+        try:
+            return load_model(self.model.path)
+        except ModelError:
+            pass
+        for entry in find_models():
+            if entry.model is not None and entry.model.name == self.model.name:
+                return entry.model
+        raise ModelError(
+            f"The recipe's model '{self.model.name}' is neither at "
+            f"'{self.model.path}' nor in the library; put it into ./models."
+        )
+
+    def decoder_settings(self, model: Model) -> Settings:
+        """Settings of the decoder: the model's own, changed as the recipe says."""
+        decoder = choose_decoder(model, self.decoder)
+        defaults: Settings = decoder.defaults(model)
+        return settings_with(defaults, self.settings)
+
+    def run(self, image: ImageInput, engine: Engine | None = None) -> Objects:
+        """Run the whole recipe on an image.
+
+        Parameters
+        ----------
+        image : ImageInput
+            Any that the model takes.
+        engine : Engine, optional
+            One that is open already.
+        """
+        return self.tune(self.predict_image(image, engine))
+
+    def predict_image(
+        self, image: ImageInput, engine: Engine | None = None
+    ) -> Prediction:
+        """Run the network as the recipe says."""
+        chosen = self.predict
+        return predict(
+            self.open_model(),
+            image,
+            engine=engine or chosen.engine,
+            device=chosen.device,
+            tile=chosen.tile,
+            channels=chosen.channels,
+            planes=chosen.planes,
+        )
+
+    def tune(self, prediction: Prediction) -> Objects:
+        """Decode and classify a prediction as the recipe says."""
+        model = prediction.model
+        decoder = choose_decoder(model, self.decoder)
+        objects = decoder.decode(prediction, self.decoder_settings(model))
+        return classify(objects, self.classes)
+
+
+def settings_with(settings: Settings, changes: dict[str, Any]) -> Settings:
+    """Settings with some of them changed, checked.
+
+    Raises
+    ------
+    ImagecAIError
+        If a name is unknown or a value is out of range.
+    """
+    try:
+        return type(settings).model_validate({**settings.model_dump(), **changes})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(str(part) for part in problem["loc"])
+        raise ImagecAIError(
+            f"'{name}' cannot be {problem.get('input')!r}: {problem['msg'].lower()}."
+        ) from error
+
+
+def describe_model(model: Model) -> ModelRef:
+    """How a recipe names a model."""
+    hashes = {
+        name: weights.file.sha256
+        for name, weights in model.weights.items()
+        if weights.problem is None and weights.file.sha256
+    }
+    return ModelRef(
+        name=model.name, version=model.version, path=str(model.path), sha256=hashes
+    )
+
+
+def class_threshold(model: Model) -> float:
+    """The class threshold to begin with: the description's own, else 0.5."""
+    value = model.settings.get("class_threshold")
+    if isinstance(value, (int, float)) and 0 <= value <= 1:
+        return float(value)
+    return 0.5

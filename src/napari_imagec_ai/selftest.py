@@ -1,0 +1,182 @@
+"""Runs a model on the test tensors that were published with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai import processing
+from napari_imagec_ai.engines import Engine, open_engine
+from napari_imagec_ai.errors import ImagecAIError, ModelError
+from napari_imagec_ai.model import FileRef, Model, TensorSpec
+
+ABSOLUTE = 1e-4
+RELATIVE = 1e-3
+"""How far a value may be off: ``ABSOLUTE + RELATIVE * |published|``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """How one engine did on one output.
+
+    Attributes
+    ----------
+    engine, device : str
+        What ran; device is empty where nothing did.
+    output : str
+        Name of the output; empty where nothing ran.
+    max_abs_error : float or None
+        Largest difference to the published output.
+    passed : bool
+        Whether all values are near enough.
+    problem : str or None
+        What went wrong, in words.
+    """
+
+    __test__ = False  # pytest would take the name for a test
+
+    engine: str
+    device: str
+    output: str
+    max_abs_error: float | None
+    passed: bool
+    problem: str | None = None
+
+
+def test_model(model: Model, engine: str = "all") -> list[TestResult]:
+    """Compare a model's outputs on its own test inputs with the published ones.
+
+    Parameters
+    ----------
+    model : Model
+        Which one.
+    engine : str
+        ``onnx``, ``torchscript``, or ``all`` that it has weights for.
+
+    Returns
+    -------
+    list of TestResult
+        One for each engine and output; an engine that fails has one with a problem.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot run, or its test tensors are missing.
+    """
+    if model.problems:
+        raise ModelError(f"'{model.name}' cannot run. {model.problem}")
+    names = model.runnable if engine in ("all", "auto") else (engine,)
+    inputs = [_tensor(spec, spec.test_tensor, model) for spec in model.inputs]
+    expected = [_tensor(spec, spec.test_tensor, model) for spec in model.outputs]
+    results: list[TestResult] = []
+    for name in names:
+        try:
+            opened = open_engine(model, name, "cpu")
+        except ImagecAIError as error:
+            results.append(TestResult(name, "", "", None, False, str(error)))
+            continue
+        try:
+            results.extend(_compare(model, opened, inputs, expected))
+        except ImagecAIError as error:
+            results.append(TestResult(name, opened.device, "", None, False, str(error)))
+        finally:
+            opened.close()
+    return results
+
+
+test_model.__test__ = False  # type: ignore[attr-defined]
+
+
+def _compare(
+    model: Model,
+    engine: Engine,
+    inputs: Sequence[NDArray[Any]],
+    expected: Sequence[NDArray[Any]],
+) -> list[TestResult]:
+    references: Mapping[str, NDArray[Any]] = {
+        spec.id: array for spec, array in zip(model.inputs, inputs, strict=True)
+    }
+    feed = [
+        processing.prepare(spec.steps, array, spec.letters, references)(array)
+        for spec, array in zip(model.inputs, inputs, strict=True)
+    ]
+    found = engine.run(feed)
+    results = []
+    for spec, array, target in zip(model.outputs, found, expected, strict=False):
+        post = processing.prepare(spec.steps, array, spec.letters, references)
+        results.append(_judge(engine, spec, post(array), target, _tolerance(model)))
+    for spec in model.outputs[len(found) :]:
+        problem = f"The network gave only {len(found)} outputs."
+        results.append(
+            TestResult(engine.name, engine.device, spec.id, None, False, problem)
+        )
+    return results
+
+
+def _judge(
+    engine: Engine,
+    spec: TensorSpec,
+    found: NDArray[Any],
+    expected: NDArray[Any],
+    tolerance: tuple[float, float],
+) -> TestResult:
+    if found.shape != expected.shape:
+        problem = (
+            f"Expected the shape {expected.shape} of the published output, found "
+            f"{found.shape}; the description and the weights disagree."
+        )
+        return TestResult(engine.name, engine.device, spec.id, None, False, problem)
+    difference = np.abs(found.astype(np.float64) - expected.astype(np.float64))
+    error = float(difference.max()) if difference.size else 0.0
+    absolute, relative = tolerance
+    allowed = absolute + relative * np.abs(expected.astype(np.float64))
+    passed = bool(np.all(difference <= allowed))
+    sentence = (
+        f"The largest difference to the published output is {error:.3g}, more than "
+        f"{absolute:g} + {relative:g} of the value; the weights may not be those that "
+        "were published."
+    )
+    return TestResult(
+        engine.name, engine.device, spec.id, error, passed, None if passed else sentence
+    )
+
+
+def _tolerance(model: Model) -> tuple[float, float]:
+    """What the description allows, where that is more than our own."""
+    hints = model.hints.get("bioimageio")
+    entries = (
+        hints.get("reproducibility_tolerance") if isinstance(hints, dict) else None
+    )
+    absolute, relative = ABSOLUTE, RELATIVE
+    for entry in entries if isinstance(entries, list) else []:
+        try:
+            absolute = max(absolute, float(entry.get("absolute_tolerance", 0)))
+            relative = max(relative, float(entry.get("relative_tolerance", 0)))
+        except (AttributeError, TypeError, ValueError):
+            continue
+    return absolute, relative
+
+
+def _tensor(spec: TensorSpec, file: FileRef | None, model: Model) -> NDArray[Any]:
+    if file is None:
+        raise ModelError(
+            f"'{model.name}' was published without a test tensor for '{spec.id}', so "
+            "there is nothing to compare with."
+        )
+    if file.path is None:
+        raise ModelError(
+            f"The test tensor '{file.source}' of '{spec.id}' is not in the folder of "
+            f"'{model.name}'; download the whole model package again."
+        )
+    try:
+        array: NDArray[Any] = np.load(file.path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ModelError(
+            f"The test tensor '{file.source}' of '{spec.id}' is no array of numbers in "
+            f"numpy's format ({error}); download the model again."
+        ) from error
+    return array

@@ -1,0 +1,118 @@
+"""The corridor with memory: it redoes only what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Hashable
+
+from napari_imagec_ai.classes import ClassMap, classify
+from napari_imagec_ai.decoders import Decoder, Settings, choose_decoder
+from napari_imagec_ai.engines import Engine, open_engine
+from napari_imagec_ai.image import ImageInput
+from napari_imagec_ai.model import Model
+from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.prediction import Prediction, Progress, predict_iter
+from napari_imagec_ai.recipe import PredictSettings, Recipe, Used, describe_model
+from napari_imagec_ai.version import version
+
+
+class Session:
+    """One model and one image, tuned again and again.
+
+    Parameters
+    ----------
+    model : Model
+        Which one.
+    decoder : str, optional
+        Which decoder; the model's own by default.
+
+    Raises
+    ------
+    DecodeError
+        If the decoder is not known.
+    """
+
+    def __init__(self, model: Model, decoder: str | None = None) -> None:
+        self.model = model
+        self.decoder: Decoder[Settings] = choose_decoder(model, decoder)
+        self.prediction: Prediction | None = None
+        self._predict_key: Hashable = None
+        self._decoded: tuple[Hashable, Objects] | None = None
+        self._engine: tuple[Hashable, Engine] | None = None
+
+    @property
+    def defaults(self) -> Settings:
+        """The decoder's settings to begin with."""
+        return self.decoder.defaults(self.model)
+
+    def run(
+        self, image: ImageInput, settings: PredictSettings
+    ) -> Generator[Progress, None, Prediction]:
+        """Run the network, unless it ran on these pixels with these settings.
+
+        Yields progress and returns the prediction; closing it stops the run and keeps
+        the last prediction.
+        """
+        key = (image.key, settings.model_dump_json())
+        if self.prediction is not None and key == self._predict_key:
+            return self.prediction
+        prediction = yield from predict_iter(
+            self.model,
+            image,
+            engine=self._open(settings.engine, settings.device),
+            tile=settings.tile,
+            channels=settings.channels,
+            planes=settings.planes,
+        )
+        self.hold(prediction)
+        self._predict_key = key
+        return prediction
+
+    def hold(self, prediction: Prediction) -> None:
+        """Tune this prediction from now on."""
+        self.prediction, self._predict_key, self._decoded = prediction, None, None
+
+    def objects(self, settings: Settings, class_map: ClassMap) -> Objects:
+        """Decode and classify the prediction, from the first stage that changed."""
+        if self.prediction is None:
+            raise RuntimeError("nothing was predicted yet")
+        key = (self.prediction.key, settings)
+        if self._decoded is None or self._decoded[0] != key:
+            self._decoded = (key, self.decoder.decode(self.prediction, settings))
+        return classify(self._decoded[1], class_map)
+
+    @property
+    def decoded(self) -> Objects | None:
+        """All objects of the last decoding, before any of them was left out."""
+        return self._decoded[1] if self._decoded is not None else None
+
+    def recipe(
+        self, predicted: PredictSettings, settings: Settings, class_map: ClassMap
+    ) -> Recipe:
+        """What would make this result again."""
+        ran = self.prediction
+        return Recipe(
+            model=describe_model(self.model),
+            predict=predicted,
+            decoder=self.decoder.name,
+            settings=settings.model_dump(mode="json"),
+            classes=class_map,
+            used=Used(
+                engine=ran.engine if ran else "",
+                device=ran.device if ran else "",
+                napari_imagec_ai=version(),
+                assumed=ran.assumed if ran else (),
+            ),
+        )
+
+    def _open(self, name: str, device: str) -> Engine:
+        """The engine, kept open between runs."""
+        if self._engine is None or self._engine[0] != (name, device):
+            self.close()
+            self._engine = ((name, device), open_engine(self.model, name, device))
+        return self._engine[1]
+
+    def close(self) -> None:
+        """Give the network's memory back."""
+        if self._engine is not None:
+            self._engine[1].close()
+            self._engine = None

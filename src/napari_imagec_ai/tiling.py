@@ -1,0 +1,246 @@
+"""Cuts an image into windows that a network accepts, and puts the results together.
+
+Integers and slices only. Along each axis::
+
+    image    |---------------------------------------------------|
+    windows  [===========~~~]
+                     [~~~========~~~]        ~ halo, seen by the network, cut off
+                               [~~~===========...]   . padding up to the window
+    cores    |-----------||---------||-------------|   partition the image
+
+A window is the same size everywhere, and begins at a multiple of ``align``, so that
+pooling inside the network falls on the same pixels as in one pass over the whole image.
+At the image's own border there is no halo: nothing lies beyond it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai.errors import ImageError
+
+
+@dataclass(frozen=True, slots=True)
+class AxisLimits:
+    """What a network asks of one space axis.
+
+    Attributes
+    ----------
+    min, step : int
+        Accepted window sizes are ``min + n * step``; step 0: only ``min``.
+    halo : int
+        Input pixels at each inner side of a window that are worth less.
+    align : int
+        Window starts and cuts between cores are multiples of it.
+    """
+
+    min: int
+    step: int
+    halo: int = 0
+    align: int = 1
+
+    def fit(self, length: int) -> int:
+        """Smallest accepted window of at least ``length`` pixels (or the only one)."""
+        if self.step == 0 or length <= self.min:
+            return self.min
+        return self.min + math.ceil((length - self.min) / self.step) * self.step
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One call of the network.
+
+    Attributes
+    ----------
+    core : tuple of slice
+        The part of the image that it answers for.
+    window : tuple of slice
+        What is read: the core and its halo, inside the image.
+    pad : tuple of int
+        Pixels to add behind the window along each axis, so that the network takes it.
+    """
+
+    core: tuple[slice, ...]
+    window: tuple[slice, ...]
+    pad: tuple[int, ...]
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels the network computes."""
+        return math.prod(
+            s.stop - s.start + p for s, p in zip(self.window, self.pad, strict=True)
+        )
+
+
+def plan_tiles(
+    shape: Sequence[int],
+    limits: Sequence[AxisLimits],
+    budget: int,
+    tile: Sequence[int] | None = None,
+) -> list[Tile]:
+    """Cover an image with the windows that compute the fewest pixels in all.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Size of the image along each space axis.
+    limits : sequence of AxisLimits
+        One for each axis.
+    budget : int
+        Most pixels of one window, where the network leaves a choice.
+    tile : sequence of int, optional
+        Window size to use instead; rounded up to what the network accepts.
+
+    Returns
+    -------
+    list of Tile
+        In reading order; the cores partition the image.
+
+    Raises
+    ------
+    ImageError
+        If a window leaves no core after its halo.
+    """
+    if tile is not None:
+        sizes = tuple(
+            limit.fit(min(wanted, limit.fit(length)))
+            for limit, wanted, length in zip(limits, tile, shape, strict=True)
+        )
+    else:
+        sizes = _cheapest(shape, limits, budget)
+    spans = [
+        _spans(length, size, limit)
+        for length, size, limit in zip(shape, sizes, limits, strict=True)
+    ]
+    return [
+        Tile(
+            core=tuple(span[0] for span in choice),
+            window=tuple(span[1] for span in choice),
+            pad=tuple(span[2] for span in choice),
+        )
+        for choice in itertools.product(*spans)
+    ]
+
+
+def _cheapest(
+    shape: Sequence[int], limits: Sequence[AxisLimits], budget: int
+) -> tuple[int, ...]:
+    """Window sizes with the least total work within the budget."""
+    choices = [
+        _candidates(length, limit) for length, limit in zip(shape, limits, strict=True)
+    ]
+    best: tuple[float, tuple[int, ...]] | None = None
+    smallest = tuple(min(size for size, _ in options) for options in choices)
+    for combination in itertools.product(*choices):
+        sizes = tuple(size for size, _ in combination)
+        if math.prod(sizes) > budget and sizes != smallest:
+            continue
+        work = float(math.prod(size * count for size, count in combination))
+        if best is None or work < best[0]:
+            best = (work, sizes)
+    return best[1] if best is not None else smallest
+
+
+def _candidates(length: int, limit: AxisLimits) -> list[tuple[int, int]]:
+    """Window sizes worth trying along one axis, with how many windows each takes."""
+    sizes = {limit.fit(length)}
+    if limit.step and limit.fit(length) > limit.min:
+        for count in range(2, 65):
+            size = limit.fit(math.ceil((length + 2 * limit.halo * (count - 1)) / count))
+            if size > 2 * limit.halo:
+                sizes.add(size)
+    return [(size, len(_spans(length, size, limit))) for size in sorted(sizes)]
+
+
+def _spans(length: int, size: int, limit: AxisLimits) -> list[tuple[slice, slice, int]]:
+    """Core, window and padding of each window along one axis."""
+    if length <= size:
+        return [(slice(0, length), slice(0, length), size - length)]
+    align = limit.align
+    halo = math.ceil(limit.halo / align) * align
+    stride = (size - 2 * halo) // align * align
+    if stride <= 0:
+        raise ImageError(
+            f"A window of {size} pixels leaves nothing between halos of {limit.halo} "
+            f"pixels; use larger tiles or a smaller overlap."
+        )
+    count = 1 + math.ceil((length - size) / stride)
+    last = math.ceil((length - size) / align) * align
+    starts = [round(last * i / (count - 1) / align) * align for i in range(count)]
+    cuts = [0]
+    for before, after in itertools.pairwise(starts):
+        # In the middle of what both windows see, where both are best.
+        middle = (after + before + size) / 2
+        cuts.append(round(middle / align) * align)
+    cuts.append(length)
+    return [
+        (
+            slice(cuts[i], cuts[i + 1]),
+            slice(start, min(start + size, length)),
+            max(0, start + size - length),
+        )
+        for i, start in enumerate(starts)
+    ]
+
+
+def pad_window(
+    window: NDArray[np.generic], axes: Sequence[int], pad: Sequence[int]
+) -> NDArray[np.generic]:
+    """Mirror a window at its far ends, as often as needed.
+
+    Parameters
+    ----------
+    window : array
+        Any number of axes.
+    axes : sequence of int
+        Positions of the space axes.
+    pad : sequence of int
+        Pixels to add behind each of them.
+    """
+    if not any(pad):
+        return window
+    widths = [(0, 0)] * window.ndim
+    for axis, extra in zip(axes, pad, strict=True):
+        widths[axis] = (0, extra)
+    return np.pad(window, widths, mode="symmetric")
+
+
+def place(
+    canvas: NDArray[np.generic],
+    result: NDArray[np.generic],
+    tile: Tile,
+    axes: Sequence[int],
+    factors: Sequence[float],
+) -> None:
+    """Write a tile's core into the stitched result.
+
+    Parameters
+    ----------
+    canvas : array
+        The whole result, changed in place; axes as in ``result``.
+    result : array
+        What the network gave for the window and its padding.
+    tile : Tile
+        Which one.
+    axes : sequence of int
+        Positions of the space axes in ``canvas`` and ``result``.
+    factors : sequence of float
+        Output pixels for each input pixel, along each space axis.
+    """
+    target: list[slice] = [slice(None)] * canvas.ndim
+    source: list[slice] = [slice(None)] * canvas.ndim
+    for axis, core, window, factor in zip(
+        axes, tile.core, tile.window, factors, strict=True
+    ):
+        start, stop = round(core.start * factor), round(core.stop * factor)
+        stop = min(max(stop, start), canvas.shape[axis])
+        origin = round(window.start * factor)
+        target[axis] = slice(start, stop)
+        source[axis] = slice(start - origin, stop - origin)
+    canvas[tuple(target)] = result[tuple(source)]
