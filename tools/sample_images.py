@@ -49,7 +49,7 @@ _STYLE = SceneStyle(
 def write(folder: Path, seed: int) -> None:
     """Write nuclei.tif (Y, X) and nuclei_stack.tif (Z, Y, X), both uint16."""
     folder.mkdir(parents=True, exist_ok=True)
-    image, _ = make_scene(np.random.default_rng((seed, 3)), (512, 512), _STYLE)
+    image, _ = make_scene(np.random.default_rng((seed, 15)), (512, 512), _STYLE)
     _save(folder / "nuclei.tif", image, "YX")
     stack = make_stack(np.random.default_rng((seed, 4)), 5, (256, 256), _STYLE)
     _save(folder / "nuclei_stack.tif", stack, "ZYX")

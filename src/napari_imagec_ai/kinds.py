@@ -1,17 +1,13 @@
 """What the outputs of a network mean, read from what its description says.
 
-Weights are never opened. The rules go from what is certain to what is likely: what the
-description declares, then the shape and the names of its tensors, then its words. No
-rule knows a single model. Where nothing is known the kind is ``unknown``: asking the
-person is better than a wrong guess.
+The rules go from certain to likely: what is declared, shapes and names of tensors, then
+words. None is about a single model; ``unknown`` is better than a wrong guess.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from typing import cast, get_args
 
 from napari_imagec_ai.model import FixedSize, Kind, Model, RelativeSize, TensorSpec
@@ -28,19 +24,16 @@ _IMAGE = (
     "|unmix*|splitting|decomposition|density (?:map )?estimation"
 )
 _SEGMENT = "segment*|masks?|foreground"
-_EDGE = "boundar*|borders?|contours?|outlines?|edges?"
-_DISTANCE = "dist|distances?|sdf|sdt"
-_DETECTOR = "yolo*|detectron*|r ?cnn|mask ?rcnn|object detection"
-_NUCLEUS = "nucle(?:us|i|ar)"
-# What the name of a channel says, by word or by the letter that BiaPy has for it. The
-# order counts: "distance to the boundary" is a distance.
+_EDGE = "boundar*|borders?|contours?|outlines?|(?<!cutting )edges?"
+# Names of channels, or BiaPy's letters; "distance to the boundary" is a distance.
 _ROLES = {
-    "distance": f"d[bcn]?|{_DISTANCE}",
+    "distance": "^d[bcn]?$|dist|distances?|sdf|sdt",
     "background": "backgrounds?|bg|outside",
-    "boundary": f"c|{_EDGE}",
-    "centre": "p|points?|cent(?:er|re|roid)s?|seeds?|markers?",
-    "foreground": "f|foregrounds?|fg|inside|interior|objects?",
+    "boundary": f"^c$|{_EDGE}",
+    "centre": "^p$|points?|cent(?:er|re|roid)s?|seeds?|markers?",
+    "foreground": "^f$|foregrounds?|fg|inside|interior|objects?",
 }
+_OBJECTS = {"foreground", "boundary", "distance"}
 _NUMBERED = re.compile(
     r"(channels?|ch|c|class(es)?|predictions?|outputs?|out|features?|flow|prob(ability)?"
     r"|masks?|labels?|raw|gray|unknown)? ?\d*"
@@ -51,22 +44,17 @@ _BOX_COLUMN = re.compile(
 )
 # Parts of cells first: a text that names both tells with the cell where they are.
 _NOUNS = {
-    "nucleus": _NUCLEUS, "mitochondrion": "mito|mitochondri*", "spot": "spots?|puncta*",
+    "nucleus": "nucle(?:us|i|ar)", "mitochondrion": "mito|mitochondri*", "spot": "spots?|puncta*",
     "filament": "filament*", "vesicle": "vesicles?", "axon": "axons?",
     "neuron": "neuron*|neurites?", "bacterium": r"bacteri*|e\. ?coli", "cyst": "cysts?",
     "oocyte": "oocytes?", "cell": "cells?|cellular", "fibre": "fib(?:re|er)s?",
-    "gland": "glands?", "leaf": "leaf|leaves", "organoid": "organoids?",
-    "spheroid": "spheroids?", "colony": "colony|colonies", "organelle": "organelles?",
+    "leaf": "leaf|leaves", "organoid": "organoids?", "organelle": "organelles?",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Which channel of the main output means what; None where no channel does.
-
-    ``assumed`` is True where this is the custom of such networks, False where names say
-    it or there is no other choice.
-    """
+    """Channels of the main output by meaning; assumed: by custom, no name says it."""
 
     foreground: int | None = None
     boundary: int | None = None
@@ -82,17 +70,17 @@ _CUSTOM = {  # Among classes that exclude each other, number 0 is what is no obj
     "foreground_boundary_distance": Roles(0, 1, distance=2, assumed=True),
     "three_class": Roles(1, 2, background=0, assumed=True),
     "multi_class": Roles(background=0, assumed=True),
-}
-_SOFTMAX = {  # Kinds of a single class, where the output has several channels.
-    "foreground": Roles(1, background=0, assumed=True),
-    "boundary": Roles(boundary=1, background=0, assumed=True),
+    # This architecture is trained with the border before the object.
+    "three_class, dpn": Roles(2, 1, background=0, assumed=True),
+    "foreground, several": Roles(1, background=0, assumed=True),  # A softmax.
+    "boundary, several": Roles(boundary=1, background=0, assumed=True),
 }
 
 
 def main_output(model: Model) -> TensorSpec:
     """The output that the kind speaks of: the first that is an image, or the first."""
     images = (tensor for tensor in model.outputs if len(tensor.space) > 1)
-    return next(images, model.outputs[0])
+    return (*images, *model.outputs, TensorSpec("", ()))[0]
 
 
 def channel_count(model: Model, tensor: TensorSpec) -> int | None:
@@ -106,14 +94,9 @@ def channel_count(model: Model, tensor: TensorSpec) -> int | None:
     return round(size.scale * there.size.size + size.offset)
 
 
-@cache
-def _pattern(words: str) -> re.Pattern[str]:
-    return re.compile(r"\b(?:" + words.replace("*", r"\w*") + r")\b")
-
-
 def _says(text: str, words: str) -> bool:
     """Whether a `_plain` text has one of the words."""
-    return _pattern(words).search(text) is not None
+    return bool(re.search(r"\b(?:" + words.replace("*", r"\w*") + r")\b", text))
 
 
 def _plain(*texts: str) -> str:
@@ -127,43 +110,35 @@ class _Look:
     """A model as the rules look at it: plain texts, and the main output."""
 
     def __init__(self, model: Model) -> None:
-        self.model = model
-        self.main = main_output(model)
+        self.model, self.main = model, main_output(model)
         self.main_id = _plain(self.main.id)
         self.channels = channel_count(model, self.main)
         self.steps = {step.id for step in self.main.steps}
         self.name, self.description = _plain(model.name), _plain(model.description)
         # A section of the config that a framework reads says as much as its tag.
-        self.tags = _plain(*model.tags, *map(str, model.hints))
+        tool = model.settings.get("decoder", "")
+        self.tags = _plain(*model.tags, *map(str, model.hints), str(tool))
         self.title = f"{self.name} . {self.tags}"
         self.inputs = _plain(*(f"{t.id} . {t.description}" for t in model.inputs))
         self.results = _plain(*(f"{t.id} . {t.description}" for t in model.outputs))
         self.all = " . ".join((self.title, self.results, self.description))
         # Labels are whole numbers that count far, or have no channels and such a name.
-        integer = re.fullmatch(r"u?int(16|32|64)", self.main.dtype) is not None
-        named = not self.main.axis("c") and _says(
-            self.main_id, "masks|labels?|instances?"
-        )
-        self.labels = self.channels == 1 and (integer or named)
-
-
-# -- kind ------------------------------------------------------------------------------
+        bare = self.main.axis("c") is None
+        named = bare and _says(self.main_id, "masks|labels?|instances?")
+        whole = _says(self.main.dtype, "u?int(?:16|32|64)")
+        self.labels = self.channels == 1 and (named or whole)
 
 
 def infer_kind(model: Model) -> Kind:
     """What the outputs mean, as far as the description tells; else ``unknown``."""
     if not model.outputs:
         return "unknown"
+    for key in ("kind", "decoder"):
+        if (word := model.settings.get(key)) in get_args(Kind):
+            return cast("Kind", word)
     look = _Look(model)
-    rules = (_declared, _tools, _boxes, _named, _spaceless, _image, _segmentation)
-    answers = (rule(look) for rule in rules)
-    return next((kind for kind in answers if kind is not None), "unknown")
-
-
-def _declared(look: _Look) -> Kind | None:
-    """The description says it to this package."""
-    words = (look.model.settings.get(key) for key in ("kind", "decoder"))
-    return next((cast("Kind", word) for word in words if word in get_args(Kind)), None)
+    rules = (_tools, _boxes, _named, _image, _segmentation)
+    return next(filter(None, (rule(look) for rule in rules)), "unknown")
 
 
 def _tools(look: _Look) -> Kind | None:
@@ -190,56 +165,46 @@ def _boxes(look: _Look) -> Kind | None:
     # YOLO's rows are a table also where the description calls their axes y and x.
     tables = [t for t in outputs if len(t.space) < 2 or (yolo and not t.axis("c"))]
     if not any(_says(_plain(t.id), "b?box(?:es)?|detections?") for t in tables):
-        rows = any(len(t.axes) > 2 for t in tables)
-        if not rows or not _says(look.all, _DETECTOR):
+        tools = "yolo*|detectron*|r ?cnn|mask ?rcnn|object detection"
+        if not _says(look.all, tools) or all(len(t.axes) < 3 for t in tables):
             return None
-    masks = any(
-        t not in tables or _says(_plain(t.id), "masks?|proto*") for t in outputs
-    )
+    masks = len(tables) < len(outputs) or _says(look.results, "masks?")
     return "boxes_masks" if masks and len(outputs) > 1 else "boxes"
 
 
 def _named(look: _Look) -> Kind | None:
     """Every channel has a name that says what it means."""
-    names = _channel_names(look.model)
-    found = _find_roles(names)
-    if "?" in found or len(names) != look.channels or look.labels:
+    found = _find_roles(look.model)
+    if "?" in found or look.labels:
         return None
-    if "foreground" in found and "boundary" in found:
-        if "distance" in found:
-            return "foreground_boundary_distance"
+    if found.keys() >= _OBJECTS:
+        return "foreground_boundary_distance"
+    if {"foreground", "boundary"} <= found.keys():
         return "three_class" if "background" in found else "foreground_boundary"
-    # Centres and distances refine a foreground, which is enough without them.
-    if "foreground" in found:
+    if "foreground" in found:  # Centres and distances refine it; it is enough alone.
         return "foreground"
     return "boundary" if "boundary" in found else None
 
 
-def _spaceless(look: _Look) -> Kind | None:
-    """One row of numbers for the whole image."""
-    row = {axis.name for axis in look.main.axes} <= {"b", "c", "i"}
-    return "scores" if row and len(look.main.axes) < 3 else None
-
-
 def _image(look: _Look) -> Kind | None:
-    """An image of the same scene: the first text that has only one of both purposes.
-
-    What a model is for stands in its name and tags; a description also tells what was
-    done to the data and what the result is good for.
-    """
+    """An image of the same scene, or one row of numbers for it."""
+    if len(look.main.axes) < 3 and {a.name for a in look.main.axes} <= {"b", "c", "i"}:
+        return "scores"
+    # The first text that has only one of both purposes. The description comes last: it
+    # also tells what was done to the data and what the result is good for.
     for text in (look.name, look.tags, look.results, look.description):
         if _says(text, _IMAGE) != _says(text, _SEGMENT):
             return "image" if _says(text, _IMAGE) else None
-    sizes = (axis.size for axis in look.main.axes if axis.name in look.main.space)
-    grows = any(isinstance(size, RelativeSize) and size.scale > 1 for size in sizes)
+    axes = (a.size for a in look.main.axes if a.name in look.main.space)
+    grows = any(isinstance(size, RelativeSize) and size.scale > 1 for size in axes)
     return "image" if grows and not _says(look.all, _SEGMENT) else None
 
 
 def _segmentation(look: _Look) -> Kind | None:
     """Maps of objects: by the number of channels, then by words."""
     words, count = look.all, look.channels or 1
-    binary = look.main.dtype == "bool" or "binarize" in look.steps
-    if not binary and not _says(words, f"{_SEGMENT}|{_EDGE}|membranes?|cell walls?"):
+    maps = {"binarize", "sigmoid", "softmax"} & look.steps or look.main.dtype == "bool"
+    if not maps and not _says(words, f"{_SEGMENT}|{_EDGE}|membranes?|cell walls?"):
         return None
     if look.labels:
         return "labels"
@@ -250,13 +215,12 @@ def _segmentation(look: _Look) -> Kind | None:
         return "affinities"
     if count > 3 or not _are_numbered(look.main.channel_names):
         return "multi_class"
-    apart = "softmax" not in look.steps and _says(
-        words, f"instances?|watershed|touching|{_EDGE}"
-    )
+    parted = f"instances|instance segment*|watershed|touching|{_EDGE}"
+    apart = _says(words, parted) and "softmax" not in look.steps
     if count == 2:  # To tell objects apart takes a boundary; else it is a softmax.
         return "foreground_boundary" if apart else "foreground"
     # A sigmoid leaves the channels independent: they are no classes.
-    if apart and ("sigmoid" in look.steps or _says(words, _DISTANCE)):
+    if apart and ("sigmoid" in look.steps or _says(words, _ROLES["distance"])):
         return "foreground_boundary_distance"
     return "multi_class" if _says(words, "semantic|multi ?class*") else "three_class"
 
@@ -264,98 +228,72 @@ def _segmentation(look: _Look) -> Kind | None:
 def _is_boundary(look: _Look) -> bool:
     """Whether a single map shows the borders of objects instead of their inside."""
     said = f"{look.title} . {look.results}"
-    if _says(look.name, _NUCLEUS):  # Membranes are those of another structure.
+    if _says(look.name, _NOUNS["nucleus"]):  # Membranes are those of another structure.
         return _says(said, "boundar*")
     # Nervous tissue is full of neurites: in one map only membranes tell them apart.
-    if _says(look.all, "neurons?|neurites?") and _says(look.all, "electron|[st]?em"):
+    if _says(look.name, "neurons?|neurites?") and _says(look.all, "electron|[st]?em"):
         return True
     # PlantSeg parts tissue by the cells' boundaries.
     edge = f"{_EDGE}|membranes?|cell walls?|plantseg"
     return _says(said, edge) or _says(look.description, "boundar*|cell walls?")
 
 
-# -- classes and channels --------------------------------------------------------------
-
-
 def infer_classes(model: Model) -> tuple[str, ...]:
-    """Names of the classes of objects, for a model that has its ``kind``.
+    """Names of the classes of objects, () if unknown; the model has its ``kind``.
 
-    What the ``config`` lists; else the names of the channels of kinds with several
-    classes, without the background of ``multi_class``; ``class 1`` and so on where they
-    only count; () for boxes whose classes have no names; one noun for any other kind.
+    Where ``config`` has none, those of channels but the background, or one noun.
     """
-    for value in (model.settings.get("classes"), model.hints.get("classes")):
-        if isinstance(value, list) and value:
-            return tuple(map(str, value))
-    if not model.outputs:
-        return ()
-    if model.kind in ("boxes", "boxes_masks"):
-        names = next((t.channel_names for t in model.outputs if t.channel_names), ())
+    for listed in (model.settings.get("classes"), model.hints.get("classes")):
+        if isinstance(listed, list) and listed:
+            return tuple(map(str, listed))
+    if model.kind in ("image", "embedding", "boxes", "boxes_masks"):
+        rows = model.outputs if "boxes" in model.kind else ()
+        names = next((t.channel_names for t in rows if t.channel_names), ())
         return tuple(name for name in names if not _BOX_COLUMN.fullmatch(_plain(name)))
     if model.kind not in ("multi_class", "scores"):
         texts = map(_plain, (model.name, " . ".join(model.tags), model.description))
         found = (n for t in texts for n, words in _NOUNS.items() if _says(t, words))
         return (next(found, "object"),)
-    main = main_output(model)
-    background = channel_roles(model).background
+    main, background = main_output(model), channel_roles(model).background
     names = main.channel_names
     if _are_numbered(names):
         # With a background channel, the number of a class is that of its channel.
-        first = 1 if background is None else 0
-        count = channel_count(model, main) or 0
-        names = tuple(f"class {first + index}" for index in range(count))
+        first = int(background is None)
+        names = tuple(
+            f"class {n + first}" for n in range(channel_count(model, main) or 0)
+        )
     return tuple(name for index, name in enumerate(names) if index != background)
 
 
 def channel_roles(model: Model) -> Roles:
-    """Which channel of the main output means what, for a model that has its ``kind``.
-
-    By the channels' names where they say all that the kind needs, else by custom; empty
-    for kinds whose channels have no such meaning.
-    """
-    if not model.outputs or model.kind not in _CUSTOM:
-        return Roles()
-    custom = _CUSTOM[model.kind]
-    if (channel_count(model, main_output(model)) or 1) > 1:
-        custom = _SOFTMAX.get(model.kind, custom)
-    names = _channel_names(model)
-    if _are_numbered(names):
+    """Channels by their names, or by custom where those lack what ``kind`` needs."""
+    several = (channel_count(model, main_output(model)) or 1) > 1
+    dpn = _says(_plain(model.name, *model.tags), "dpn*")
+    keys = [f"{model.kind}, dpn"] * dpn + [f"{model.kind}, several"] * several
+    custom = next((_CUSTOM[k] for k in (*keys, model.kind) if k in _CUSTOM), Roles())
+    get = (found := _find_roles(model)).get
+    needed = {role for role in _OBJECTS if getattr(custom, role) is not None}
+    if custom == Roles() or not found or not needed <= found.keys():
         return custom
-    found = _find_roles(names)
-    fields = ("foreground", "boundary", "background", "distance")
-    named = Roles(**{role: found[role] for role in fields if role in found})
-    for role in ("foreground", "boundary", "distance"):
-        if getattr(custom, role) is not None and role not in found:
-            return custom
-    return named
+    return Roles(get("foreground"), get("boundary"), get("background"), get("distance"))
 
 
-def _channel_names(model: Model) -> tuple[str, ...]:
-    """Names of the main output's channels, or what stands for them elsewhere."""
-    main = main_output(model)
-    if not _are_numbered(main.channel_names):
-        return main.channel_names
-    letters = re.search(
-        r"\brepresentation ?:? ((?:[a-z]{1,2} ?\+ ?)+[a-z]{1,2})\b",
-        _plain(model.description),
-    )
-    if letters is not None:
-        return tuple(letters[1].split("+"))
-    return (main.id,) if channel_count(model, main) == 1 else main.channel_names
-
-
-def _find_roles(names: Iterable[str]) -> dict[str, int]:
-    """Channels by what their names say; ``?`` is one whose name says nothing."""
-    meant = [
-        next((role for role, words in _ROLES.items() if _says(name, words)), "?")
-        for name in map(_plain, names)
-    ]
+def _find_roles(model: Model) -> dict[str, int]:
+    """Channels by what their names say, ``?`` where that is nothing; {} if unnamed."""
+    names = (main := main_output(model)).channel_names
+    if _are_numbered(names):
+        code = re.search(r"representation:? ((\w+ \+ )+\w+)", _plain(model.description))
+        names = tuple(code[1].split("+")) if code else (main.id,)
+    if len(names) != channel_count(model, main):
+        return {}
+    roles = ((r for r in _ROLES if _says(_plain(n), _ROLES[r])) for n in names)
+    meant = [next(role, "?") for role in roles]
     if len(meant) > 1 and meant.count("?") == 1 and "foreground" not in meant:
         # "background, nucleus, border": the one that is left is the object.
         meant[meant.index("?")] = "foreground"
     return {role: meant.index(role) for role in meant}
 
 
-def _are_numbered(names: Iterable[str]) -> bool:
+def _are_numbered(names: tuple[str, ...]) -> bool:
     """Whether these names of channels only count; also if there are none."""
     return all(_NUMBERED.fullmatch(_plain(name)) for name in names)

@@ -9,6 +9,7 @@ for each ring. Objects are connected by pixel edges (4-neighbours).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -43,10 +44,12 @@ def trace(labels: NDArray[np.integer], smooth: bool = True) -> dict[int, list[Ou
         For each id its connected parts, the largest first. Outer rings and holes turn
         in opposite directions.
     """
-    ids, starts, following = _edges(labels)
+    label, corner, following = _edges(labels)
+    if not len(label):
+        return {}
     rings: dict[int, list[Ring]] = {}
-    for identity, points in _cycles(ids, starts, following):
-        rings.setdefault(identity, []).append(_vertices(points, smooth))
+    for identity, ring in _rings(label, corner, following, smooth):
+        rings.setdefault(identity, []).append(ring)
     return {identity: _nest(found) for identity, found in sorted(rings.items())}
 
 
@@ -115,32 +118,49 @@ def _follow(
     return following
 
 
-def _cycles(
-    label: NDArray[np.int64], corners: NDArray[np.int64], following: NDArray[np.int64]
-) -> list[tuple[int, NDArray[np.int64]]]:
-    after: list[int] = following.tolist()
-    seen = bytearray(len(after))
-    found = []
-    for first in range(len(after)):
-        if seen[first]:
-            continue
-        chain, edge = [], first
-        while not seen[edge]:
-            seen[edge] = 1
-            chain.append(edge)
-            edge = after[edge]
-        found.append((int(label[first]), corners[chain]))
-    return found
+def _rings(
+    label: NDArray[np.int64],
+    corner: NDArray[np.int64],
+    following: NDArray[np.int64],
+    smooth: bool,
+) -> Iterator[tuple[int, Ring]]:
+    """Yield each closed chain of edges as a ring, with its label."""
+    start = corner.astype(np.float32) - 0.5
+    points = (start + start[following]) / 2 if smooth else start
+    leaving = points[following] - points
+    arriving = np.empty_like(leaving)
+    arriving[following] = leaving
+    turns = arriving[:, 0] * leaving[:, 1] != arriving[:, 1] * leaving[:, 0]
+    first, rank = _chains(following)
+    order = np.lexsort((rank, first))
+    order = order[turns[order]]
+    cuts = np.flatnonzero(np.diff(first[order])) + 1
+    for chain in np.split(order, cuts):
+        yield int(label[chain[0]]), points[chain]
 
 
-def _vertices(corners: NDArray[np.int64], smooth: bool) -> Ring:
-    points = corners.astype(np.float32) - 0.5
-    if smooth:
-        points = (points + np.roll(points, -1, axis=0)) / 2
-    before = points - np.roll(points, 1, axis=0)
-    after = np.roll(points, -1, axis=0) - points
-    turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
-    return np.ascontiguousarray(points[turns])
+def _chains(
+    following: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which closed chain each edge is of, and its place along it.
+
+    By pointer jumping (J. Wyllie, 1979): after k rounds each edge knows the 2^k ahead
+    of it, so that no chain is walked edge by edge.
+    """
+    count = len(following)
+    rounds = max(1, int(count - 1).bit_length())
+    first, ahead = np.arange(count), following
+    for _ in range(rounds):
+        first = np.minimum(first, first[ahead])
+        ahead = ahead[ahead]
+    # Cut each chain open before its first edge, and count the steps to the cut.
+    last = following == first
+    ahead = np.where(last, np.arange(count), following)
+    steps = np.where(last, 0, 1)
+    for _ in range(rounds):
+        steps = steps + steps[ahead]
+        ahead = ahead[ahead]
+    return first, -steps
 
 
 def _nest(rings: list[Ring]) -> list[Outline]:

@@ -178,16 +178,22 @@ def update_labels(layer: Labels, objects: Objects) -> None:
     layer.features = feature_table(objects)
 
 
-def update_shapes(layer: Shapes, objects: Objects, colour: str) -> None:
-    """Show these objects in a Shapes layer that is there already.
-
-    napari trims colours and features by position when the data change, so they are set
-    again.
-    """
-    polygons = shape_data(objects)
-    layer.data = [(polygon, "polygon") for polygon in polygons]
-    if polygons:
+def style_shapes(layer: Shapes, colour: str) -> None:
+    """Give a Shapes layer's outlines their look, those to come as well."""
+    layer.current_edge_color = colour
+    layer.current_face_color = "transparent"
+    layer.current_edge_width = 1
+    if len(layer.data):
         layer.edge_color = colour
         layer.face_color = "transparent"
         layer.edge_width = 1
-    layer.features = feature_table(objects).reset_index(drop=True)
+
+
+def update_shapes(layer: Shapes, objects: Objects) -> None:
+    """Show these objects in a Shapes layer that is there already.
+
+    napari trims colours and features by position when the data change. All outlines of
+    a layer look the same, so only the features have to be set again.
+    """
+    layer.data = [(polygon, "polygon") for polygon in shape_data(objects)]
+    layer.features = feature_table(objects)

@@ -103,7 +103,8 @@ class ResultLayers:
         layer = self._shapes.get(name)
         if layer is None or layer not in self.viewer.layers:
             layer = self._new_shapes(name, mine)
-        layers.update_shapes(layer, mine, colour)
+            layers.style_shapes(layer, colour)
+        layers.update_shapes(layer, mine)
         return notes
 
     def _new_shapes(self, name: str, mine: Objects) -> Shapes:

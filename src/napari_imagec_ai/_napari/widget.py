@@ -24,6 +24,7 @@ from napari.layers import Image
 from napari.qt.threading import create_worker
 from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QFrame, QScrollArea
 from superqt.utils import qdebounced, qthrottled
 
 from napari_imagec_ai._napari import layers, preferences
@@ -59,7 +60,8 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__(labels=False, scrollable=True)
+        super().__init__(labels=False)
+        self.margins = (0, 0, 0, 0)
         self.viewer = napari_viewer
         self.session: Session | None = None
         self.results: ResultLayers | None = None
@@ -155,8 +157,9 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         tuning = Container(widgets=[self.mask_threshold, self.class_threshold])
         for group in (image, engine, tuning):
             group.margins = (0, 0, 0, 0)
-        self.extend(
-            [
+        self._body: Any = Container(
+            labels=False,
+            widgets=[
                 _heading("Model"),
                 self.model,
                 _row(self.refresh, self.open_folder),
@@ -172,9 +175,20 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
                 self.split,
                 _heading("Classes"),
                 self.classes,
-            ]
+            ],
         )
-        self.native.setMinimumWidth(300)
+        # magicgui's own scroll area is left behind when napari docks a widget.
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(self._body.native)
+        scroll.setMinimumWidth(320)
+        self.native.layout().addWidget(scroll)
+
+    def reset_choices(self, *_: Any) -> None:
+        """Read the lists of layers again; napari calls it when layers change."""
+        self._body.reset_choices()
 
     def _connect(self) -> None:
         self.refresh.changed.connect(lambda: self.refresh_models())
@@ -340,10 +354,15 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         settings = PredictSettings(
             engine=self.engine.value, device=self.device.value, planes=self._chosen()
         )
-        work = _work(
-            self.session, source, settings, self._settings(), self._class_map()
+        self._worker = create_worker(
+            _work,
+            self.session,
+            source,
+            settings,
+            self._settings(),
+            self._class_map(),
+            _start_thread=False,
         )
-        self._worker = create_worker(lambda: work, _start_thread=False)
         self._worker.yielded.connect(self._progressed)
         session = self.session
         self._worker.returned.connect(
@@ -540,7 +559,8 @@ def _decode(
 
 def _folders() -> list[Path]:
     extra = preferences.models_folder()
-    return [*([extra] if extra is not None else []), *default_folders()]
+    folders = [*([extra] if extra is not None else []), *default_folders()]
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def _bug(error: BaseException) -> str:

@@ -1,0 +1,57 @@
+#!/bin/sh
+# Makes .venv with everything that the demo and the tests need, and adds the few system
+# libraries of Qt and OpenGL where they are missing and this may be done.
+set -eu
+
+PYTHON=${PYTHON:-python3}
+PIP=".venv/bin/python -m pip --disable-pip-version-check"
+
+"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "Expected Python 3.11 or later, found $("$PYTHON" --version 2>&1);" \
+        "say which to use: make PYTHON=/path/to/python3.11" >&2
+    exit 1
+}
+
+# Debian and its kin, as root: the only place where libraries are added unasked.
+may_install() {
+    [ "$(uname -s)" = Linux ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null
+}
+
+missing_libraries() {
+    for library in libGL.so.1 libEGL.so.1 libxkbcommon-x11.so.0 libxcb-cursor.so.0 \
+        libxcb-icccm.so.4 libxcb-keysyms.so.1 libxcb-shape.so.0 libfontconfig.so.1 \
+        libdbus-1.so.3 libglib-2.0.so.0; do
+        ldconfig -p 2>/dev/null | grep -q "$library" || echo "$library"
+    done
+    [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] || command -v xvfb-run >/dev/null ||
+        echo xvfb-run
+}
+
+if [ "$(uname -s)" = Linux ] && [ -n "$(missing_libraries)" ]; then
+    if may_install; then
+        apt-get update -q
+        DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+            xvfb xauth libgl1 libegl1 libxkbcommon-x11-0 libxcb-cursor0 \
+            libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libfontconfig1 libdbus-1-3 \
+            libglib2.0-0 fonts-dejavu-core
+    else
+        echo "These are missing for napari's window, please install them:" \
+            $(missing_libraries) >&2
+    fi
+fi
+
+if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    "$PYTHON" -m venv .venv || {
+        may_install && apt-get update -q && apt-get install -q -y python3-venv
+        "$PYTHON" -m venv --clear .venv
+    }
+fi
+
+# PyTorch's build for processors is ten times smaller than the usual one.
+if ! .venv/bin/python -c 'import torch' 2>/dev/null; then
+    $PIP install -q 'torch==2.13.0+cpu' 2>/dev/null ||
+        $PIP install -q --retries 1 --timeout 10 torch \
+            --index-url https://download.pytorch.org/whl/cpu 2>/dev/null ||
+        echo "No small build of PyTorch was found; the usual one is installed." >&2
+fi
+$PIP install -q -e '.[test]'
