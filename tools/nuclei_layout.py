@@ -171,7 +171,7 @@ def _draw_nucleus(
     if rng.random() < style.faint:
         brightness *= float(rng.uniform(0.2, 0.5))
     if rng.random() < 0.015:  # condensed: mitotic or dying
-        brightness *= float(rng.uniform(1.5, 4.0))
+        brightness *= float(rng.uniform(1.5, 3.0))
         radius, aspect = radius * 0.7, aspect * 1.3
     layer = int(rng.integers(1, 3)) if rng.random() < style.defocus else 0
     spots = np.zeros((0, 4))

@@ -18,7 +18,7 @@ import torch
 import yaml
 from nuclei_instances import MASK_THRESHOLD, SEED_THRESHOLD, instances
 from nuclei_network import STEP, NucleiUNet
-from nuclei_training_data import LIMITS, PERCENTILES, normalise
+from nuclei_training_data import PERCENTILES, normalise
 from numpy.typing import NDArray
 from skimage.color import label2rgb
 from skimage.segmentation import find_boundaries
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 HALO = 48  # no pixel farther away has any influence, see `reach`
 TOLERANCE = 1e-4
 _OPSET = 17
+_LIMITS = (-1.0, 2.0)  # keeps hot pixels from shining far into their surroundings
 _README = """# Nuclei U-Net
 
 Finds fluorescent cell nuclei (DAPI, Hoechst, H2B-GFP and the like) in 2D images. The
@@ -92,9 +93,14 @@ def reach(model: NucleiUNet) -> int:
     return farthest
 
 
+def _prepared(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Preprocess as the description says."""
+    return np.clip(normalise(image), *_LIMITS)
+
+
 def predict_with(model: NucleiUNet, image: NDArray[Any]) -> NDArray[np.float32]:
     """Probability maps (2, Y, X) of an image in grey values, as the RDF says."""
-    x = torch.from_numpy(normalise(image.astype(np.float32)))[None, None]
+    x = torch.from_numpy(_prepared(image.astype(np.float32)))[None, None]
     with torch.no_grad():
         return np.asarray(torch.sigmoid(model(x))[0], np.float32)
 
@@ -284,7 +290,7 @@ def _input(folder: Path, to_float: dict[str, Any]) -> dict[str, Any]:
         "preprocessing": [
             to_float,
             {"id": "scale_range", "kwargs": scaling},
-            {"id": "clip", "kwargs": {"min": LIMITS[0], "max": LIMITS[1]}},
+            {"id": "clip", "kwargs": {"min": _LIMITS[0], "max": _LIMITS[1]}},
             to_float,
         ],
     }
@@ -319,7 +325,7 @@ def _check_engines(folder: Path) -> None:
     truth = np.load(folder / "test_output.npy")
     session = onnxruntime.InferenceSession(folder / "weights.onnx")
     script = torch.jit.load(str(folder / "weights.pt"))
-    x = normalise(image)
+    x = _prepared(image)
     odd = np.concatenate([x, x], axis=0)[..., :120, :200]
     for tensor, expected in ((x, truth), (odd, None)):
         by_onnx = torch.from_numpy(session.run(None, {"image": tensor})[0]).sigmoid()

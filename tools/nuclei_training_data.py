@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PERCENTILES = (1.0, 99.8)  # the RDF's scale_range; robust to debris and hot pixels
-LIMITS = (-1.0, 2.0)  # keeps hot pixels from shining far into their surroundings
 CROP = 192
 SCENE = 288
 
@@ -41,10 +40,9 @@ class Sample:
 
 
 def normalise(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Scale and clip as the RDF says, with statistics over the whole image."""
+    """Scale as the RDF's ``scale_range`` does, with statistics over the whole image."""
     low, high = np.percentile(image, PERCENTILES)
-    scaled = (image - low) / (high - low + 1e-6)
-    return np.asarray(np.clip(scaled, *LIMITS), np.float32)
+    return np.asarray((image - low) / (high - low + 1e-6), np.float32)
 
 
 def _rims(labels: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -44,11 +44,11 @@ _BOX_COLUMN = re.compile(
 )
 # Parts of cells first: a text that names both tells with the cell where they are.
 _NOUNS = {
-    "nucleus": "nucle(?:us|i|ar)", "mitochondrion": "mito|mitochondri*", "spot": "spots?|puncta*",
-    "filament": "filament*", "vesicle": "vesicles?", "axon": "axons?",
-    "neuron": "neuron*|neurites?", "bacterium": r"bacteri*|e\. ?coli", "cyst": "cysts?",
-    "oocyte": "oocytes?", "cell": "cells?|cellular", "fibre": "fib(?:re|er)s?",
-    "leaf": "leaf|leaves", "organoid": "organoids?", "organelle": "organelles?",
+    "nucleus": "nucle(?:us|i|ar)", "mitochondrion": "mito|mitochondri*",
+    "spot": "spots?|puncta*", "filament": "filament*", "vesicle": "vesicles?",
+    "neuron": "neuron*|neurites?", "bacterium": r"bacteri*|e\. ?coli", "axon": "axons?",
+    "oocyte": "oocytes?", "cyst": "cysts?", "cell": "cells?|cellular",
+    "fibre": "fib(?:re|er)s?", "leaf": "leaf|leaves", "organoid": "organoids?",
 }  # fmt: skip
 
 
@@ -228,8 +228,8 @@ def _segmentation(look: _Look) -> Kind | None:
 def _is_boundary(look: _Look) -> bool:
     """Whether a single map shows the borders of objects instead of their inside."""
     said = f"{look.title} . {look.results}"
-    if _says(look.name, _NOUNS["nucleus"]):  # Membranes are those of another structure.
-        return _says(said, "boundar*")
+    if _says(look.name, f"{_NOUNS['nucleus']}|{_NOUNS['mitochondrion']}"):
+        return _says(said, "boundar*")  # Membranes are those around them.
     # Nervous tissue is full of neurites: in one map only membranes tell them apart.
     if _says(look.name, "neurons?|neurites?") and _says(look.all, "electron|[st]?em"):
         return True

@@ -153,7 +153,7 @@ def _candidates(length: int, limit: AxisLimits) -> list[tuple[int, int]]:
     if limit.step and limit.fit(length) > limit.min:
         for count in range(2, 65):
             size = limit.fit(math.ceil((length + 2 * limit.halo * (count - 1)) / count))
-            if size > 2 * limit.halo:
+            if _stride(size, limit.halo, limit.align) > 0:
                 sizes.add(size)
     return [(size, len(_spans(length, size, limit))) for size in sorted(sizes)]
 
@@ -163,8 +163,10 @@ def _spans(length: int, size: int, limit: AxisLimits) -> list[tuple[slice, slice
     if length <= size:
         return [(slice(0, length), slice(0, length), size - length)]
     align = limit.align
-    halo = math.ceil(limit.halo / align) * align
-    stride = (size - 2 * halo) // align * align
+    # A window that is small for its halo gives up the grid before it gives up.
+    while align > 1 and _stride(size, limit.halo, align) <= 0:
+        align = align // 2 if align % 2 == 0 else 1
+    stride = _stride(size, limit.halo, align)
     if stride <= 0:
         raise ImageError(
             f"A window of {size} pixels leaves nothing between halos of {limit.halo} "
@@ -187,6 +189,11 @@ def _spans(length: int, size: int, limit: AxisLimits) -> list[tuple[slice, slice
         )
         for i, start in enumerate(starts)
     ]
+
+
+def _stride(size: int, halo: int, align: int) -> int:
+    """How far windows of this size may lie apart; 0 or less: they cannot."""
+    return (size - 2 * math.ceil(halo / align) * align) // align * align
 
 
 def pad_window(
