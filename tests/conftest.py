@@ -26,7 +26,9 @@ def shared() -> Path:
 def _own_places(tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the user's models and caches out of the tests, and the tests out of them."""
     home = tmp_path_factory.mktemp("user")
-    monkeypatch.setattr("platformdirs.user_data_dir", lambda *a, **k: str(home / "data"))
+    monkeypatch.setattr(
+        "platformdirs.user_data_dir", lambda *a, **k: str(home / "data")
+    )
     monkeypatch.setattr(
         "platformdirs.user_cache_dir", lambda *a, **k: str(home / "cache")
     )

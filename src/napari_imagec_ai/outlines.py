@@ -165,6 +165,8 @@ def _chains(
 
 def _nest(rings: list[Ring]) -> list[Outline]:
     """Put holes into the part that they lie in."""
+    if len(rings) == 1:
+        return [Outline(rings[0])]
     areas = [signed_area(ring) for ring in rings]
     outer = sorted((i for i, a in enumerate(areas) if a > 0), key=lambda i: -areas[i])
     holes: dict[int, list[Ring]] = {i: [] for i in outer}

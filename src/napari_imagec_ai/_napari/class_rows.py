@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from magicgui.widgets import CheckBox, Container, Label, LineEdit
 
@@ -47,14 +48,17 @@ class ClassRows(Container):  # type: ignore[type-arg]
             tooltip=f"The class of yours that '{name}' becomes.",
         )
         count = Label(value="", name="count", tooltip="How many objects there are.")
+        swatch = Label(value="", name="colour", tooltip="Colour of the class.")
+        swatch.native.setFixedSize(12, 12)
         colour = COLOURS[number % len(COLOURS)]
-        keep.native.setStyleSheet(f"QCheckBox {{ color: {colour}; }}")
+        swatch.native.setStyleSheet(f"background: {colour}; border-radius: 3px;")
         count.native.setMinimumWidth(36)
         keep.changed.connect(lambda _: self._notify())
         target.native.editingFinished.connect(self._notify)
-        return Container(
-            widgets=[keep, target, count], layout="horizontal", labels=False
-        )
+        widgets: list[Any] = [swatch, keep, target, count]
+        row = Container(widgets=widgets, layout="horizontal", labels=False)
+        row.margins = (0, 0, 0, 0)
+        return row
 
     def class_map(self, class_threshold: float) -> ClassMap:
         """The rules that the rows say."""

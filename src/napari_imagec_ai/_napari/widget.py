@@ -10,29 +10,17 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import (
-    CheckBox,
-    ComboBox,
-    Container,
-    FloatSlider,
-    Label,
-    ProgressBar,
-    PushButton,
-    create_widget,
-)
 from napari.layers import Image
 from napari.qt.threading import create_worker
-from qtpy.QtCore import Qt, QUrl
+from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QFrame, QScrollArea
 from superqt.utils import qdebounced, qthrottled
 
 from napari_imagec_ai._napari import layers, preferences
 from napari_imagec_ai._napari.card import card
-from napari_imagec_ai._napari.class_rows import ClassRows
+from napari_imagec_ai._napari.form import THIS_PLANE, Form
 from napari_imagec_ai._napari.results import ResultLayers
 from napari_imagec_ai.decoders import Settings
-from napari_imagec_ai.engines import engine_names
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.feed import plan_feed
 from napari_imagec_ai.library import ModelEntry, default_folders, find_models
@@ -50,7 +38,7 @@ _LIVE_PIXELS = 1 << 21
 _Outcome = tuple[Prediction, Objects] | ImagecAIError
 
 
-class ClassifierWidget(Container):  # type: ignore[type-arg]
+class ClassifierWidget(Form):
     """Run a pre-trained model on the active image layer, and tune the result.
 
     Parameters
@@ -60,8 +48,6 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__(labels=False)
-        self.margins = (0, 0, 0, 0)
         self.viewer = napari_viewer
         self.session: Session | None = None
         self.results: ResultLayers | None = None
@@ -70,125 +56,10 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         self._tuner: Any = None
         self._tune_again = False
         self._ran_with: PredictSettings | None = None
-        self._build()
+        super().__init__()
         self._connect()
         self.refresh_models()
         self._follow_active()
-
-    # -- form --------------------------------------------------------------------------
-
-    def _build(self) -> None:
-        self.model = ComboBox(
-            choices=self._model_choices,
-            nullable=False,
-            name="model",
-            tooltip="Models found in ./models, in your models folder and built in.",
-        )
-        self.refresh = PushButton(
-            text="Refresh", tooltip="Look for models again in all model folders."
-        )
-        self.open_folder = PushButton(
-            text="Open folder", tooltip="Show the folder that models go into."
-        )
-        self.card = _text("card")
-        self.image: Any = create_widget(
-            annotation=Image,
-            name="image",
-            label="Image",
-            options={"tooltip": "The image layer to run on; follows the active layer."},
-        )
-        self.axes = ComboBox(
-            choices=self._axes_choices,
-            name="axes",
-            label="Axes",
-            tooltip="What the dimensions of the image mean, in order.",
-        )
-        self.planes = ComboBox(
-            choices=["all planes", "current plane"],
-            name="planes",
-            label="Planes",
-            tooltip="A 2D model runs plane by plane: on all of them, or on this one.",
-        )
-        self.engine = ComboBox(
-            choices=["auto", *engine_names()],
-            name="engine",
-            label="Engine",
-            tooltip="What runs the network; auto takes the first that the model has.",
-        )
-        self.device = ComboBox(
-            choices=["auto", "cpu", "cuda", "mps", "dml"],
-            name="device",
-            label="Device",
-            tooltip="Where it runs; auto takes a GPU where the runtime has one.",
-        )
-        self.run_button = PushButton(text="Run", tooltip="Run the network once.")
-        self.cancel_button = PushButton(
-            text="Cancel", enabled=False, tooltip="Stop after this tile."
-        )
-        self.progress = ProgressBar(value=0, min=0, max=1, step=1, visible=False)
-        self.mask_threshold = FloatSlider(
-            value=0.5,
-            min=0.01,
-            max=0.99,
-            step=0.01,
-            label="Mask threshold",
-            tooltip="Pixels are foreground where the network is at least this sure.",
-        )
-        self.class_threshold = FloatSlider(
-            value=0.5,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            label="Class threshold",
-            tooltip="Objects count where the network is at least this sure of them.",
-        )
-        self.split = CheckBox(
-            value=True,
-            text="Take touching objects apart",
-            tooltip="By the boundaries that the network drew, and by their shape.",
-        )
-        self.classes = ClassRows(self._tune)
-        self.status = _text("status")
-        self._arrange()
-
-    def _arrange(self) -> None:
-        image = Container(widgets=[self.image, self.axes, self.planes])
-        engine = Container(widgets=[self.engine, self.device])
-        tuning = Container(widgets=[self.mask_threshold, self.class_threshold])
-        for group in (image, engine, tuning):
-            group.margins = (0, 0, 0, 0)
-        self._body: Any = Container(
-            labels=False,
-            widgets=[
-                _heading("Model"),
-                self.model,
-                _row(self.refresh, self.open_folder),
-                self.card,
-                _heading("Image"),
-                image,
-                engine,
-                _row(self.run_button, self.cancel_button),
-                self.progress,
-                self.status,
-                _heading("Thresholds"),
-                tuning,
-                self.split,
-                _heading("Classes"),
-                self.classes,
-            ],
-        )
-        # magicgui's own scroll area is left behind when napari docks a widget.
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(self._body.native)
-        scroll.setMinimumWidth(320)
-        self.native.layout().addWidget(scroll)
-
-    def reset_choices(self, *_: Any) -> None:
-        """Read the lists of layers again; napari calls it when layers change."""
-        self._body.reset_choices()
 
     def _connect(self) -> None:
         self.refresh.changed.connect(lambda: self.refresh_models())
@@ -383,7 +254,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
 
     def _chosen(self) -> dict[str, int | tuple[int, int]] | None:
         axes = self._plane_axes()
-        if not axes or self.planes.value == "all planes":
+        if not axes or self.planes.value != THIS_PLANE:
             return None
         steps = self.viewer.dims.current_step
         order = list(self.axes.value)
@@ -415,7 +286,8 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         self._show(objects, outlines=True)
         ran = f"Ran on {prediction.device} with {prediction.engine}"
         self._say(
-            f"{len(objects)} objects. {ran}: {prediction.network_calls} tiles, "
+            f"{len(objects)} objects. {ran}, {prediction.network_calls} tile"
+            f"{'' if prediction.network_calls == 1 else 's'}, "
             f"{prediction.network_seconds:.1f} s in the network.",
             *objects.assumed,
             *self._gone(source.name),
@@ -451,6 +323,9 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
 
     def _class_map(self) -> Any:
         return self.classes.class_map(round(self.class_threshold.value, 4))
+
+    def _classes_changed(self) -> None:
+        self._tune()
 
     def _tune(self) -> None:
         """Decode and classify again, without the network."""
@@ -565,22 +440,3 @@ def _folders() -> list[Path]:
 
 def _bug(error: BaseException) -> str:
     return f"Something went wrong that should not ({type(error).__name__}: {error})."
-
-
-def _heading(text: str) -> Label:
-    label = Label(value=f"<b>{text}</b>")
-    label.native.setAccessibleName(text)
-    return label
-
-
-def _text(name: str) -> Label:
-    label = Label(value="", name=name)
-    label.native.setWordWrap(True)
-    label.native.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
-    return label
-
-
-def _row(*widgets: Any) -> Container:  # type: ignore[type-arg]
-    row = Container(widgets=list(widgets), layout="horizontal", labels=False)
-    row.margins = (0, 0, 0, 0)
-    return row

@@ -20,7 +20,7 @@ from napari_imagec_ai.decoders import Decoder, Settings, activation
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.features import measure
-from napari_imagec_ai.kinds import channel_roles
+from napari_imagec_ai.kinds import channel_roles, main_output
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
@@ -86,14 +86,13 @@ class _Maps:
 
 def decode_maps(prediction: Prediction, settings: UNetSettings) -> Objects:
     """Decode foreground (and boundary) maps; see :class:`Decoder`."""
-    if not prediction.maps:
+    spec = main_output(prediction.model)
+    if spec.id not in prediction.maps:
         raise DecodeError(
-            f"'{prediction.model.name}' gave no map of the image's size, which the "
-            "decoder 'unet' needs; choose another decoder."
+            f"Output '{spec.id}' of '{prediction.model.name}' is no map of the image; "
+            "choose another decoder."
         )
-    name = next(iter(prediction.maps))
-    values = prediction.maps[name]
-    spec = next(s for s in prediction.model.outputs if s.id == name)
+    values = prediction.maps[spec.id]
     chosen, sentence = activation.resolve(
         settings.activation, prediction.model, spec, values
     )

@@ -1,0 +1,208 @@
+"""What the dock widget looks like: its controls, and nothing that they do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from magicgui.widgets import (
+    CheckBox,
+    ComboBox,
+    Container,
+    FloatSlider,
+    Label,
+    ProgressBar,
+    PushButton,
+    create_widget,
+)
+from napari.layers import Image
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDoubleSpinBox, QFrame, QScrollArea, QSizePolicy
+
+from napari_imagec_ai._napari.class_rows import ClassRows
+from napari_imagec_ai.engines import engine_names
+
+ALL_PLANES, THIS_PLANE = "all planes", "current plane"
+
+DEVICES = ("auto", "cpu", "cuda", "mps", "dml")
+
+WIDTH = 320
+"""Pixels that the form needs; it scrolls where it is too tall."""
+
+
+class Form(Container):  # type: ignore[type-arg]
+    """The controls, from top to bottom in the order of the work."""
+
+    def __init__(self) -> None:
+        super().__init__(labels=False)
+        self.margins = (0, 0, 0, 0)
+        self._make_model()
+        self._make_image()
+        self._make_run()
+        self._make_tuning()
+        self._arrange()
+
+    def _make_model(self) -> None:
+        self.model = ComboBox(
+            choices=self._model_choices,
+            name="model",
+            tooltip="Models found in ./models, in your models folder and built in.",
+        )
+        self.refresh = PushButton(
+            text="Refresh", tooltip="Look for models again in all model folders."
+        )
+        self.open_folder = PushButton(
+            text="Open folder", tooltip="Show the folder that models go into."
+        )
+        self.card = _text("card")
+
+    def _make_image(self) -> None:
+        self.image: Any = create_widget(
+            annotation=Image,
+            name="image",
+            label="Image",
+            options={"tooltip": "The image layer to run on; follows the active layer."},
+        )
+        self.axes = ComboBox(
+            choices=self._axes_choices,
+            name="axes",
+            label="Axes",
+            tooltip="What the dimensions of the image mean, in order.",
+        )
+        self.planes = ComboBox(
+            choices=[ALL_PLANES, THIS_PLANE],
+            name="planes",
+            label="Planes",
+            tooltip="A 2D model runs plane by plane: on all of them, or on this one.",
+        )
+        self.engine = ComboBox(
+            choices=["auto", *engine_names()],
+            name="engine",
+            label="Engine",
+            tooltip="What runs the network; auto takes the first that the model has.",
+        )
+        self.device = ComboBox(
+            choices=list(DEVICES),
+            name="device",
+            label="Device",
+            tooltip="Where it runs; auto takes a GPU where the runtime has one.",
+        )
+
+    def _make_run(self) -> None:
+        self.run_button = PushButton(text="Run", tooltip="Run the network once.")
+        self.cancel_button = PushButton(
+            text="Cancel", enabled=False, tooltip="Stop after this tile."
+        )
+        self.progress = ProgressBar(value=0, min=0, max=1, step=1, visible=False)
+        self.status = _text("status")
+
+    def _make_tuning(self) -> None:
+        self.mask_threshold = FloatSlider(
+            value=0.5,
+            min=0.01,
+            max=0.99,
+            step=0.01,
+            name="mask_threshold",
+            label="Mask threshold",
+            tooltip="Pixels are foreground where the network is at least this sure.",
+        )
+        self.class_threshold = FloatSlider(
+            value=0.5,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            name="class_threshold",
+            label="Class threshold",
+            tooltip="Objects count where the network is at least this sure of them.",
+        )
+        self.split = CheckBox(
+            value=True,
+            name="split",
+            text="Take touching objects apart",
+            tooltip="By the boundaries that the network drew, and by their shape.",
+        )
+        for slider in (self.mask_threshold, self.class_threshold):
+            # The readout is made for larger numbers, and takes the slider's room.
+            for readout in slider.native.parent().findChildren(QDoubleSpinBox):
+                readout.setMinimumWidth(0)
+                readout.setFixedWidth(58)
+        self.classes = ClassRows(self._classes_changed)
+
+    def _arrange(self) -> None:
+        choices = Container(
+            widgets=[self.image, self.axes, self.planes, self.engine, self.device]
+        )
+        thresholds = Container(widgets=[self.mask_threshold, self.class_threshold])
+        for group in (choices, thresholds):
+            group.margins = (0, 0, 0, 0)
+            _keep_low(group)
+        self._body: Any = Container(
+            labels=False,
+            widgets=[
+                _heading("Model"),
+                self.model,
+                _row(self.refresh, self.open_folder),
+                self.card,
+                _heading("Image"),
+                choices,
+                _row(self.run_button, self.cancel_button),
+                self.progress,
+                self.status,
+                _heading("Thresholds"),
+                thresholds,
+                self.split,
+                _heading("Classes"),
+                self.classes,
+            ],
+        )
+        self._body.native.layout().addStretch(1)
+        # magicgui's own scroll area is left behind when napari docks a widget.
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(self._body.native)
+        scroll.setMinimumWidth(WIDTH)
+        self.native.layout().addWidget(scroll)
+
+    def reset_choices(self, *_: Any) -> None:
+        """Read the lists of layers again; napari calls it when layers change."""
+        self._body.reset_choices()
+
+    def _model_choices(self, _widget: Any = None) -> list[tuple[str, int]]:
+        """Names and numbers of the models; for the widget to say."""
+        return []
+
+    def _axes_choices(self, _widget: Any = None) -> list[str]:
+        """What the image's dimensions may mean; for the widget to say."""
+        return []
+
+    def _classes_changed(self) -> None:
+        """Answer a change in the rows of classes; for the widget to do."""
+
+
+def _heading(text: str) -> Label:
+    label = Label(value=f"<b>{text}</b>")
+    label.native.setAccessibleName(text)
+    return label
+
+
+def _text(name: str) -> Label:
+    """A text that wraps to the width that there is."""
+    label = Label(value="", name=name)
+    label.native.setWordWrap(True)
+    label.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    label.native.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
+    return label
+
+
+def _row(*widgets: Any) -> Container:  # type: ignore[type-arg]
+    row = Container(widgets=list(widgets), layout="horizontal", labels=False)
+    row.margins = (0, 0, 0, 0)
+    _keep_low(row)
+    return row
+
+
+def _keep_low(widget: Any) -> None:
+    widget.native.setSizePolicy(
+        QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum
+    )

@@ -1,0 +1,120 @@
+"""The house keeps its order: who imports whom, and what is imported when."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+
+PACKAGE = ROOT / "src" / "napari_imagec_ai"
+
+FLOORS = [
+    {"errors", "version"},
+    {"image", "tiling", "model", "files", "outlines", "features", "splitting"},
+    {"weights", "kinds", "processing", "imagefile", "objects"},
+    {"rdf", "feed", "limits", "samples"},
+    {"library", "engines"},
+    {"prediction", "selftest"},
+    {"decoders"},
+    {"classes", "export"},
+    {"recipe"},
+    {"session", "runner"},
+    {"cli"},
+    {"_napari"},
+]
+"""A room may import from lower floors, and from its own folder."""
+
+HEAVY = {"onnxruntime": "engines", "torch": "engines", "napari": "_napari"}
+"""Packages that only one room may import."""
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+FILES += [PACKAGE / "engines" / "__init__.py", PACKAGE / "decoders" / "__init__.py"]
+
+
+def test_every_room_has_its_floor() -> None:
+    rooms = {_room(path) for path in FILES}
+    assert rooms == set().union(*FLOORS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_only_lead_downstairs(path: Path) -> None:
+    floor = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
+    mine = _room(path)
+    for name in _imports(path):
+        parts = name.split(".")
+        if parts[0] != "napari_imagec_ai" or len(parts) < 2:
+            continue
+        other = parts[1]
+        if other in floor and other != mine:
+            allowed = floor[other] < floor[mine] or (mine, other) == ("cli", "_napari")
+            assert allowed, f"{mine} must not import {other}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_heavy_packages_stay_in_their_room(path: Path) -> None:
+    for name in _imports(path):
+        home = HEAVY.get(name.split(".")[0])
+        assert home is None or _room(path) == home, f"{path.name} imports {name}"
+
+
+def _loaded_after(code: str) -> set[str]:
+    script = f"{code}\nimport sys\nprint(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    loaded = _loaded_after("import napari_imagec_ai")
+    assert not loaded & {"torch", "onnxruntime", "napari", "qtpy", "numpy", "scipy"}
+
+
+def test_listing_models_opens_no_runtime() -> None:
+    loaded = _loaded_after(
+        "import napari_imagec_ai as ai\n"
+        f"assert ai.find_models({str(ROOT / 'models')!r})\n"
+        "from napari_imagec_ai.cli import main\n"
+        f"main(['models', {str(ROOT / 'models')!r}])"
+    )
+    assert not loaded & {"torch", "onnxruntime", "napari", "qtpy"}
+
+
+def test_every_public_name_is_there() -> None:
+    import napari_imagec_ai as ai
+
+    assert all(getattr(ai, name) is not None for name in ai.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = ai.nonsense
+
+
+def test_both_copies_of_the_manifest_are_the_same() -> None:
+    assert (ROOT / "napari.yaml").read_bytes() == (
+        PACKAGE / "napari.yaml"
+    ).read_bytes()
+
+
+def test_the_picture_of_the_house_names_every_room() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    missing = [room for rooms in FLOORS for room in rooms if room not in text]
+    assert not missing
