@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from conftest import ROOT
 
 PACKAGE = ROOT / "src" / "napari_imagec_ai"
@@ -109,9 +108,7 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_both_copies_of_the_manifest_are_the_same() -> None:
-    assert (ROOT / "napari.yaml").read_bytes() == (
-        PACKAGE / "napari.yaml"
-    ).read_bytes()
+    assert (ROOT / "napari.yaml").read_bytes() == (PACKAGE / "napari.yaml").read_bytes()
 
 
 def test_the_picture_of_the_house_names_every_room() -> None:

@@ -20,6 +20,7 @@ from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.version import version
 
 ENGINES = ("auto", "onnx", "torchscript")
+EXPORT_HELP = "such as labels,csv,geojson; by default all that the objects have"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -118,7 +119,7 @@ def _add_run(commands: Any) -> None:
     run.add_argument("images", nargs="+", metavar="IMAGE")
     run.add_argument("-o", "--output", metavar="DIR", required=True)
     run.add_argument("--axes", help="of the images, such as ZYX")
-    run.add_argument("--export", default="labels,csv,geojson")
+    run.add_argument("--export", metavar="NAMES", help=EXPORT_HELP)
     run.add_argument("--json", action="store_true")
     run.set_defaults(command=_run)
 
@@ -127,7 +128,7 @@ def _add_tuning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decoder", metavar="NAME")
     parser.add_argument("--mask-threshold", type=float, metavar="X")
     parser.add_argument("--class-threshold", type=float, metavar="X")
-    parser.add_argument("--export", default="labels,csv,geojson")
+    parser.add_argument("--export", metavar="NAMES", help=EXPORT_HELP)
     parser.add_argument("--json", action="store_true")
 
 
@@ -335,9 +336,11 @@ def _recipe(options: argparse.Namespace, model: Any) -> Any:
     )
 
 
-def _exports(text: str) -> tuple[str, ...]:
+def _exports(text: str | None) -> tuple[str, ...] | None:
     from napari_imagec_ai.export import EXPORTS
 
+    if text is None:
+        return None
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     unknown = [name for name in names if name not in EXPORTS]
     if unknown:

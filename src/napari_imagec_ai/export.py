@@ -58,7 +58,7 @@ def table(objects: Objects) -> dict[str, Any]:
     and box for each space axis (pixels of the image; centres at integers, boxes
     half-open), then the other features.
     """
-    space = [axis.lower() for axis in objects.frame.space]
+    space = [axis.lower() for axis in objects.space]
     features = dict(objects.features)
     columns: dict[str, Any] = {
         "id": objects.id,
@@ -93,7 +93,9 @@ def _write_csv(objects: Objects, path: Path) -> None:
 def _plain(value: Any) -> Any:
     """A number as a person would write it: no trailing zeros, seven digits."""
     if isinstance(value, (float, np.floating)):
-        return f"{float(value):.7g}"
+        number = float(value)
+        # Counts of pixels have no rounding, however large.
+        return int(number) if number.is_integer() else f"{number:.7g}"
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -168,7 +170,9 @@ def geojson(objects: Objects) -> dict[str, Any]:
 
 def _finite(value: Any) -> float | None:
     number = float(value)
-    return float(f"{number:.7g}") if np.isfinite(number) else None
+    if not np.isfinite(number):
+        return None
+    return number if number.is_integer() else float(f"{number:.7g}")
 
 
 def _geometry(parts: list[Outline]) -> dict[str, Any]:
@@ -203,3 +207,13 @@ EXPORTS = {
     "geojson": ".geojson",
 }
 """What follows the image's name in the files of a run, by the word that asks for it."""
+
+
+def fitting(objects: Objects) -> tuple[str, ...]:
+    """The words of :data:`EXPORTS` that these objects can be written as."""
+    lacking = set()
+    if objects.label_image is None:
+        lacking.add("labels")
+    if objects.boxes.shape[1] != 4:  # volumes have no outlines
+        lacking.add("geojson")
+    return tuple(name for name in EXPORTS if name not in lacking)

@@ -210,7 +210,7 @@ def _range(axis: str, image: ImageInput, wanted: int | tuple[int, int] | None) -
     size = image.size(axis)
     if wanted is None:
         return range(size)
-    start, stop = (wanted, wanted + 1) if isinstance(wanted, int) else wanted
+    start, stop = wanted if isinstance(wanted, Sequence) else (wanted, wanted + 1)
     if not 0 <= start < stop <= size:
         raise ImageError(
             f"'{image.name}' has {size} positions along {axis}, but {wanted} was asked "
@@ -240,7 +240,7 @@ def _match_channels(
     if image.rgb and need == 1:
         sentence = "The colour image was turned into grey by its luminance."
         return (0, 1, 2), True, (sentence,)
-    if image.rgb and need == 3:
+    if image.rgb and need in (3, None):
         return (0, 1, 2), False, ()
     if need is None or need == have:
         return tuple(range(have)), False, ()

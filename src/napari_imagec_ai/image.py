@@ -125,6 +125,12 @@ class ImageInput:
                 "one letter for each dimension."
             )
 
+        if self.rgb and ("C" not in axes or self.data.shape[axes.find("C")] < 3):
+            raise ImageError(
+                f"Expected red, green and blue along an axis C of '{self.name}', found "
+                f"axes '{axes}' with sizes {tuple(self.data.shape)}; leave out 'rgb'."
+            )
+
     def _check_pixels(self) -> None:
         dtype = np.dtype(self.data.dtype)
         if dtype.kind not in "buif":

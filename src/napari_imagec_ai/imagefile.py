@@ -62,7 +62,7 @@ def open_image(path: str | Path, axes: str | None = None) -> ImageInput:
         return _open_picture(path, axes)
     except ImageError:
         raise
-    except (OSError, ValueError, KeyError, IndexError, RuntimeError) as error:
+    except Exception as error:  # the readers' errors have no common root
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ImageError(
             f"'{path.name}' cannot be read ({first[:200]}); it may be damaged."
@@ -76,7 +76,7 @@ def _open_tiff(path: Path, axes: str | None) -> ImageInput:
         series = file.series[0]
         data = series.asarray()
         letters, sizes, unit = series.axes, *_tiff_scale(file)
-    rgb = letters.endswith("S") and data.shape[-1] in (3, 4)
+    rgb = "S" in letters and data.shape[letters.find("S")] in (3, 4)
     letters = letters.replace("S", "C") if "C" not in letters else letters
     if axes is None:
         data, letters = _squeezed(data, letters)
@@ -100,7 +100,8 @@ def _tiff_scale(file: Any) -> tuple[dict[str, float], str | None]:
     """Pixel size by axis, and its unit, from OME, ImageJ or plain TIFF tags."""
     if file.ome_metadata:
         return _ome_scale(file.ome_metadata)
-    imagej = file.imagej_metadata or {}
+    # Files that tifffile wrote, such as our own labels, tell it in the same words.
+    imagej: dict[str, Any] = file.imagej_metadata or (file.shaped_metadata or ({},))[0]
     tags = file.pages[0].tags
     sizes = {}
     for axis, name in (("X", "XResolution"), ("Y", "YResolution")):

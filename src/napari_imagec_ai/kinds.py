@@ -33,6 +33,7 @@ _ROLES = {
     "centre": "^p$|points?|cent(?:er|re|roid)s?|seeds?|markers?",
     "foreground": "^f$|foregrounds?|fg|inside|interior|objects?",
 }
+_MAX_CHANNELS = 1 << 16
 _OBJECTS = {"foreground", "boundary", "distance"}
 _NUMBERED = re.compile(
     r"(channels?|ch|c|class(es)?|predictions?|outputs?|out|features?|flow|prob(ability)?"
@@ -87,11 +88,15 @@ def channel_count(model: Model, tensor: TensorSpec) -> int | None:
     """Number of channels, also where it is given by an input's; None if not fixed."""
     axis = tensor.axis("c")
     if axis is None or not isinstance(size := axis.size, RelativeSize):
-        return tensor.channels
-    there = next((t.axis(size.axis) for t in model.inputs if t.id == size.tensor), None)
-    if there is None or not isinstance(there.size, FixedSize):
-        return None
-    return round(size.scale * there.size.size + size.offset)
+        count: float = tensor.channels or 0
+    else:
+        inputs = (t.axis(size.axis) for t in model.inputs if t.id == size.tensor)
+        there = next(inputs, None)
+        if there is None or not isinstance(there.size, FixedSize):
+            return None
+        count = size.scale * there.size.size + size.offset
+    # More is a slip of the description, and would become as many names of classes.
+    return round(count) if 0 < count <= _MAX_CHANNELS else None
 
 
 def _says(text: str, words: str) -> bool:

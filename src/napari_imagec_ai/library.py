@@ -11,6 +11,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -133,7 +134,7 @@ def load_model(path: str | Path) -> Model:
                 "bioimageio.yaml); choose the folder that has one."
             )
         return read_rdf(rdf)
-    if place.is_file() and zipfile.is_zipfile(place) and place.suffix == ".zip":
+    if place.is_file() and place.suffix.lower() == ".zip":
         return load_model(_unpacked(place))
     if place.is_file() and place.suffix in (".yaml", ".yml"):
         return read_rdf(place)
@@ -264,7 +265,7 @@ def _unpack(package: Path, folder: Path) -> None:
             _check_members(package, members)
             for member in members:
                 archive.extract(member, folder)
-    except (zipfile.BadZipFile, OSError, RuntimeError) as error:
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, zlib.error) as error:
         raise ModelError(
             f"'{package}' cannot be unpacked ({error}); download it again."
         ) from error
@@ -281,7 +282,7 @@ def _check_members(package: Path, members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         path = PurePosixPath(member.filename.replace("\\", "/"))
         link = stat.S_ISLNK(member.external_attr >> 16)
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or link:
+        if path.is_absolute() or ".." in path.parts or ":" in str(path).partition("/")[0] or link:
             raise ModelError(
                 f"'{package.name}' holds '{member.filename}', which would be written "
                 "outside its folder; it was left alone."

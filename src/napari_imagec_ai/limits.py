@@ -108,7 +108,7 @@ def _window(axis: Axis) -> tuple[int, int]:
     if isinstance(size, FixedSize):
         return max(size.size, 1), 0
     if isinstance(size, SteppedSize):
-        return max(size.min, 1), size.step
+        return size.min or size.step, size.step
     return _FREE_STEP, _FREE_STEP
 
 

@@ -97,6 +97,11 @@ class Objects:
         """Axes of the frame that ``planes`` gives positions along, such as ``T``."""
         return self.frame.axes[: self.planes.shape[1]]
 
+    @property
+    def space(self) -> str:
+        """Space axes of one object: ``YX``, or ``ZYX`` for volumes."""
+        return self.frame.axes[self.planes.shape[1] :]
+
     def counts(self) -> dict[str, int]:
         """How many objects each class has."""
         found = np.bincount(self.class_id, minlength=len(self.classes))
@@ -114,8 +119,8 @@ class Objects:
             raise DecodeError(
                 "These objects have boxes but no pixels; ask for filled boxes instead."
             )
-        highest = int(self.label_image.max(initial=0))
-        kept = np.zeros(highest + 1, np.int32)
+        highest = max(self.label_image.max(initial=0), self.id.max(initial=0))
+        kept = np.zeros(int(highest) + 1, np.int32)
         kept[self.id] = self.id
         return kept[self.label_image]
 
@@ -138,7 +143,7 @@ class Objects:
 
     def as_outlines(self, smooth: bool = True) -> list[list[outlines.Outline]]:
         """All parts and holes of each object, in the order of the rows; see above."""
-        if len(self.frame.space) != 2:
+        if self.boxes.shape[1] != 4:
             raise DecodeError("Outlines are for 2D objects; volumes have labels.")
         labels = self.as_labels()
         found: dict[int, list[outlines.Outline]] = {}

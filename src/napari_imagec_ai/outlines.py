@@ -136,7 +136,31 @@ def _rings(
     order = order[turns[order]]
     cuts = np.flatnonzero(np.diff(first[order])) + 1
     for chain in np.split(order, cuts):
-        yield int(label[chain[0]]), points[chain]
+        for ring in [points[chain]] if smooth else _unpinched(points[chain]):
+            yield int(label[chain[0]]), ring
+
+
+def _unpinched(ring: Ring) -> list[Ring]:
+    """Cut a crack at the corners that it meets twice.
+
+    There two pixels of one object meet only at a corner, and so do the two parts of
+    background beside them. A ring that touches itself is no valid polygon, a hole that
+    touches its ring at a point is.
+    """
+    if len(np.unique(ring, axis=0)) == len(ring):
+        return [ring]
+    rings: list[Ring] = []
+    path: list[int] = []
+    at: dict[tuple[float, float], int] = {}
+    for i, corner in enumerate(map(tuple, ring.tolist())):
+        if corner in at:
+            loop, path = path[at[corner] :], path[: at[corner]]
+            rings.append(ring[loop])
+            for j in loop:
+                del at[tuple(ring[j].tolist())]
+        at[corner] = len(path)
+        path.append(i)
+    return [*rings, ring[path]]
 
 
 def _chains(

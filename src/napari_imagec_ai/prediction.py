@@ -236,6 +236,11 @@ def predict_iter(
     feed = plan_feed(model.inputs[0], image, channels, planes)
     shape = geometry(model, feed.space)
     sizes = (tile,) * len(feed.space) if isinstance(tile, int) else tile
+    if sizes is not None and len(sizes) != len(feed.space):
+        raise ImageError(
+            f"Expected a tile size for each of the axes '{feed.space}', found "
+            f"{tuple(sizes)}; give one number, or {len(feed.space)}."
+        )
     tiles = plan_tiles(feed.shape, shape.limits, shape.budget, sizes)
     opened = open_engine(model, engine, device) if isinstance(engine, str) else engine
     try:

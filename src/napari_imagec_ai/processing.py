@@ -82,12 +82,21 @@ class _Fit:
         value = self.get(name, default)
         if not isinstance(value, (list, tuple)):
             return self.number(name, default)
+        try:
+            numbers = np.asarray(value, np.float32)
+        except (TypeError, ValueError):
+            numbers = np.empty((0, 0), np.float32)
+        if numbers.ndim != 1:
+            raise ModelError(
+                f"Step '{self.step.id}' expects numbers for '{name}', found "
+                f"{value!r:.40}; correct the description."
+            )
         if len(value) == 1:
-            return float(value[0])
+            return float(numbers[0])
         position = self._list_axis(len(value), name)
         shape = [1] * len(self.letters)
         shape[position] = len(value)
-        return np.asarray(value, np.float32).reshape(shape)
+        return numbers.reshape(shape)
 
     def _list_axis(self, length: int, name: str) -> int:
         axis = self.get("axis")

@@ -37,6 +37,9 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_BYTES = 4 << 20
 """A description is text of some kilobytes; a larger file is something else."""
 
+_MAX_DEPTH, _MAX_VALUES = 100, 200_000
+"""Deeper nesting crashes the parser; aliases can make few bytes into endless values."""
+
 _AXIS_LETTERS = {
     "batch": "b",
     "channel": "c",
@@ -148,12 +151,16 @@ def parse_rdf(source: bytes, path: Path) -> Model:
 
 def _parse_yaml(source: bytes, path: Path) -> dict[str, Any]:
     try:
+        _check_depth(source)
         data = yaml.load(source, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()
+        _check_values(data)
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        if isinstance(error, (LookupError, AttributeError)):
+            reason = "a value is not what its tag says"
         raise ModelError(
-            f"'{path.name}' is not valid YAML ({' '.join(first)[:200]}); correct it or "
-            "download the model again."
+            f"'{path.name}' is not valid YAML ({reason}); correct it or download the "
+            "model again."
         ) from error
     if not isinstance(data, dict):
         raise ModelError(
@@ -161,6 +168,26 @@ def _parse_yaml(source: bytes, path: Path) -> dict[str, Any]:
             f"'outputs' and 'weights', found a {type(data).__name__}."
         )
     return data
+
+
+def _check_depth(source: bytes) -> None:
+    depth = 0
+    for event in yaml.parse(source, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
+
+
+def _check_values(data: Any) -> None:
+    pending, seen = [data], 0
+    while pending:
+        value = pending.pop()
+        seen += 1
+        if isinstance(value, (dict, list)):
+            pending.extend(value.values() if isinstance(value, dict) else value)
+        if seen + len(pending) > _MAX_VALUES:
+            raise ValueError(f"more than {_MAX_VALUES} values, counting aliases")
 
 
 # -- tensors ---------------------------------------------------------------------------

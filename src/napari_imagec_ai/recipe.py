@@ -45,6 +45,11 @@ class PredictSettings(_Part):
     channels: tuple[int, ...] | None = None
     planes: dict[str, int | tuple[int, int]] | None = None
 
+    @property
+    def window(self) -> int | tuple[int, ...] | None:
+        """``tile``, where a single size stands for every axis."""
+        return self.tile[0] if self.tile and len(self.tile) == 1 else self.tile
+
 
 class Used(_Part):
     """What really ran, and what was assumed; for people to read."""
@@ -113,7 +118,8 @@ class Recipe(_Part):
 
     def save(self, path: str | Path) -> Path:
         """Write the recipe as YAML."""
-        data = self.model_dump(mode="json", exclude_none=True)
+        # None is kept: that a class "becomes" None leaves it out.
+        data = self.model_dump(mode="json")
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
         def write(place: Path) -> None:
@@ -169,7 +175,7 @@ class Recipe(_Part):
             image,
             engine=engine or chosen.engine,
             device=chosen.device,
-            tile=chosen.tile,
+            tile=chosen.window,
             channels=chosen.channels,
             planes=chosen.planes,
         )
@@ -208,7 +214,10 @@ def describe_model(model: Model) -> ModelRef:
         if weights.problem is None and weights.file.sha256
     }
     return ModelRef(
-        name=model.name, version=model.version, path=str(model.path), sha256=hashes
+        name=model.name,
+        version=model.version,
+        path=str(model.path.absolute()),
+        sha256=hashes,
     )
 
 

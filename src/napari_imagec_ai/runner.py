@@ -50,7 +50,7 @@ class Runner:
         self,
         path: Path,
         folder: Path,
-        exports: Sequence[str],
+        exports: Sequence[str] | None = None,
         *,
         axes: str | None = None,
         save_prediction: bool = False,
@@ -64,8 +64,9 @@ class Runner:
             The image.
         folder : Path
             Where files go.
-        exports : sequence of str
-            Words of :data:`napari_imagec_ai.export.EXPORTS`.
+        exports : sequence of str, optional
+            Words of :data:`napari_imagec_ai.export.EXPORTS`; by default all that the
+            objects can be written as.
         axes : str, optional
             Of the image, instead of what the file says.
         save_prediction : bool
@@ -81,12 +82,11 @@ class Runner:
         started = time.perf_counter()
         image = open_image(path, axes)
         chosen = self.recipe.predict
-        tile = chosen.tile
         prediction = predict(
             self.model,
             image,
             engine=self._engine,
-            tile=tile[0] if tile is not None and len(tile) == 1 else tile,
+            tile=chosen.window,
             channels=chosen.channels,
             planes=chosen.planes,
             progress=progress,
@@ -115,12 +115,12 @@ def write_results(
     recipe: Recipe,
     folder: Path,
     stem: str,
-    exports: Sequence[str],
+    exports: Sequence[str] | None = None,
 ) -> list[str]:
-    """Write a run's files; gives their names."""
+    """Write a run's files, by default all that there can be; gives their names."""
     files = [
         str(export.write(objects, folder / f"{stem}{export.EXPORTS[name]}"))
-        for name in exports
+        for name in (export.fitting(objects) if exports is None else exports)
     ]
     files.append(str(recipe.save(folder / f"{stem}.recipe.yaml")))
     return files

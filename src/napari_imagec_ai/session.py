@@ -59,7 +59,7 @@ class Session:
             self.model,
             image,
             engine=self._open(settings.engine, settings.device),
-            tile=settings.tile,
+            tile=settings.window,
             channels=settings.channels,
             planes=settings.planes,
         )

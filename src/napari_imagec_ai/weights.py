@@ -110,7 +110,9 @@ def _torchscript_problem(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError):
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        if _starts_with(path, b"\x80"):  # a pickle, as PyTorch wrote before 1.6
+            return _state_dict(path)
         return (
             f"'{path.name}' is not a complete TorchScript archive (expected a zip "
             f"file, found {path.stat().st_size} bytes that are none); download it again"
@@ -118,6 +120,10 @@ def _torchscript_problem(path: Path) -> str | None:
     inner = {name.partition("/")[2] for name in names}
     if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
         return None
+    return _state_dict(path)
+
+
+def _state_dict(path: Path) -> str:
     return (
         f"'{path.name}' is a PyTorch state dict or pickle, not TorchScript: it holds "
         f"numbers without the network; {_EXPORT}"
@@ -125,9 +131,15 @@ def _torchscript_problem(path: Path) -> str | None:
 
 
 def _onnx_problem(path: Path) -> str | None:
-    with path.open("rb") as stream:
-        start = stream.read(1)
     # An ONNX file is a protocol buffer whose first field is ir_version: tag 0x08.
-    if start == b"\x08":
+    if _starts_with(path, b"\x08"):
         return None
     return f"'{path.name}' is not an ONNX file; download or export it again"
+
+
+def _starts_with(path: Path, start: bytes) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(start)) == start
+    except OSError:
+        return False

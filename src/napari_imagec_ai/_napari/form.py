@@ -120,11 +120,6 @@ class Form(Container):  # type: ignore[type-arg]
             text="Take touching objects apart",
             tooltip="By the boundaries that the network drew, and by their shape.",
         )
-        for slider in (self.mask_threshold, self.class_threshold):
-            # The readout is made for larger numbers, and takes the slider's room.
-            for readout in slider.native.parent().findChildren(QDoubleSpinBox):
-                readout.setMinimumWidth(0)
-                readout.setFixedWidth(58)
         self.classes = ClassRows(self._classes_changed)
 
     def _arrange(self) -> None:
@@ -155,6 +150,8 @@ class Form(Container):  # type: ignore[type-arg]
             ],
         )
         self._body.native.layout().addStretch(1)
+        for readout in self._body.native.findChildren(QDoubleSpinBox):
+            readout.setFixedWidth(58)  # made for larger numbers, it takes much room
         # magicgui's own scroll area is left behind when napari docks a widget.
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)

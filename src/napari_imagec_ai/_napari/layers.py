@@ -22,7 +22,7 @@ from napari_imagec_ai.image import ImageInput
 from napari_imagec_ai.objects import Objects
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Labels, Shapes
+    from napari.layers import Image, Labels, Layer, Shapes
 
 AXES = {
     2: ("YX",),
@@ -141,6 +141,13 @@ def placed(source: Source, origin: Sequence[int]) -> dict[str, Any]:
         shift = linear @ np.asarray(origin, float)
         placement["translate"] = placement["translate"] + shift
     return placement
+
+
+def move(layer: Layer, source: Source, origin: Sequence[int]) -> None:
+    """Put a result that is there already to where its frame begins now."""
+    there = placed(source, origin)["translate"]
+    if not np.array_equal(layer.translate, there):
+        layer.translate = there
 
 
 def feature_table(objects: Objects) -> pd.DataFrame:

@@ -65,7 +65,7 @@ class ResultLayers:
             mine = objects[objects.class_id == i]
             colour = COLOURS[i % len(COLOURS)]
             self._show_labels(name, mine, colour)
-            if outlines and len(objects.frame.space) == 2:
+            if outlines and len(objects.space) == 2:
                 notes += self._show_shapes(name, mine, colour)
         # New layers must not take the selection: the image stays the active layer.
         kept = active & set(self.viewer.layers)
@@ -82,6 +82,7 @@ class ResultLayers:
         layer = self._labels.get(name)
         if layer is not None and layer in self.viewer.layers:
             layers.update_labels(layer, mine)
+            layers.move(layer, self.source, mine.frame.origin)
             return
         self._labels[name] = self.viewer.add_labels(
             layers.label_data(mine),
@@ -105,6 +106,7 @@ class ResultLayers:
             layer = self._new_shapes(name, mine)
             layers.style_shapes(layer, colour)
         layers.update_shapes(layer, mine)
+        layers.move(layer, self.source, mine.frame.origin)
         return notes
 
     def _new_shapes(self, name: str, mine: Objects) -> Shapes:

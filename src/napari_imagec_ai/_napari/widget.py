@@ -7,6 +7,7 @@ layers, and shows errors as sentences; it computes nothing itself.
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,14 @@ if TYPE_CHECKING:
 _LIVE_PIXELS = 1 << 21
 """Up to this many pixels are tuned on the spot, larger results by a worker."""
 
-_Outcome = tuple[Prediction, Objects] | ImagecAIError
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a worker brings back; errors are sentences, since workers raise errors."""
+
+    prediction: Prediction | None = None
+    objects: Objects | None = None
+    problem: str = ""
 
 
 class ClassifierWidget(Form):
@@ -83,10 +91,15 @@ class ClassifierWidget(Form):
 
     def refresh_models(self) -> None:
         """Look for models again; the chosen one stays chosen."""
+        chosen = self.entry
         self._entries = find_models(*_folders())
-        self.model.reset_choices()
+        with self.model.changed.blocked():
+            self.model.reset_choices()
         usable = [i for i, entry in enumerate(self._entries) if entry.problem is None]
-        if self.session is None and usable:
+        paths = [entry.path for entry in self._entries]
+        if chosen is not None and chosen.path in paths:
+            self.model.value = paths.index(chosen.path)
+        elif usable:
             self.model.value = usable[0]
         self._model_changed()
 
@@ -273,10 +286,10 @@ class ClassifierWidget(Form):
         settings: PredictSettings,
         outcome: _Outcome,
     ) -> None:
-        if isinstance(outcome, ImagecAIError):
-            self._say(str(outcome), bad=True)
+        prediction, objects = outcome.prediction, outcome.objects
+        if prediction is None or objects is None:
+            self._say(outcome.problem, bad=True)
             return
-        prediction, objects = outcome
         if session is not self.session:
             self._say("Another model was chosen meanwhile; the run was left out.")
             return
@@ -305,6 +318,9 @@ class ClassifierWidget(Form):
         self.run_button.enabled = not self._reason()
 
     def _stop(self) -> None:
+        """The window is gone: nothing may touch it any more."""
+        self._tune_soon.cancel()
+        self._outlines_soon.cancel()
         if self._worker is not None:
             self._worker.quit()
 
@@ -354,11 +370,11 @@ class ClassifierWidget(Form):
         self._tuner.finished.connect(self._tuner_finished)
         self._tuner.start()
 
-    def _tuned(self, outcome: Objects | ImagecAIError) -> None:
-        if isinstance(outcome, ImagecAIError):
-            self._say(str(outcome), bad=True)
+    def _tuned(self, outcome: _Outcome) -> None:
+        if outcome.objects is None:
+            self._say(outcome.problem, bad=True)
         elif not self._tune_again:
-            self._show(outcome, outlines=True)
+            self._show(outcome.objects, outlines=True)
 
     def _tuner_finished(self) -> None:
         self._tuner = None
@@ -419,17 +435,15 @@ def _work(
         prediction = yield from session.run(source.image, predicted)
         objects = session.objects(settings or session.defaults, class_map)
     except ImagecAIError as error:
-        return error
-    return prediction, objects
+        return _Outcome(problem=str(error))
+    return _Outcome(prediction, objects)
 
 
-def _decode(
-    session: Session, settings: Settings, class_map: Any
-) -> Objects | ImagecAIError:
+def _decode(session: Session, settings: Settings, class_map: Any) -> _Outcome:
     try:
-        return session.objects(settings, class_map)
+        return _Outcome(objects=session.objects(settings, class_map))
     except ImagecAIError as error:
-        return error
+        return _Outcome(problem=str(error))
 
 
 def _folders() -> list[Path]:

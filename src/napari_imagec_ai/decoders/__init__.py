@@ -6,6 +6,7 @@ point group ``napari_imagec_ai.decoders``: the object is a :class:`Decoder`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -19,6 +20,8 @@ from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
 
 GROUP = "napari_imagec_ai.decoders"
+
+_log = logging.getLogger(__name__)
 
 
 class Settings(BaseModel):
@@ -68,8 +71,13 @@ def decoders() -> dict[str, Decoder[Any]]:
     """All decoders by name: those built in, then those of other packages."""
     found = _built_in()
     for point in entry_points(group=GROUP):
-        if point.name not in found:
+        if point.name in found:
+            continue
+        try:
             found[point.name] = point.load()
+        except (ImportError, AttributeError) as error:
+            # One broken package must not take the other decoders away.
+            _log.warning("the decoder '%s' does not load: %s", point.name, error)
     return found
 
 

@@ -247,7 +247,7 @@ def _objects(
         classes=prediction.model.classes[:1] or ("object",),
         label_image=label_image,
         features=columns,
-        planes=planes.reshape(count, -1).astype(np.int32),
+        planes=planes.reshape(count, len(prediction.planes)).astype(np.int32),
         assumed=(*prediction.assumed, *([sentence] if sentence else [])),
     )
 

@@ -85,7 +85,7 @@ class OnnxEngine:
 
     def close(self) -> None:
         """Close the session; the engine cannot run afterwards."""
-        del self._session
+        self._session = None
 
     @property
     def metadata(self) -> dict[str, str]:

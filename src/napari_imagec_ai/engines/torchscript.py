@@ -73,7 +73,7 @@ class TorchScriptEngine:
 
     def close(self) -> None:
         """Drop the network; the engine cannot run afterwards."""
-        del self._module
+        self._module = None
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -1,0 +1,134 @@
+"""Scenes of discs, and what an ideal network would say about them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from conftest import description, discs
+from scipy import ndimage, special
+from skimage.segmentation import find_boundaries
+
+from napari_imagec_ai.image import Frame, ImageInput
+from napari_imagec_ai.prediction import Prediction
+from napari_imagec_ai.rdf import parse_rdf
+
+CHANNELS = {
+    "foreground": ["foreground"],
+    "foreground_boundary": ["foreground", "boundary"],
+    "three_class": ["background", "foreground", "boundary"],
+    "boundary": ["boundary"],
+}
+"""Channel names by kind, in the order of the network."""
+
+_SURE = 0.97
+
+
+def scattered(seed: int, shape: tuple[int, int], count: int) -> np.ndarray:
+    """Draw discs of random radius that do not touch, as labels from 1."""
+    rng = np.random.default_rng(seed)
+    centres: list[np.ndarray] = []
+    radii: list[float] = []
+    while len(centres) < count:
+        radius = rng.uniform(6, 11)
+        centre = rng.uniform(radius + 2, np.array(shape) - radius - 2)
+        away = [
+            np.hypot(*(centre - c)) - r for c, r in zip(centres, radii, strict=True)
+        ]
+        if all(gap > radius + 4 for gap in away):
+            centres.append(centre)
+            radii.append(radius)
+    return discs(shape, centres, radii)
+
+
+def pairs(scale: float = 1.0) -> np.ndarray:
+    """Draw three pairs of touching discs, at another scale if asked: 6 objects."""
+    centres = [(24, 24), (24, 44), (60, 30), (78, 38), (30, 80), (46, 92)]
+    radii = [11, 11, 10, 11, 10, 11]
+    shape = (round(104 * scale), round(116 * scale))
+    return discs(shape, np.array(centres) * scale, np.array(radii) * scale)
+
+
+def rims(labels: np.ndarray) -> np.ndarray:
+    """Pixels of objects at the border to background or to another object."""
+    return np.asarray(find_boundaries(labels, mode="inner"))
+
+
+def maps(labels: np.ndarray, kind: str, logits: bool = False) -> np.ndarray:
+    """What an ideal network of that kind gives: (C, ...) float32.
+
+    Probabilities, or with ``logits`` what a sigmoid (a softmax for ``three_class``)
+    turns into them.
+    """
+    inside, rim = labels > 0, rims(labels)
+    if kind == "three_class":
+        planes = [_blurred(~inside), _blurred(inside & ~rim), _blurred(rim)]
+        channels = np.stack(planes) / np.sum(planes, axis=0)
+        return (np.log(channels) if logits else channels).astype(np.float32)
+    drawn = {
+        "foreground": [_blurred(inside)],
+        "foreground_boundary": [_blurred(inside), _blurred(rim)],
+        "boundary": [_blurred(rim | ~inside)],
+    }[kind]
+    channels = np.stack(drawn)
+    return (special.logit(channels) if logits else channels).astype(np.float32)
+
+
+def _blurred(mask: np.ndarray) -> np.ndarray:
+    sharp = np.where(mask, _SURE, 1 - _SURE)
+    return np.asarray(ndimage.gaussian_filter(sharp, 0.5))
+
+
+def prediction(
+    values: np.ndarray,
+    kind: str = "foreground",
+    *,
+    axes: str = "YX",
+    space: str = "YX",
+    pixel_size: tuple[float, ...] | None = None,
+    unit: str | None = None,
+    shape: tuple[int, ...] | None = None,
+    origin: tuple[int, ...] = (),
+    image: ImageInput | None = None,
+    channels: tuple[int, ...] = (0,),
+    postprocessing: Any = (),
+    **own: Any,
+) -> Prediction:
+    """A prediction with these values, (planes, C, space), from no network.
+
+    ``own`` goes to ``config.napari_imagec_ai`` of the description, ``shape`` is the
+    image's where it differs from that of the values.
+    """
+    rdf = description()
+    output = rdf["outputs"][0]
+    names = CHANNELS.get(kind, [f"channel{i}" for i in range(values.shape[-3])])
+    output["axes"][1]["channel_names"] = names
+    output["postprocessing"] = list(postprocessing)
+    rdf["config"]["napari_imagec_ai"] |= {"kind": kind, **own}
+    if space == "ZYX":
+        for tensor in (rdf["inputs"][0], output):
+            tensor["axes"].insert(2, {"type": "space", "id": "z", "size": 8})
+    planes = values.shape[: len(axes) - len(space)]
+    inner = values.shape[len(planes) + 1 :]
+    frame = Frame(
+        axes=axes,
+        shape=shape or (*planes, *inner),
+        pixel_size=pixel_size or (1.0,) * sum(axis in "ZYX" for axis in axes),
+        unit=unit,
+        name="scene",
+        origin=origin,
+    )
+    return Prediction(
+        model=parse_rdf(yaml.safe_dump(rdf).encode(), Path("nowhere") / "rdf.yaml"),
+        frame=frame,
+        space=space,
+        maps={"probability": np.asarray(values, np.float32)},
+        engine="none",
+        device="none",
+        network_seconds=0.0,
+        network_calls=0,
+        channels=channels,
+        image=image,
+    )

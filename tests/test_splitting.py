@@ -1,0 +1,151 @@
+"""Touching objects come apart, single ones stay whole, at any size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import discs, match_f1
+from hypothesis import given, settings
+from hypothesis.extra import numpy as hnp
+from scenes import pairs
+from scipy import ndimage
+
+from napari_imagec_ai.splitting import (
+    compact,
+    components,
+    distance,
+    fill_holes,
+    smooth,
+    split_touching,
+)
+
+NECK = 0.96
+
+
+def split(mask: np.ndarray, spacing: tuple[float, ...] | None = None) -> np.ndarray:
+    relief = smooth(distance(mask, spacing), mask, 1.0)
+    return split_touching(mask, relief, NECK)[0]
+
+
+def wiggly_ellipse(size: float = 1.0) -> np.ndarray:
+    """An ellipse whose outline has ten shallow bumps."""
+    side = round(100 * size)
+    y, x = np.mgrid[:side, :side] / size - 50
+    angle = np.arctan2(y / 25, x / 38)
+    return np.hypot(y / 25, x / 38) < 1 + 0.03 * np.cos(10 * angle)
+
+
+@pytest.mark.parametrize("gap", [1.3, 1.5, 1.7, 1.9], ids=lambda g: f"{g} radii apart")
+@pytest.mark.parametrize("angle", [0, 0.4, 0.8], ids=lambda a: f"{a} rad")
+def test_two_overlapping_discs_come_apart(gap: float, angle: float) -> None:
+    step = 14 * gap / 2 * np.array([np.sin(angle), np.cos(angle)])
+    truth = discs((90, 90), [45 - step, 45 + step], [14, 14])
+    found = split(truth > 0)
+    assert match_f1(truth, found, 0.8) == 1.0
+
+
+@pytest.mark.parametrize("size", [0.6, 1.0, 2.0], ids=lambda s: f"x{s}")
+def test_an_ellipse_with_a_wiggly_outline_stays_whole(size: float) -> None:
+    assert split(wiggly_ellipse(size)).max() == 1
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3], ids=lambda s: f"x{s}")
+def test_the_count_does_not_depend_on_the_size_in_pixels(scale: int) -> None:
+    assert split(pairs(scale) > 0).max() == 6
+
+
+def test_three_discs_in_a_row_are_three() -> None:
+    truth = discs((50, 120), [(25, 25), (25, 52), (25, 79)], [15, 15, 15])
+    assert match_f1(truth, split(truth > 0), 0.8) == 1.0
+
+
+def test_a_small_disc_on_a_large_one_comes_off() -> None:
+    truth = discs((90, 110), [(45, 40), (45, 76)], [28, 10])
+    assert match_f1(truth, split(truth > 0), 0.8) == 1.0
+
+
+def test_a_neck_of_zero_never_takes_apart_by_shape() -> None:
+    mask = pairs() > 0
+    _, count = split_touching(mask, distance(mask), 0.0)
+    assert count == ndimage.label(mask)[1]
+
+
+def test_parts_below_the_smallest_size_join_their_neighbour() -> None:
+    mask = discs((90, 110), [(45, 40), (45, 76)], [28, 10]) > 0
+    relief = smooth(distance(mask), mask, 1.0)
+    assert split_touching(mask, relief, NECK, min_size=500)[1] == 1
+
+
+def test_touching_balls_of_an_anisotropic_volume_are_two() -> None:
+    spacing = (4.0, 1.0, 1.0)
+    truth = discs((14, 48, 72), [(6, 24, 24), (7, 24, 46)], [12, 12], spacing)
+    found = split(truth > 0, spacing)
+    assert match_f1(truth, found, 0.8) == 1.0
+
+
+def test_distance_is_in_units_of_the_smallest_spacing() -> None:
+    mask = np.zeros((9, 60, 60), bool)
+    mask[2:7, 5:55, 5:55] = True
+    assert distance(mask, (3.0, 0.5, 0.5))[4, 30, 30] == pytest.approx(3 * 3 / 0.5)
+
+
+def test_distance_in_a_plane_follows_the_spacing_too() -> None:
+    mask = np.zeros((41, 41), bool)
+    mask[10:31, 10:31] = True
+    assert distance(mask, (1.0, 3.0))[20, 20] == pytest.approx(11, rel=0.02)
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (6, 20, 30)], ids=["a plane", "a volume"])
+@pytest.mark.parametrize("full", [False, True], ids=["empty", "full"])
+def test_an_empty_mask_is_nothing_and_a_full_one_is_one(
+    shape: tuple[int, ...], full: bool
+) -> None:
+    mask = np.full(shape, full)
+    labels, count = split_touching(mask, distance(mask), NECK)
+    assert count == int(full)
+    np.testing.assert_array_equal(labels, mask.astype(np.int32))
+
+
+MASKS = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=3, max_side=10))
+
+
+@settings(deadline=None, max_examples=80)
+@given(mask=MASKS)
+def test_every_pixel_of_the_mask_and_no_other_gets_one_of_the_ids(
+    mask: np.ndarray,
+) -> None:
+    labels, count = split_touching(mask, distance(mask), NECK)
+    np.testing.assert_array_equal(labels > 0, mask)
+    assert set(np.unique(labels[mask])) == set(range(1, count + 1))
+
+
+@settings(deadline=None, max_examples=80)
+@given(mask=MASKS)
+def test_every_object_is_connected(mask: np.ndarray) -> None:
+    labels, count = split_touching(mask, distance(mask), NECK)
+    assert all(ndimage.label(labels == i)[1] == 1 for i in range(1, count + 1))
+
+
+@settings(deadline=None, max_examples=80)
+@given(mask=MASKS)
+def test_components_are_connected_by_edges_or_faces(mask: np.ndarray) -> None:
+    expected, number = ndimage.label(mask)
+    labels, count = components(mask)
+    assert count == number
+    assert len(set(zip(expected.ravel(), labels.ravel(), strict=True))) <= number + 1
+
+
+@settings(deadline=None, max_examples=80)
+@given(mask=hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)))
+def test_holes_are_background_that_has_no_way_out(mask: np.ndarray) -> None:
+    # The way out may lead over corners: 8-neighbours.
+    outside = np.pad(~mask, 1, constant_values=True)
+    parts, _ = ndimage.label(outside, np.ones((3, 3)))
+    expected = parts[1:-1, 1:-1] != parts[0, 0]
+    np.testing.assert_array_equal(fill_holes(mask), expected)
+
+
+def test_compact_closes_gaps_and_keeps_the_order() -> None:
+    labels, count = compact(np.array([[0, 7, 3], [9, 3, 0]], np.int32), 9)
+    assert count == 3
+    assert labels.tolist() == [[0, 2, 1], [3, 1, 0]]
