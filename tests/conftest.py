@@ -49,7 +49,7 @@ def onnx_network(
     from onnx import TensorProto, checker, helper, save
 
     source = helper.make_tensor_value_info("in", TensorProto.FLOAT, list(shape))
-    out_shape: list[Any] = [shape[0], channels, *("oy", "ox")[: len(shape) - 2]]
+    out_shape: list[Any] = [shape[0], channels, *("oy", "ox", "oz")[: len(shape) - 2]]
     result = helper.make_tensor_value_info("out", TensorProto.FLOAT, out_shape)
     constants = []
     if expression == "identity":

@@ -12,6 +12,7 @@ from scipy import ndimage, special
 from skimage.segmentation import find_boundaries
 
 from napari_imagec_ai.image import Frame, ImageInput
+from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
 from napari_imagec_ai.rdf import parse_rdf
 
@@ -131,4 +132,19 @@ def prediction(
         network_calls=0,
         channels=channels,
         image=image,
+    )
+
+
+def drawn(labels: object) -> Objects:
+    """Objects with these labels, whatever their pixels."""
+    image = np.asarray(labels, np.int32)
+    ids = np.unique(image[image > 0]).astype(np.int32)
+    return Objects(
+        frame=Frame("YX", image.shape, (1.0, 1.0)),
+        id=ids,
+        class_id=np.zeros(len(ids), np.int32),
+        confidence=np.ones(len(ids), np.float32),
+        boxes=np.zeros((len(ids), 4), np.float32),
+        classes=("thing",),
+        label_image=image,
     )

@@ -222,7 +222,7 @@ def test_an_unknown_column_is_refused_with_those_that_there_are() -> None:
         classify(table([1]), lost)
 
 
-# -- what cannot be ---------------------------------------------------------------------
+# -- what cannot be --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])

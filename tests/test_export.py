@@ -15,14 +15,11 @@ from conftest import discs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scenes import maps, prediction, scattered
-from skimage.draw import polygon2mask
+from scenes import drawn, maps, prediction, scattered
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import export, files
-from napari_imagec_ai.image import Frame
+from napari_imagec_ai import files
 from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.outlines import signed_area
 
 SIZES, UNIT = (0.5, 0.25), "micrometer"
 
@@ -45,30 +42,7 @@ def stack() -> Objects:
     )
 
 
-def drawn(labels: object) -> Objects:
-    """Objects of these labels, whatever their pixels."""
-    image = np.asarray(labels, np.int32)
-    ids = np.unique(image[image > 0]).astype(np.int32)
-    return Objects(
-        frame=Frame("YX", image.shape, (1.0, 1.0)),
-        id=ids,
-        class_id=np.zeros(len(ids), np.int32),
-        confidence=np.ones(len(ids), np.float32),
-        boxes=np.zeros((len(ids), 4), np.float32),
-        classes=("thing",),
-        label_image=image,
-    )
-
-
-def rings(feature: dict[str, object]) -> list[list[np.ndarray]]:
-    """Polygons of a feature: outer ring and holes, (N, 2) as (x, y)."""
-    geometry = feature["geometry"]
-    several = geometry["type"] == "MultiPolygon"  # type: ignore[index]
-    found = geometry["coordinates"]  # type: ignore[index]
-    return [[np.array(r) for r in p] for p in (found if several else [found])]
-
-
-# -- the table ---------------------------------------------------------------------------
+# -- the table -------------------------------------------------------------------------
 
 
 def test_the_table_begins_with_the_columns_that_were_promised(
@@ -134,7 +108,7 @@ def test_names_with_commas_and_umlauts_survive(tmp_path: Path, four: Objects) ->
         assert {row["class"] for row in csv.DictReader(stream)} == {name}
 
 
-# -- labels ------------------------------------------------------------------------------
+# -- labels ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("which", ["four", "stack"])
@@ -181,79 +155,7 @@ def test_any_labels_come_back(
     np.testing.assert_array_equal(tifffile.imread(path).reshape(labels.shape), labels)
 
 
-# -- GeoJSON -----------------------------------------------------------------------------
-
-
-def test_the_square_of_a_pixel_lies_between_whole_numbers() -> None:
-    labels = np.zeros((5, 6))
-    labels[2, 3] = 1
-    (feature,) = export.geojson(drawn(labels))["features"]
-    ring = rings(feature)[0][0]
-    assert ring.min(axis=0).tolist() == [3, 2]
-    assert ring.max(axis=0).tolist() == [4, 3]
-
-
-LABELS = hnp.arrays(
-    np.int32,
-    hnp.array_shapes(min_dims=2, max_dims=2, max_side=8),
-    elements=st.sampled_from([0, 1, 1, 4]),
-)
-
-
-@settings(deadline=None, max_examples=60)
-@given(labels=LABELS)
-def test_rings_are_closed_and_simple_and_turn_as_their_part_does(
-    labels: np.ndarray,
-) -> None:
-    for feature in export.geojson(drawn(labels))["features"]:
-        for polygon in rings(feature):
-            for i, ring in enumerate(polygon):
-                assert ring[0].tolist() == ring[-1].tolist()
-                assert len(np.unique(ring[:-1], axis=0)) == len(ring) - 1 >= 4
-                assert (signed_area(ring[:-1, ::-1]) > 0) is (i == 0)
-
-
-@settings(deadline=None, max_examples=60)
-@given(labels=LABELS)
-def test_the_polygons_cover_the_pixels_of_the_object(labels: np.ndarray) -> None:
-    for feature in export.geojson(drawn(labels))["features"]:
-        covered = np.zeros(labels.shape, int)
-        for outer, *holes in rings(feature):
-            for ring, step in [(outer, 1), *((hole, -1) for hole in holes)]:
-                covered += step * polygon2mask(labels.shape, ring[:, ::-1] - 0.5)
-        np.testing.assert_array_equal(covered, labels == feature["id"])
-
-
-def test_features_tell_class_and_measurements(tmp_path: Path, four: Objects) -> None:
-    path = ai.write(four, tmp_path / "a.geojson")
-    collection = json.loads(path.read_text(encoding="utf-8"))
-    assert collection["type"] == "FeatureCollection"
-    for row, feature in enumerate(collection["features"]):
-        properties = feature["properties"]
-        assert feature["id"] == four.id[row]
-        assert properties["classification"] == {"name": "thing"}
-        assert properties["measurements"]["area"] == four.features["area"][row]
-
-
-def test_features_of_a_stack_know_their_plane(stack: Objects) -> None:
-    found = export.geojson(stack)["features"]
-    planes = [feature["geometry"]["plane"]["z"] for feature in found]
-    assert planes == [0, 0, 1, 1, 2, 2]
-
-
-def test_values_that_are_no_numbers_are_null_and_not_nan() -> None:
-    objects = drawn([[1, 2]])
-    lost = Objects(
-        **{
-            f: getattr(objects, f)
-            for f in ("frame", "id", "class_id", "confidence", "boxes", "classes")
-        },
-        features={"ratio": np.array([np.nan, 1.0])},
-    )
-    json.dumps(export.geojson(lost), allow_nan=False)
-
-
-# -- whole or not at all -------------------------------------------------------------------
+# -- whole or not at all ---------------------------------------------------------------
 
 NAMES = pytest.mark.parametrize("name", ["a.tif", "a.csv", "a.geojson"])
 

@@ -282,7 +282,8 @@ def _check_members(package: Path, members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         path = PurePosixPath(member.filename.replace("\\", "/"))
         link = stat.S_ISLNK(member.external_attr >> 16)
-        if path.is_absolute() or ".." in path.parts or ":" in str(path).partition("/")[0] or link:
+        drive = ":" in str(path).partition("/")[0]
+        if path.is_absolute() or ".." in path.parts or drive or link:
             raise ModelError(
                 f"'{package.name}' holds '{member.filename}', which would be written "
                 "outside its folder; it was left alone."

@@ -174,7 +174,8 @@ def _relief(
         interior = mask & (maps.interior > settings.mask_threshold)
         if settings.fill_holes:
             interior = splitting.fill_holes(interior)
-    depth = splitting.distance(interior, prediction.frame.pixel_size)
+    spacing = prediction.frame.pixel_size[-len(prediction.space) :]
+    depth = splitting.distance(interior, spacing)
     inside = depth[interior]
     # A disc's mean depth is a third of its radius: smooth by a tenth of that radius,
     # enough for the ripples of a pixel outline and too little to close a neck.

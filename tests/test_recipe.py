@@ -1,0 +1,221 @@
+"""Recipes: what is saved is what runs again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scenes import maps, pairs
+
+import napari_imagec_ai as ai
+from napari_imagec_ai.classes import ClassMap, ClassRule, Filter
+from napari_imagec_ai.cli import main
+from napari_imagec_ai.recipe import (
+    VERSION,
+    ModelRef,
+    PredictSettings,
+    Recipe,
+    describe_model,
+)
+
+IMAGE = maps(pairs(), "foreground")[0]
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\x85"), max_size=9)
+TARGETS = st.none() | NAMES
+FILTERS = st.builds(
+    Filter,
+    feature=NAMES,
+    minimum=st.floats(allow_nan=False),
+    maximum=st.just(float("inf")) | st.floats(0, 1e6),
+    becomes=TARGETS,
+)
+RULES = st.builds(
+    ClassRule,
+    source=NAMES,
+    becomes=TARGETS,
+    otherwise=TARGETS,
+    handicap=st.floats(-1, 1),
+    filters=st.lists(FILTERS, max_size=2).map(tuple),
+    require_all=st.booleans(),
+)
+RECIPES = st.builds(
+    Recipe,
+    model=st.builds(ModelRef, name=NAMES),
+    predict=st.builds(
+        PredictSettings,
+        tile=st.none() | st.tuples(st.integers(1, 999)),
+        channels=st.none() | st.tuples(st.integers(0, 5), st.integers(0, 5)),
+        planes=st.none() | st.just({"T": (1, 4), "Z": 3}),
+    ),
+    decoder=st.none() | NAMES,
+    settings=st.just({"mask_threshold": 0.3, "split": False}),
+    classes=st.none()
+    | st.builds(
+        ClassMap,
+        rules=st.lists(RULES, max_size=3, unique_by=lambda r: r.source).map(tuple),
+        class_threshold=st.floats(0, 1),
+    ),
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(recipe=RECIPES)
+def test_a_recipe_comes_back_from_its_file(
+    recipe: Recipe, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = recipe.save(tmp_path_factory.mktemp("recipe") / "a.yaml")
+    assert Recipe.load(path) == recipe
+
+
+@pytest.fixture
+def recipe(make_model: Callable[..., Path]) -> Recipe:
+    model = ai.load_model(make_model())
+    return Recipe(
+        model=describe_model(model),
+        decoder="unet",
+        settings={"mask_threshold": 0.6, "min_size": 20},
+        classes=ClassMap(
+            rules=(
+                ClassRule(
+                    source="thing",
+                    becomes="large",
+                    filters=(Filter(feature="area", minimum=360),),
+                    otherwise="small",
+                ),
+            ),
+            class_threshold=0.2,
+        ),
+    )
+
+
+def test_the_command_line_and_python_write_the_same_table(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    tifffile.imwrite(tmp_path / "scene.tif", IMAGE)
+    saved = recipe.save(tmp_path / "r.yaml")
+    image = ai.open_image(tmp_path / "scene.tif")
+    model = ai.load_model(recipe.model.path)
+    raw = ai.predict(model, image)
+    decoded = ai.decode(raw, recipe.decoder_settings(model))
+    tables = [
+        ai.write(Recipe.load(saved).run(image), tmp_path / "recipe.csv"),
+        ai.write(ai.classify(decoded, recipe.classes), tmp_path / "python.csv"),
+    ]
+    argv = ["run", str(saved), str(tmp_path / "scene.tif"), "-o", str(tmp_path / "o")]
+    assert main(argv) == 0
+    tables.append(tmp_path / "o" / "scene.objects.csv")
+    first, *others = [table.read_bytes() for table in tables]
+    assert first.count(b"large") + first.count(b"small") == 6
+    assert others == [first, first]
+
+
+def test_the_recipe_of_a_run_makes_the_run_again(
+    make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    tifffile.imwrite(tmp_path / "scene.tif", IMAGE)
+    image = str(tmp_path / "scene.tif")
+    tuned = ["--mask-threshold", "0.3", "--class-threshold", "0.1", "--tile", "64"]
+    argv = ["predict", str(make_model()), image, "-o", str(tmp_path / "a"), *tuned]
+    assert main(argv) == 0
+    again = str(tmp_path / "a" / "scene.recipe.yaml")
+    assert main(["run", again, image, "-o", str(tmp_path / "b")]) == 0
+    for name in ("scene.objects.csv", "scene.geojson", "scene.labels.tif"):
+        first, second = (tmp_path / folder / name for folder in "ab")
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_recipe_with_one_tile_size_runs_from_python(recipe: Recipe) -> None:
+    tiled = recipe.model_copy(update={"predict": PredictSettings(tile=(64,))})
+    image = ai.ImageInput(IMAGE, "YX")
+    prediction = tiled.predict_image(image)
+    assert prediction.network_calls > 1
+    assert len(tiled.tune(prediction)) == len(recipe.run(image)) == 6
+
+
+def test_settings_that_are_left_out_are_the_models_own(
+    make_model: Callable[..., Path],
+) -> None:
+    config = {"napari_imagec_ai": {"decoder": "unet", "min_size": 99}}
+    model = ai.load_model(make_model(config=config))
+    made = Recipe(model=describe_model(model), settings={"neck": 0.5})
+    chosen = made.decoder_settings(model)
+    assert (chosen.min_size, chosen.neck) == (99, 0.5)  # type: ignore[attr-defined]
+
+
+def test_a_setting_out_of_range_is_named(recipe: Recipe) -> None:
+    wrong = recipe.model_copy(update={"settings": {"mask_threshold": 3}})
+    with pytest.raises(ai.ImagecAIError, match="'mask_threshold' cannot be 3"):
+        wrong.run(ai.ImageInput(IMAGE, "YX"))
+
+
+def test_a_relative_model_folder_is_found_from_another_directory(
+    make_model: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = make_model()
+    monkeypatch.chdir(folder.parent)
+    made = Recipe(model=describe_model(ai.load_model(folder.name)))
+    monkeypatch.chdir(tmp_path)
+    assert made.open_model().name == "Tiny"
+
+
+def test_a_model_that_moved_is_found_in_the_library(
+    make_model: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_model()
+    made = Recipe(model=describe_model(ai.load_model(folder)))
+    folder.rename(tmp_path / "moved")
+    monkeypatch.setenv("IMAGEC_AI_MODELS", str(tmp_path / "moved"))
+    assert made.open_model().folder == tmp_path / "moved"
+
+
+def test_a_model_that_is_nowhere_is_told_in_words() -> None:
+    lost = Recipe(model=ModelRef(name="Lost", path="/nowhere/rdf.yaml"))
+    with pytest.raises(ai.ModelError, match="'Lost' is neither at '/nowhere/rdf.yaml'"):
+        lost.open_model()
+
+
+def test_a_recipe_of_a_later_version_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+    path = recipe.save(tmp_path / "r.yaml")
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    later: dict[str, Any] = data | {"version": VERSION + 1, "unheard": "of"}
+    path.write_text(yaml.safe_dump(later), encoding="utf-8")
+    with pytest.raises(ai.ImagecAIError, match="later version"):
+        Recipe.load(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"- a list",
+        b"model: [",
+        b"\xff\xfe\x00",
+        b"model: {name: x}\ndecodre: unet",
+        b"model: {name: x}\nclasses: {class_threshold: 2}",
+    ],
+    ids=["empty", "a list", "no YAML", "no text", "a misspelt name", "out of range"],
+)
+def test_what_is_no_recipe_is_refused_in_words(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ai.ImagecAIError, match=r"'r\.yaml' is not a recipe"):
+        Recipe.load(path)
+
+
+def test_a_recipe_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ai.ImagecAIError, match=r"Could not read the recipe"):
+        Recipe.load(tmp_path / "none.yaml")
+
+
+def test_a_recipe_runs_on_images_of_other_sizes(recipe: Recipe) -> None:
+    large = np.pad(IMAGE, ((0, 37), (21, 0)), constant_values=0.03)
+    assert len(recipe.run(ai.ImageInput(large, "YX"))) == 6

@@ -1,0 +1,174 @@
+"""A session redoes only what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import CountingEngine
+from scenes import maps, pairs
+
+import napari_imagec_ai as ai
+from napari_imagec_ai.classes import ClassMap, ClassRule
+from napari_imagec_ai.decoders import Settings
+from napari_imagec_ai.recipe import PredictSettings, Recipe, settings_with
+from napari_imagec_ai.session import Session
+
+ONCE = PredictSettings()
+ALL = ClassMap(class_threshold=0.0)
+IMAGE = ai.ImageInput(maps(pairs(), "foreground")[0], "YX", name="scene")
+
+
+@pytest.fixture
+def session(
+    make_model: Callable[..., Path],
+    counting_engine: CountingEngine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Session:
+    """A session whose network is the counting engine."""
+    monkeypatch.setattr(
+        "napari_imagec_ai.session.open_engine", lambda *_: counting_engine
+    )
+    return Session(ai.load_model(make_model()))
+
+
+def run(
+    session: Session, image: ai.ImageInput = IMAGE, chosen: PredictSettings = ONCE
+) -> ai.Prediction:
+    steps = session.run(image, chosen)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            assert isinstance(stop.value, ai.Prediction)
+            return stop.value
+
+
+def tuned(session: Session, **changes: object) -> Settings:
+    return settings_with(session.defaults, changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "chosen"),
+    [
+        pytest.param({"mask_threshold": 0.3}, ALL, id="mask threshold"),
+        pytest.param({"min_size": 400}, ALL, id="smallest size"),
+        pytest.param({}, ClassMap(class_threshold=0.9), id="class threshold"),
+        pytest.param(
+            {},
+            ClassMap(rules=(ClassRule(source="thing", becomes="cell"),)),
+            id="classes",
+        ),
+    ],
+)
+def test_tuning_never_runs_the_network(
+    session: Session,
+    counting_engine: CountingEngine,
+    changes: dict[str, object],
+    chosen: ClassMap,
+) -> None:
+    run(session)
+    session.objects(session.defaults, ALL)
+    before = counting_engine.calls
+    session.objects(tuned(session, **changes), chosen)
+    run(session)
+    assert counting_engine.calls == before > 0
+
+
+def test_classes_alone_do_not_decode_again(session: Session) -> None:
+    run(session)
+    session.objects(session.defaults, ALL)
+    decoded = session.decoded
+    session.objects(session.defaults, ClassMap(class_threshold=0.99))
+    assert session.decoded is decoded
+
+
+def test_a_changed_mask_threshold_decodes_again(session: Session) -> None:
+    run(session)
+    low, high = (
+        session.objects(tuned(session, mask_threshold=t), ALL) for t in (0.1, 0.9)
+    )
+    assert low.features["area"].sum() > high.features["area"].sum()
+
+
+@pytest.mark.parametrize(
+    ("image", "chosen"),
+    [
+        pytest.param(ai.ImageInput(IMAGE.data + 0, "YX"), ONCE, id="another image"),
+        pytest.param(IMAGE, PredictSettings(tile=(64,)), id="another tile size"),
+        pytest.param(IMAGE, PredictSettings(channels=(0,)), id="other channels"),
+    ],
+)
+def test_what_the_network_sees_runs_it_again(
+    session: Session,
+    counting_engine: CountingEngine,
+    image: ai.ImageInput,
+    chosen: PredictSettings,
+) -> None:
+    first = run(session)
+    before = counting_engine.calls
+    assert run(session, image, chosen) is not first
+    assert counting_engine.calls > before
+
+
+def test_objects_are_those_of_the_last_image(session: Session) -> None:
+    run(session)
+    assert len(session.objects(session.defaults, ALL)) == 6
+    run(session, ai.ImageInput(np.zeros((64, 64), np.float32), "YX"))
+    assert len(session.objects(session.defaults, ALL)) == 0
+
+
+def test_a_stopped_run_keeps_the_last_prediction(session: Session) -> None:
+    first = run(session)
+    other = session.run(
+        ai.ImageInput(IMAGE.data + 0, "YX"), PredictSettings(tile=(64,))
+    )
+    next(other)
+    next(other)
+    other.close()
+    assert session.prediction is first
+
+
+def test_a_loaded_prediction_can_be_tuned(session: Session, tmp_path: Path) -> None:
+    run(session).save(tmp_path / "p.npz")
+    expected = session.objects(session.defaults, ALL)
+    session.hold(ai.Prediction.load(tmp_path / "p.npz"))
+    found = session.objects(session.defaults, ALL)
+    np.testing.assert_array_equal(found.as_labels(), expected.as_labels())
+
+
+def test_the_recipe_of_a_session_gives_its_objects(
+    make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    session = Session(ai.load_model(make_model()))
+    run(session)
+    settings = tuned(session, mask_threshold=0.3)
+    classes = ClassMap(rules=(ClassRule(source="thing", becomes="cell"),))
+    found = session.objects(settings, classes)
+    saved = session.recipe(ONCE, settings, classes).save(tmp_path / "r.yaml")
+    again = Recipe.load(saved).run(IMAGE)
+    session.close()
+    written = [
+        ai.write(objects, tmp_path / name).read_bytes()
+        for objects, name in ((found, "a.csv"), (again, "b.csv"))
+    ]
+    assert written[0] == written[1]
+
+
+def test_a_recipe_says_what_really_ran(session: Session) -> None:
+    run(session)
+    used = session.recipe(ONCE, session.defaults, ALL).used
+    assert (used.engine, used.device) == ("counting", "cpu")
+
+
+def test_a_session_runs_again_after_it_was_closed(session: Session) -> None:
+    run(session)
+    session.close()
+    assert len(run(session, ai.ImageInput(IMAGE.data + 0, "YX")).maps) == 1
+
+
+def test_an_unknown_decoder_is_refused(make_model: Callable[..., Path]) -> None:
+    with pytest.raises(ai.DecodeError, match="no decoder 'onet'"):
+        Session(ai.load_model(make_model()), "onet")
