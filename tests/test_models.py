@@ -27,7 +27,7 @@ def test_it_reproduces_its_published_output_with_every_engine(folder: Path) -> N
 def test_its_description_is_valid_by_the_standard(folder: Path) -> None:
     from bioimageio.spec import load_description
 
-    description = load_description(folder / "rdf.yaml", perform_io_checks=True)
+    description = load_description(folder / "rdf.yaml", perform_io_checks=False)
     assert description.validation_summary.status in ("valid-format", "passed")
 
 

@@ -179,7 +179,9 @@ def test_a_model_that_moved_is_found_in_the_library(
 
 def test_a_model_that_is_nowhere_is_told_in_words() -> None:
     lost = Recipe(model=ModelRef(name="Lost", path="/nowhere/rdf.yaml"))
-    with pytest.raises(ai.ModelError, match="'Lost' is neither at '/nowhere/rdf.yaml'"):
+    with pytest.raises(
+        ai.ModelError, match=r"'Lost' is neither at '/nowhere/rdf\.yaml'"
+    ):
         lost.open_model()
 
 

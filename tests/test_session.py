@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from scenes import maps, pairs
 import napari_imagec_ai as ai
 from napari_imagec_ai.classes import ClassMap, ClassRule
 from napari_imagec_ai.decoders import Settings
+from napari_imagec_ai.prediction import Progress
 from napari_imagec_ai.recipe import PredictSettings, Recipe, settings_with
 from napari_imagec_ai.session import Session
 
@@ -37,13 +38,13 @@ def session(
 def run(
     session: Session, image: ai.ImageInput = IMAGE, chosen: PredictSettings = ONCE
 ) -> ai.Prediction:
-    steps = session.run(image, chosen)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            assert isinstance(stop.value, ai.Prediction)
-            return stop.value
+    ended: list[ai.Prediction] = []
+
+    def drain() -> Generator[Progress, None, None]:
+        ended.append((yield from session.run(image, chosen)))
+
+    list(drain())
+    return ended[0]
 
 
 def tuned(session: Session, **changes: object) -> Settings:

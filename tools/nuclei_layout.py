@@ -85,7 +85,8 @@ class SceneStyle:
     peak: float = 0.05
 
 
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """Draw a number whose logarithm is evenly distributed."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
@@ -100,7 +101,7 @@ def _draw_layout(rng: np.random.Generator) -> dict[str, Any]:
         coverage, count = float(rng.uniform(0.3, 0.8)), 4000
     # Every size, and more of what a 20x to 40x objective commonly shows.
     common = rng.random() < 0.35
-    diameter = float(rng.uniform(20, 50)) if common else _log_uniform(rng, 8, 60)
+    diameter = float(rng.uniform(20, 50)) if common else log_uniform(rng, 8, 60)
     return {
         "diameter": diameter,
         "spread": float(rng.uniform(0.05, 0.3)),
@@ -127,17 +128,17 @@ def draw_style(rng: np.random.Generator) -> SceneStyle:
         faint=float(rng.choice([0.0, 0.05, 0.2])),
         defocus=float(rng.choice([0.0, 0.1, 0.3, 0.6])),
         contact_shade=float(rng.uniform(0, 0.9)),
-        psf=_log_uniform(rng, 0.5, 0.7 + 0.05 * layout["diameter"]),
-        background=_log_uniform(rng, 0.01, 0.6),
-        haze=_log_uniform(rng, 0.02, 0.7),
+        psf=log_uniform(rng, 0.5, 0.7 + 0.05 * layout["diameter"]),
+        background=log_uniform(rng, 0.01, 0.6),
+        haze=log_uniform(rng, 0.02, 0.7),
         ghosts=float(rng.choice([0.0, 0.15, 0.4, 0.7])),
         light=float(rng.uniform(0, 0.6)),
         debris=float(rng.choice([0.0, 0.02, 0.1])),
-        photons=_log_uniform(rng, max(12, 400 / layout["diameter"]), 3000),
-        read_noise=_log_uniform(rng, 0.5, 6),
+        photons=log_uniform(rng, max(12, 400 / layout["diameter"]), 3000),
+        read_noise=log_uniform(rng, 0.5, 6),
         bits=bits,
-        offset=_log_uniform(rng, 0.0005, 0.08),
-        peak=_log_uniform(rng, 0.08 if bits == 8 else 0.006, 0.6),
+        offset=log_uniform(rng, 0.0005, 0.08),
+        peak=log_uniform(rng, 0.08 if bits == 8 else 0.006, 0.6),
     )
 
 

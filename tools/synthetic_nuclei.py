@@ -31,7 +31,7 @@ def _seams(labels: Labels) -> NDArray[np.bool_]:
     return np.asarray((most > 0) & (least < most))
 
 
-def _specimen(canvas: Canvas) -> Float:
+def specimen(canvas: Canvas) -> Float:
     """Draw all nuclei, layer by layer of focus, into one image of light."""
     style, rng = canvas.style, canvas.rng
     layers = [np.zeros(canvas.shape, np.float32) for _ in range(3)]
@@ -101,7 +101,7 @@ def _camera(rng: np.random.Generator, style: SceneStyle, light: Float) -> Image:
     return image
 
 
-def _tidy(labels: Labels) -> Labels:
+def tidy(labels: Labels) -> Labels:
     """Keep the largest piece of every nucleus, drop slivers, number from 1."""
     out = np.zeros_like(labels)
     number = 0
@@ -153,11 +153,11 @@ def make_stack(
             layers[depth] = ndi.gaussian_filter(layers[depth], blur)
         # Light and background stay the same from plane to plane, noise does not.
         canvas.rng = np.random.default_rng(still)
-        stack[z] = _expose(canvas, layers.sum(axis=0), rng)
+        stack[z] = expose(canvas, layers.sum(axis=0), rng)
     return stack
 
 
-def _expose(canvas: Canvas, light: Float, noise: np.random.Generator) -> Image:
+def expose(canvas: Canvas, light: Float, noise: np.random.Generator) -> Image:
     """Take the picture of the light that the nuclei emit."""
     light = light + _surroundings(canvas, light)
     light = ndi.gaussian_filter(light, canvas.style.psf, truncate=3)
@@ -197,5 +197,5 @@ def make_scene(
     style = replace(style or draw_style(rng), **overrides)
     canvas = Canvas(rng, style, shape)
     canvas.fill()
-    image = _expose(canvas, _specimen(canvas), rng)
-    return image, _tidy(canvas.labels)
+    image = expose(canvas, specimen(canvas), rng)
+    return image, tidy(canvas.labels)

@@ -130,7 +130,14 @@ class Prediction:
                 maps = {
                     name: stored[f"map{i}"] for i, name in enumerate(meta["outputs"])
                 }
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,  # an array alone
+            EOFError,
+            zipfile.BadZipFile,
+        ) as error:
             raise ImageError(
                 f"'{path}' is not a saved prediction ({error}); give a file that "
                 "'imagec-ai predict --save-prediction' wrote."
@@ -279,8 +286,11 @@ class _Run:
                 self.notices.append(notice)
             spec = self.model.inputs[0]
             prepare = processing.prepare(spec.steps, plane, self.feed.letters)
+            source = plane
+            if any(processing.varies(step, self.feed.letters) for step in spec.steps):
+                source, prepare = prepare(plane), processing.prepare((), plane, "")
             for tile in self.tiles:
-                self._tile(index, tile, prepare(self._window(plane, tile)))
+                self._tile(index, tile, prepare(self._window(source, tile)))
                 yield Progress(self.calls, total, "tiles")
             self._finish_plane(index, {spec.id: plane})
 

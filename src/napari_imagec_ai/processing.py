@@ -8,8 +8,9 @@ https://github.com/bioimage-io/spec-bioimage-io, spelled as in formats 0.3 to 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,12 +46,25 @@ class _Fit:
     def number(self, name: str, default: float) -> float:
         value = self.get(name, default)
         try:
-            return float(value)
+            number = float(value)
         except (TypeError, ValueError):
-            raise ModelError(
-                f"Step '{self.step.id}' expects a number for '{name}', found "
-                f"{value!r:.40}; correct the description."
-            ) from None
+            number = math.nan
+        if math.isnan(number):
+            raise self._wrong(name, "a number", value)
+        return number
+
+    def word(self, name: str, default: Any = None) -> Any:
+        """A name; None, where that is the default."""
+        value = self.get(name, default)
+        if value is not None and not isinstance(value, str):
+            raise self._wrong(name, "a name", value)
+        return value
+
+    def _wrong(self, name: str, expected: str, found: object) -> ModelError:
+        return ModelError(
+            f"Step '{self.step.id}' expects {expected} for '{name}', found "
+            f"{found!r:.40}; correct the description."
+        )
 
     @property
     def eps(self) -> float:
@@ -61,12 +75,14 @@ class _Fit:
         names = self.get("axes")
         if names is None:
             return tuple(range(len(self.letters)))
+        if not _are_names(names):
+            raise self._wrong("axes", "names of axes", names)
         wanted = {_LETTERS.get(name, name) for name in names}
         return tuple(i for i, letter in enumerate(self.letters) if letter in wanted)
 
     def measured(self) -> Array:
         """The tensor that statistics are taken from: this one, or the one named."""
-        reference = self.get("reference_tensor")
+        reference = self.word("reference_tensor")
         if reference is None:
             return self.sample
         if reference not in self.references:
@@ -87,10 +103,7 @@ class _Fit:
         except (TypeError, ValueError):
             numbers = np.empty((0, 0), np.float32)
         if numbers.ndim != 1:
-            raise ModelError(
-                f"Step '{self.step.id}' expects numbers for '{name}', found "
-                f"{value!r:.40}; correct the description."
-            )
+            raise self._wrong(name, "numbers", value)
         if len(value) == 1:
             return float(numbers[0])
         position = self._list_axis(len(value), name)
@@ -99,7 +112,7 @@ class _Fit:
         return numbers.reshape(shape)
 
     def _list_axis(self, length: int, name: str) -> int:
-        axis = self.get("axis")
+        axis = self.word("axis")
         if axis is not None:
             letters = _LETTERS.get(axis, axis)
         else:
@@ -140,12 +153,14 @@ def _clip(fit: _Fit) -> Transform:
 
 def _ensure_dtype(fit: _Fit) -> Transform:
     try:
-        dtype = np.dtype(fit.get("dtype", "float32"))
-    except TypeError:
+        dtype = np.dtype(fit.word("dtype", "float32"))
+    except (TypeError, ValueError):
+        dtype = np.dtype("O")
+    if dtype.kind not in "buif":
         raise ModelError(
             f"Step 'ensure_dtype' asks for the unknown data type "
             f"{fit.get('dtype')!r:.40}; correct the description."
-        ) from None
+        )
     return lambda x: x.astype(dtype, copy=False)
 
 
@@ -175,7 +190,7 @@ def _sigmoid(fit: _Fit) -> Transform:
 
 
 def _softmax(fit: _Fit) -> Transform:
-    axis = fit.get("axis", "channel")
+    axis = fit.word("axis", "channel")
     position = fit.letters.find(_LETTERS.get(axis, axis))
     if position < 0:
         raise ModelError(
@@ -243,6 +258,16 @@ def measures(step: Step) -> bool:
     return step.id in _MEASURING
 
 
+def varies(step: Step, letters: str) -> bool:
+    """Whether a step may do another thing at another place, as by slice or row."""
+    if step.kwargs.get("axis") in ("z", "y", "x"):
+        return True
+    axes = step.kwargs.get("axes")
+    if not measures(step) or not _are_names(axes):
+        return False
+    return any(letter in "zyx" and letter not in axes for letter in letters)
+
+
 def prepare(
     steps: Sequence[Step],
     sample: Array,
@@ -265,8 +290,8 @@ def prepare(
     Returns
     -------
     Transform
-        Applies all steps to the tensor or to any part of its space axes; gives a new
-        array, float32 unless the last step asks for another type.
+        Applies all steps to the tensor, or to any part of its space axes unless a step
+        :func:`varies`; gives a new array, float32 unless the last step asks for another type.
 
     Raises
     ------
@@ -286,6 +311,12 @@ def prepare(
         if pending:  # a later step measures what this one leaves
             sample = transform(sample)
     return _chain(transforms)
+
+
+def _are_names(value: object) -> TypeGuard[Sequence[str]]:
+    return isinstance(value, str) or (
+        isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
+    )
 
 
 def _chain(transforms: Iterable[Transform]) -> Transform:

@@ -233,6 +233,12 @@ def _tensor(
             f"{where} has no usable 'axes': expected text such as 'bcyx' or a list of "
             f"axis descriptions, found {axes!r:.60}."
         )
+    names = [axis.name for axis in parsed if axis.name != "i"]
+    if len(set(names)) != len(names):
+        raise ModelError(
+            f"{where} has two axes of one name among '{''.join(names)}'; correct the "
+            "ids of its axes."
+        )
     data = entry.get("data")
     data = _mapping(data[0] if isinstance(data, list) and data else data)
     steps = entry.get("preprocessing" if side == "inputs" else "postprocessing")

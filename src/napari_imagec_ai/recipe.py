@@ -112,7 +112,13 @@ class Recipe(_Part):
             raise ImagecAIError(
                 f"Could not read the recipe '{path}': {error.strerror or error}."
             ) from error
-        except (yaml.YAMLError, ValidationError, ValueError) as error:
+        except ValidationError as error:
+            name, problem = _first(error)
+            where = f"'{name}': " if name else ""
+            raise ImagecAIError(
+                f"'{path.name}' is not a recipe: {where}{problem}."
+            ) from error
+        except (yaml.YAMLError, ValueError) as error:
             first = " ".join(str(error).split())[:300]
             raise ImagecAIError(f"'{path.name}' is not a recipe: {first}") from error
 
@@ -199,11 +205,16 @@ def settings_with(settings: Settings, changes: dict[str, Any]) -> Settings:
     try:
         return type(settings).model_validate({**settings.model_dump(), **changes})
     except ValidationError as error:
-        problem = error.errors()[0]
-        name = ".".join(str(part) for part in problem["loc"])
-        raise ImagecAIError(
-            f"'{name}' cannot be {problem.get('input')!r}: {problem['msg'].lower()}."
-        ) from error
+        name, problem = _first(error)
+        found = error.errors()[0]["input"]
+        raise ImagecAIError(f"'{name}' cannot be {found!r}: {problem}.") from error
+
+
+def _first(error: ValidationError) -> tuple[str, str]:
+    """Where the first problem is, and what it is."""
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    return name, problem["msg"][:1].lower() + problem["msg"][1:]
 
 
 def describe_model(model: Model) -> ModelRef:

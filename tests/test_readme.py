@@ -1,0 +1,52 @@
+"""What the README says is true."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from napari_imagec_ai.cli import main
+
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_python_story_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("models", "src"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    monkeypatch.chdir(tmp_path)
+    code = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    assert code is not None
+    exec(compile(code.group(1), "README.md", "exec"), {})
+    found = json.loads((tmp_path / "nuclei.geojson").read_text())
+    assert len(found["features"]) > 100
+
+
+def test_the_command_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    sample = ROOT / "src" / "napari_imagec_ai" / "data" / "nuclei.tif"
+    for name in ("image.tif", "other.tif"):
+        shutil.copy(sample, tmp_path / name)
+    shutil.make_archive(str(tmp_path / "model"), "zip", ROOT / "models" / "nuclei-unet")
+    monkeypatch.chdir(tmp_path)
+    lines = re.findall(r"^    imagec-ai (.*?)(?:\s+#.*)?$", TEXT, re.MULTILINE)
+    assert len(lines) == 5
+    for line in lines:
+        assert main(line.split()) == 0, line
+
+
+def test_every_link_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", TEXT)
+    assert links
+    for link in links:
+        assert "://" in link or (ROOT / link).exists(), link
+
+
+def test_the_make_targets_are_there() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`?make (\w+)`?", TEXT):
+        assert f"\n{target}:" in makefile or target in ("and",), target
