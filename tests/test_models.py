@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,10 +26,20 @@ def test_it_reproduces_its_published_output_with_every_engine(folder: Path) -> N
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_its_description_is_valid_by_the_standard(folder: Path) -> None:
-    from bioimageio.spec import load_description
-
-    description = load_description(folder / "rdf.yaml", perform_io_checks=False)
-    assert description.validation_summary.status in ("valid-format", "passed")
+    # In a process of its own: the standard's library leaves files open, and the tests
+    # here take that for an error.
+    script = (
+        "import sys; from bioimageio.spec import load_description\n"
+        "read = load_description(sys.argv[1], perform_io_checks=True)\n"
+        "print(read.validation_summary.status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder / "rdf.yaml")],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split()[-1] in ("valid-format", "passed")
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
