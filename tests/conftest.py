@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+_COUNT = itertools.count()
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
@@ -87,7 +89,8 @@ def torchscript_network(path: Path, returns: str = "tensor") -> Path:
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.jit is deprecated, but what is tested
-        module = torch.jit.ScriptModule()
+        # A class of its own: PyTorch keeps one forward for each class.
+        module = type(f"Net{next(_COUNT)}", (torch.jit.ScriptModule,), {})()
         module.define(sources[returns])
         torch.jit.save(module, str(path))
     return path
@@ -139,7 +142,9 @@ def description(**changes: Any) -> dict[str, Any]:
 def make_model(tmp_path: Path) -> Callable[..., Path]:
     """Write a model folder: a description (changed as asked) beside a tiny network."""
 
-    def make(name: str = "tiny", network: Any = onnx_network, **changes: Any) -> Path:
+    def make(
+        name: str = "tiny", /, network: Any = onnx_network, **changes: Any
+    ) -> Path:
         folder = tmp_path / "made" / name
         folder.mkdir(parents=True)
         rdf = description(**changes)
@@ -198,3 +203,24 @@ def match_f1(truth: np.ndarray, found: np.ndarray, iou: float = 0.5) -> float:
     hits = (both[1:, 1:] > iou * union[1:, 1:]).sum()
     truths, founds = (both.sum(1)[1:] > 0).sum(), (both.sum(0)[1:] > 0).sum()
     return float(2 * hits / max(truths + founds, 1))
+
+
+@pytest.fixture
+def run_cli(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in an empty folder; gives exit code, stdout and stderr."""
+    from napari_imagec_ai.cli import main
+
+    place = tmp_path / "cwd"
+    place.mkdir()
+    monkeypatch.chdir(place)
+
+    def command(*argv: object) -> tuple[int, str, str]:
+        code = main([str(part) for part in argv])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return command

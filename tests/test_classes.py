@@ -260,3 +260,9 @@ def test_classes_stand_in_the_order_of_the_rules_each_once() -> None:
         "long",
         "junk",
     )
+
+
+def test_filters_that_must_all_be_met_name_no_classes() -> None:
+    chosen = rule("cell", filters=(SMALL,), require_all=True, otherwise="rest")
+    found = classify(table([1], area=[5]), chosen)
+    assert found.classes == ("cell", "rest", "long", "junk")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,3 +119,14 @@ def test_a_missing_folder_of_models_is_in_the_list(
 ) -> None:
     assert main(["models", "nowhere"]) == 0
     assert "There is no folder 'nowhere'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"), [(["--version"], 0), (["models", "--gpu"], 1)]
+)
+def test_the_exit_code_reaches_the_shell(argv: list[str], code: int) -> None:
+    command = [sys.executable, "-m", "napari_imagec_ai.cli", *argv]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == code
+    assert bool(ended.stdout) is (code == 0)
+    assert bool(ended.stderr) is (code == 1)

@@ -111,7 +111,9 @@ def place(rod: Rod, part: tuple[slice, slice]) -> tuple[Float, Float]:
     axis = rod.length - 2 * rod.radius  # the caps stick out at both ends
     bend = rod.bend if abs(rod.bend) > 1e-3 else 1e-3
     bow = axis / bend  # radius of the arc; its centre is at v = bow
-    turn = np.clip(np.arctan2(u, np.sign(bow) * (bow - v)), -abs(bend / 2), abs(bend / 2))
+    turn = np.clip(
+        np.arctan2(u, np.sign(bow) * (bow - v)), -abs(bend / 2), abs(bend / 2)
+    )
     near_u, near_v = abs(bow) * np.sin(turn), bow - bow * np.cos(turn)
     distance = np.hypot(u - near_u, v - near_v)
     return distance.astype(np.float32), (turn / abs(bend)).astype(np.float32)

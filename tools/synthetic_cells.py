@@ -62,6 +62,7 @@ def draw_styles(rng: np.random.Generator) -> tuple[SceneStyle, RodStyle]:
         overlap=float(rng.choice([0.02, 0.05, 0.12])),
         elongation=float(rng.uniform(0.03, 0.22)),
         irregularity=float(rng.uniform(0.01, 0.08)),
+        faint=float(rng.choice([0.0, 0.05])),
         psf=log_uniform(rng, 0.5, 1.8),
         background=log_uniform(rng, 0.01, 0.4),
         haze=log_uniform(rng, 0.02, 0.4),

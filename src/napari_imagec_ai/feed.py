@@ -99,7 +99,8 @@ class Feed:
             if "C" in self.image.axes:
                 at["C"] = channel
             part = self.image.read(self.space, at)
-            parts.append(part.astype(np.float32))
+            with np.errstate(over="ignore"):  # infinity then, which `clean` tells
+                parts.append(part.astype(np.float32))
             if len(set(self.channels)) == 1:
                 break
         if self.luminance:

@@ -134,7 +134,8 @@ def _unit(word: str) -> str | None:
 def _open_picture(path: Path, axes: str | None) -> ImageInput:
     import imageio.v3 as iio
 
-    data = np.asarray(iio.imread(path))
+    # From bytes: of a file that it cannot open, imageio forgets to close the handle.
+    data = np.asarray(iio.imread(path.read_bytes(), plugin="pillow"))
     if data.ndim == 3 and data.shape[-1] == 2:  # grey and alpha
         data = data[..., 0]
     rgb = axes is None and data.ndim == 3 and data.shape[-1] in (3, 4)

@@ -234,8 +234,15 @@ def _unpacked(package: Path) -> Path:
     cache = Path(platformdirs.user_cache_dir("napari-imagec-ai", False)) / "zips"
     target = cache / name
     if not target.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=cache))
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=cache))
+        except OSError as error:
+            raise ModelError(
+                f"Could not unpack '{package}' into '{cache}': "
+                f"{error.strerror or error}. Make room, or unpack it yourself and give "
+                "the folder."
+            ) from error
         try:
             _unpack(package, scratch)
             _described(scratch, package)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai import outlines
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.image import Frame
+from napari_imagec_ai.masks import Masks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +40,8 @@ class Objects:
     label_image : array of int32, or None
         Ids at pixels, shaped as the frame; may hold ids that are no longer among
         ``id``.
+    masks : Masks or None
+        One for each object, where they may overlap; instead of ``label_image``.
     features : mapping of str to (N,) array
         Columns of the table.
     planes : (N, P) int32
@@ -54,6 +57,7 @@ class Objects:
     boxes: NDArray[np.float32]
     classes: tuple[str, ...]
     label_image: NDArray[np.int32] | None = field(default=None, repr=False)
+    masks: Masks | None = field(default=None, repr=False)
     features: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
     planes: NDArray[np.int32] = field(
         default_factory=lambda: np.zeros((0, 0), np.int32), repr=False
@@ -88,6 +92,7 @@ class Objects:
             class_id=self.class_id[rows],
             confidence=self.confidence[rows],
             boxes=self.boxes[rows],
+            masks=None if self.masks is None else self.masks[rows],
             features={name: column[rows] for name, column in self.features.items()},
             planes=self.planes[rows],
         )
@@ -110,11 +115,15 @@ class Objects:
     def as_labels(self) -> NDArray[np.int32]:
         """Ids at pixels, shaped as the frame, int32; a new array.
 
+        Where objects overlap, the surer one is on top.
+
         Raises
         ------
         DecodeError
             If the objects have boxes only.
         """
+        if self.masks is not None:
+            return self._painted(self.masks)
         if self.label_image is None:
             raise DecodeError(
                 "These objects have boxes but no pixels; ask for filled boxes instead."
@@ -123,6 +132,21 @@ class Objects:
         kept = np.zeros(int(highest) + 1, np.int32)
         kept[self.id] = self.id
         return kept[self.label_image]
+
+    def _painted(self, masks: Masks) -> NDArray[np.int32]:
+        labels = np.zeros(self.frame.shape, np.int32)
+        plane_axes = self.planes.shape[1]
+        start = np.asarray(self.frame.origin[:plane_axes], np.int32)
+        y, x = self.frame.origin[plane_axes:]
+        for row in np.argsort(self.confidence, kind="stable"):
+            canvas = labels[tuple(self.planes[row] - start)]
+            masks.paint(canvas, int(row), int(self.id[row]), (y, x))
+        return labels
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether the objects have pixels, and not boxes alone."""
+        return self.masks is not None or self.label_image is not None
 
     def as_polygons(self, smooth: bool = True) -> list[outlines.Ring]:
         """Outer outline of each object's largest part, in the order of the rows.
@@ -145,8 +169,18 @@ class Objects:
         """All parts and holes of each object, in the order of the rows; see above."""
         if self.boxes.shape[1] != 4:
             raise DecodeError("Outlines are for 2D objects; volumes have labels.")
+        if self.masks is not None:
+            return self.masks.outlines(smooth)
+        if self.label_image is None:
+            return [[outlines.Outline(_corners(box))] for box in self.boxes]
         labels = self.as_labels()
         found: dict[int, list[outlines.Outline]] = {}
         for index in np.ndindex(labels.shape[:-2]):
             found |= outlines.trace(labels[index], smooth)
         return [found.get(int(identity), []) for identity in self.id]
+
+
+def _corners(box: NDArray[np.float32]) -> outlines.Ring:
+    """A box as an outline: half-open edges lie half a pixel before their number."""
+    y0, x0, y1, x1 = box - 0.5
+    return np.array([[y0, x0], [y0, x1], [y1, x1], [y1, x0]], np.float32)

@@ -27,6 +27,10 @@ class Outline:
     outer: Ring
     holes: tuple[Ring, ...] = ()
 
+    def moved(self, shift: NDArray[np.float32]) -> Outline:
+        """The same outline, (y, x) pixels further."""
+        return Outline(self.outer + shift, tuple(hole + shift for hole in self.holes))
+
 
 def trace(labels: NDArray[np.integer], smooth: bool = True) -> dict[int, list[Outline]]:
     """Trace the outline of every object.

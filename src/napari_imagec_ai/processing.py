@@ -47,7 +47,7 @@ class _Fit:
         value = self.get(name, default)
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if math.isnan(number):
             raise self._wrong(name, "a number", value)
@@ -148,7 +148,7 @@ def _clip(fit: _Fit) -> Transform:
         lower = _percentile(fit.sample, fit.number("min_percentile", 0), axes)
     if fit.get("max_percentile") is not None:
         upper = _percentile(fit.sample, fit.number("max_percentile", 100), axes)
-    return lambda x: np.clip(x, lower, upper)
+    return lambda x: np.clip(_float(x), _f32(lower), _f32(upper))
 
 
 def _ensure_dtype(fit: _Fit) -> Transform:
@@ -291,7 +291,8 @@ def prepare(
     -------
     Transform
         Applies all steps to the tensor, or to any part of its space axes unless a step
-        :func:`varies`; gives a new array, float32 unless the last step asks for another type.
+        :func:`varies`; gives a new array, float32 unless the last step asks for
+        another type.
 
     Raises
     ------

@@ -13,7 +13,8 @@ from napari_imagec_ai.engines import Engine, open_engine
 from napari_imagec_ai.imagefile import open_image
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.prediction import Prediction, Progress, predict
+from napari_imagec_ai.prediction import Prediction, predict
+from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import Recipe, Used
 from napari_imagec_ai.version import version
 

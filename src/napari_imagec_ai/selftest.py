@@ -176,7 +176,7 @@ def _tensor(spec: TensorSpec, file: FileRef | None, model: Model) -> NDArray[Any
         )
     try:
         array: NDArray[Any] = np.load(file.path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # those of damaged arrays have no common root
         raise ModelError(
             f"The test tensor '{file.source}' of '{spec.id}' is no array of numbers in "
             f"numpy's format ({error}); download the model again."

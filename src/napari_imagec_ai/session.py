@@ -10,7 +10,8 @@ from napari_imagec_ai.engines import Engine, open_engine
 from napari_imagec_ai.image import ImageInput
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.prediction import Prediction, Progress, predict_iter
+from napari_imagec_ai.prediction import Prediction, predict_iter
+from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import PredictSettings, Recipe, Used, describe_model
 from napari_imagec_ai.version import version
 

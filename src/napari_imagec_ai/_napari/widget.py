@@ -26,7 +26,8 @@ from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.feed import plan_feed
 from napari_imagec_ai.library import ModelEntry, default_folders, find_models
 from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.prediction import Prediction, Progress
+from napari_imagec_ai.prediction import Prediction
+from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import PredictSettings, class_threshold, settings_with
 from napari_imagec_ai.session import Session
 

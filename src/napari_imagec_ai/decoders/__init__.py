@@ -63,8 +63,9 @@ class Decoder(Generic[S]):
 
 def _built_in() -> dict[str, Decoder[Any]]:
     from napari_imagec_ai.decoders.unet import UNET
+    from napari_imagec_ai.decoders.yolo import YOLO
 
-    return {decoder.name: decoder for decoder in (UNET,)}
+    return {decoder.name: decoder for decoder in (UNET, YOLO)}
 
 
 def decoders() -> dict[str, Decoder[Any]]:

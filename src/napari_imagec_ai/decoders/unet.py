@@ -7,7 +7,6 @@ boundaries that the network drew, and by their shape: see
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,11 @@ from napari_imagec_ai.decoders import Decoder, Settings, activation
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.features import measure
+from napari_imagec_ai.intensity import (
+    measured_pixels,
+    physical_area,
+    plane_position,
+)
 from napari_imagec_ai.kinds import channel_roles, main_output
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
@@ -110,9 +114,9 @@ def decode_maps(prediction: Prediction, settings: UNetSettings) -> Objects:
         if labels.shape != size:
             labels, whole = _resized(labels, size), _resized(whole, size)
         table = measure(
-            labels, count, {**_pixels(prediction, index), "confidence": whole}
+            labels, count, {**measured_pixels(prediction, index), "confidence": whole}
         )
-        table["plane"] = np.tile(_position(prediction, index), (count, 1))
+        table["plane"] = np.tile(plane_position(prediction, index), (count, 1))
         label_image[index] = np.where(labels > 0, labels + found, 0)
         tables.append(table)
         found += count
@@ -188,32 +192,6 @@ def _relief(
     return np.where(interior, hills, -np.clip(maps.rim, 1e-3, 1)).astype(np.float32)
 
 
-def _pixels(prediction: Prediction, index: tuple[int, ...]) -> dict[str, NDArray[Any]]:
-    """Pixels of the channels that were fed, by column name."""
-    image = prediction.image
-    if image is None:
-        return {}
-    position = _position(prediction, index)
-    at: dict[str, int | slice] = {
-        axis: int(where)
-        for axis, where in zip(prediction.frame.axes, position, strict=False)
-    }
-    channels = sorted(set(prediction.channels))
-    if "C" not in image.axes:
-        return {"mean_intensity": image.read(prediction.space, at)}
-    return {
-        "mean_intensity" if len(channels) == 1 else f"mean_intensity_{channel}": (
-            image.read(prediction.space, {**at, "C": channel})
-        )
-        for channel in channels
-    }
-
-
-def _position(prediction: Prediction, index: tuple[int, ...]) -> NDArray[np.int32]:
-    origin = prediction.frame.origin[: len(index)]
-    return np.asarray(index, np.int32) + np.asarray(origin, np.int32)
-
-
 def _resized(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """Nearest neighbour, for maps of another resolution than the image."""
     for axis, size in enumerate(shape):
@@ -238,7 +216,7 @@ def _objects(
     confidence = columns.pop("confidence")
     planes = columns.pop("plane")
     count = len(confidence)
-    columns |= _physical(prediction, columns["area"])
+    columns |= physical_area(prediction, columns["area"])
     return Objects(
         frame=prediction.frame,
         id=np.arange(1, count + 1, dtype=np.int32),
@@ -251,15 +229,6 @@ def _objects(
         planes=planes.reshape(count, len(prediction.planes)).astype(np.int32),
         assumed=(*prediction.assumed, *([sentence] if sentence else [])),
     )
-
-
-def _physical(prediction: Prediction, area: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Area in the image's unit, where it has one."""
-    unit = prediction.frame.unit
-    if unit in (None, "", "pixel"):
-        return {}
-    scale = math.prod(prediction.frame.pixel_size[-len(prediction.space) :])
-    return {f"area_{unit}{len(prediction.space)}": area * scale}
 
 
 def default_settings(model: Model) -> UNetSettings:

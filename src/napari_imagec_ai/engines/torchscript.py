@@ -66,7 +66,7 @@ class TorchScriptEngine:
     def _tensor(self, array: NDArray[Any]) -> Any:
         if array.dtype.name not in _DTYPES:
             array = array.astype(np.float32)
-        array = np.ascontiguousarray(array)
+        array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
         if not array.flags.writeable:
             array = array.copy()  # PyTorch warns about memory that it must not write
         return self._torch.from_numpy(array).to(self._device)

@@ -1,0 +1,278 @@
+"""Reads the rows that YOLO networks give: boxes, confidences, classes, coefficients.
+
+Three layouts are told apart by the shapes of the tensors, the names of their channels
+and what the exporter wrote into the file. C classes, M mask prototypes, N rows:
+
+=================  ============================  =======================================
+name               rows                          a row
+=================  ============================  =======================================
+``objectness``     ``[1, N, 5 + C + M]``         cx cy w h, objectness, C scores, M
+``scores``         ``[1, 4 + C + M, N]``         cx cy w h, C scores, M
+``end_to_end``     ``[1, N, 6 + M]``             x0 y0 x1 y1, score, class, M
+=================  ============================  =======================================
+
+with prototypes ``[1, M, h, w]`` beside them, or none. The first is that of YOLOv5, the
+second that of YOLOv8 and later, the third that of exports with their own suppression.
+Boxes are in pixels of the window; scores are probabilities.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai.errors import DecodeError
+from napari_imagec_ai.model import Model
+
+Array = NDArray[Any]
+
+FLOOR = 0.05
+"""Candidates below this confidence are not kept: no threshold goes lower."""
+
+_LAYOUTS = (
+    "[1, N, 5+C+M] with objectness (YOLOv5), [1, 4+C+M, N] (YOLOv8 and later) and "
+    "[1, N, 6+M] (end to end), with prototypes [1, M, h, w] or none"
+)
+
+_BOX_NAMES = {"cx", "cy", "x", "y", "w", "h", "width", "height", "objectness", "obj"}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a network's tensors are laid out.
+
+    Attributes
+    ----------
+    name : str
+        ``objectness``, ``scores`` or ``end_to_end``.
+    rows, prototypes : int or None
+        Which output holds them.
+    classes : int or None
+        How many; None where rows name a class by number.
+    masks : int
+        Number of prototypes.
+    names : tuple of str
+        Of the classes.
+    assumed : tuple of str
+        Sentences: what was not told.
+    """
+
+    name: Literal["objectness", "scores", "end_to_end"]
+    rows: int
+    prototypes: int | None
+    classes: int | None
+    masks: int
+    names: tuple[str, ...]
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Rows above the floor.
+
+    Attributes
+    ----------
+    boxes : (N, 4) float32
+        y0, x0, y1, x1 in pixels of the window.
+    confidence : (N,) float32
+    class_id : (N,) int32
+    coefficients : (N, M) float32
+        Of the mask prototypes; M is 0 without.
+    """
+
+    boxes: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    class_id: NDArray[np.int32]
+    coefficients: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.confidence)
+
+
+def find_layout(
+    model: Model, outputs: Sequence[Array], metadata: Mapping[str, str]
+) -> Layout:
+    """Tell the layout of a network's outputs.
+
+    Parameters
+    ----------
+    model : Model
+        For channel names and classes.
+    outputs : sequence of array
+        Of one call with one image.
+    metadata : mapping of str to str
+        What the exporter wrote into the file.
+
+    Raises
+    ------
+    DecodeError
+        If they have none of the known layouts.
+    """
+    flat = [i for i, array in enumerate(outputs) if array.ndim == 3]
+    maps = [i for i, array in enumerate(outputs) if array.ndim == 4]
+    if len(flat) != 1 or len(maps) > 1:
+        raise _unknown(outputs)
+    rows, prototypes = flat[0], maps[0] if maps else None
+    masks = outputs[prototypes].shape[1] if prototypes is not None else 0
+    told = _told(metadata)
+    array = outputs[rows][0]
+    long_first = _rows_first(model, rows, array)
+    width = array.shape[1] if long_first else array.shape[0]
+    if long_first and width == 6 + masks and _is_final(array, told):
+        found = Layout("end_to_end", rows, prototypes, None, masks, ())
+    elif long_first:
+        found = Layout("objectness", rows, prototypes, width - 5 - masks, masks, ())
+    else:
+        found = Layout("scores", rows, prototypes, width - 4 - masks, masks, ())
+    if found.classes is not None and found.classes < 1:
+        raise _unknown(outputs)
+    return _named(found, model, rows, told, array)
+
+
+def read(
+    layout: Layout, outputs: Sequence[Array], window: tuple[int, int]
+) -> Candidates:
+    """Read the candidates above the floor.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of these outputs.
+    outputs : sequence of array
+        Of one call with one image.
+    window : tuple of int
+        (height, width) of the network's input.
+    """
+    array = np.asarray(outputs[layout.rows][0], np.float32)
+    if layout.name == "scores":
+        array = array.T
+    if layout.name == "end_to_end":
+        confidence, class_id = array[:, 4], array[:, 5].round().astype(np.int32)
+        first = 6
+    else:
+        first = 5 if layout.name == "objectness" else 4
+        scores = array[:, first : first + (layout.classes or 0)]
+        class_id = scores.argmax(axis=1).astype(np.int32)
+        confidence = scores[np.arange(len(scores)), class_id]
+        if layout.name == "objectness":
+            confidence = confidence * array[:, 4]
+        first += layout.classes or 0
+    kept = np.flatnonzero(confidence >= FLOOR)
+    boxes = array[kept, :4]
+    if len(boxes) and np.abs(boxes).max() <= 2:  # some exports give parts of the window
+        boxes = boxes * np.array([window[1], window[0]] * 2, np.float32)
+    return Candidates(
+        boxes=_corners(boxes, layout.name != "end_to_end"),
+        confidence=confidence[kept],
+        class_id=class_id[kept],
+        coefficients=array[kept, first : first + layout.masks],
+    )
+
+
+def _corners(boxes: NDArray[np.float32], centred: bool) -> NDArray[np.float32]:
+    """Boxes in XY order as y0, x0, y1, x1."""
+    if centred:
+        half = boxes[:, 2:] / 2
+        boxes = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+    return np.ascontiguousarray(boxes[:, [1, 0, 3, 2]], np.float32)
+
+
+def _rows_first(model: Model, rows: int, array: Array) -> bool:
+    """Whether the first axis counts rows: as described, else it is the longer one."""
+    if rows < len(model.outputs):
+        axes = [axis.name for axis in model.outputs[rows].axes]
+        if len(axes) == 3 and "c" in axes and axes[2] != axes[1]:
+            return axes[2] == "c"
+    return bool(array.shape[0] > array.shape[1])
+
+
+def _is_final(array: Array, told: Mapping[str, Any]) -> bool:
+    """Whether suppression was done inside: told, or whole class numbers in order."""
+    if told.get("nms") or told.get("end2end"):
+        return True
+    if told.get("names") or len(array) > 3000:
+        return False
+    whole = np.array_equal(array[:, 5], array[:, 5].round())
+    return bool(whole and np.all(np.diff(array[:, 4]) <= 1e-6))
+
+
+def _told(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What YOLO's exporters write: names, stride, and whether suppression is inside."""
+    told: dict[str, Any] = {}
+    if "config.txt" in metadata:
+        with contextlib.suppress(ValueError):  # not an exporter that we know
+            told.update(json.loads(metadata["config.txt"]))
+    for name, text in metadata.items():
+        if name != "config.txt":
+            told[name] = _literal(text)
+    arguments = told.get("args")
+    if isinstance(arguments, str):
+        arguments = _literal(arguments)
+    if isinstance(arguments, Mapping):
+        told["nms"] = bool(arguments.get("nms"))
+    told["end2end"] = str(told.get("end2end", "")).lower() == "true"
+    return told
+
+
+def _literal(text: Any) -> Any:
+    """A Python literal that the exporter wrote, without running anything."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+
+
+def _named(
+    layout: Layout, model: Model, rows: int, told: Mapping[str, Any], array: Array
+) -> Layout:
+    """Names of the classes: the description's, else the file's, else numbers."""
+    count = layout.classes
+    names = model.classes or _channel_classes(model, rows, layout)
+    source = "description"
+    if not names:
+        found = told.get("names")
+        if isinstance(found, Mapping):
+            found = [found[key] for key in sorted(found, key=lambda k: int(k))]
+        names = tuple(str(n) for n in found) if isinstance(found, (list, tuple)) else ()
+        source = "weights file"
+    if count is None:  # rows name their class by number
+        highest = int(array[:, 5].max(initial=0)) + 1
+        count = max(highest, len(names))
+    assumed: tuple[str, ...] = ()
+    if names and len(names) != count:
+        sentence = (
+            f"The {source} names {len(names)} classes, but the network has {count}; "
+            "the rest got numbers or was left out."
+        )
+        assumed = (sentence,)
+    elif not names:
+        assumed = (f"The {count} classes have no names; they got numbers.",)
+    filled = [*names[:count], *(f"class {i + 1}" for i in range(len(names), count))]
+    return replace(layout, names=tuple(filled), assumed=assumed)
+
+
+def _channel_classes(model: Model, rows: int, layout: Layout) -> tuple[str, ...]:
+    if rows >= len(model.outputs) or layout.classes is None:
+        return ()
+    names = model.outputs[rows].channel_names
+    first = 5 if layout.name == "objectness" else 4
+    if len(names) != first + layout.classes + layout.masks:
+        return ()
+    if not {name.lower() for name in names[:first]} <= _BOX_NAMES:
+        return ()
+    return names[first : first + layout.classes]
+
+
+def _unknown(outputs: Sequence[Array]) -> DecodeError:
+    shapes = ", ".join(str(list(array.shape)) for array in outputs)
+    return DecodeError(
+        f"The network's outputs {shapes} have no known layout of boxes; known are "
+        f"{_LAYOUTS}."
+    )

@@ -1,0 +1,285 @@
+"""Runs a detector over an image: windows of its own size, candidates kept, not maps.
+
+A small image is fitted into one window; a large one is cut into overlapping windows at
+full resolution. Each window answers for its core, and cores partition the image.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai import candidates, processing
+from napari_imagec_ai.candidates import Candidates, Layout
+from napari_imagec_ai.engines import Engine
+from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.feed import Feed, clean
+from napari_imagec_ai.letterbox import FILL, Letterbox, fit
+from napari_imagec_ai.model import FixedSize, Model, SteppedSize
+from napari_imagec_ai.progress import Progress
+
+FITS_ONCE = 2.0
+"""Images up to this many times the window are fitted into one."""
+
+OVERLAP = 0.2
+"""Part of a window that it shares with the next one."""
+
+USUAL = 640
+"""Window of a network that takes any size, the one that YOLO is trained at."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowResult:
+    """What the network said about one window.
+
+    Attributes
+    ----------
+    plane : tuple of int
+        Index of the plane in the result.
+    box : Letterbox
+        Where the window lies.
+    core : tuple of slice
+        Part of the image that it answers for.
+    found : Candidates
+        Above the floor.
+    prototypes : (M, h, w) float16, or None
+        Of the masks; None without, or where nothing was found.
+    """
+
+    plane: tuple[int, ...]
+    box: Letterbox
+    core: tuple[slice, slice]
+    found: Candidates
+    prototypes: NDArray[np.float16] | None
+
+
+@dataclass(frozen=True, slots=True)
+class DetectSettings:
+    """How a detector is run.
+
+    Attributes
+    ----------
+    scale : float or None
+        Window pixels for each image pixel; None: one window where the image is not much
+        larger than it, else 1.
+    overlap : float
+        Part of a window that it shares with the next one.
+    percentiles : tuple of float
+        Grey values that become black and white, where the description does not say and
+        the image has not 8 bits.
+    """
+
+    scale: float | None = None
+    overlap: float = OVERLAP
+    percentiles: tuple[float, float] = (0.0, 99.8)
+
+    def __post_init__(self) -> None:
+        low, high = self.percentiles
+        if not 0 <= low < high <= 100:
+            raise ImageError(
+                f"Expected two percentiles from 0 to 100, the lower first, found "
+                f"{self.percentiles}."
+            )
+        if not 0 <= self.overlap <= 0.8:
+            raise ImageError(
+                f"Expected an overlap from 0 to 0.8, found {self.overlap}."
+            )
+        if self.scale is not None and not 0.01 <= self.scale <= 100:
+            raise ImageError(f"Expected a scale from 0.01 to 100, found {self.scale}.")
+
+
+class DetectRun:
+    """One run in progress; see :func:`napari_imagec_ai.predict_iter`."""
+
+    def __init__(
+        self, model: Model, feed: Feed, engine: Engine, settings: DetectSettings
+    ) -> None:
+        if len(feed.space) != 2:
+            raise ImageError("Detectors of boxes take 2D images; choose another model.")
+        self.model, self.feed, self.engine = model, feed, engine
+        self.settings = settings
+        self.layout: Layout | None = None
+        self.windows: list[WindowResult] = []
+        self.seconds, self.calls = 0.0, 0
+        self.notices: list[str] = []
+        shape = (feed.shape[0], feed.shape[1])
+        self.places = plan_windows(shape, network_window(model, shape), settings)
+        self._say_scale()
+
+    def _say_scale(self) -> None:
+        box, _ = self.places[0]
+        if len(self.places) == 1 and box.inner != box.piece:
+            height, width = box.window
+            self.notices.append(
+                f"The image was fitted into one window of {width} x {height} pixels "
+                f"(scaled by {box.gain[0]:.2f})."
+            )
+
+    def steps(self) -> Generator[Progress, None, None]:
+        """Run; yields before the first and after each call of the network."""
+        total = len(self.places) * math.prod(len(span) for span in self.feed.ranges)
+        yield Progress(0, total, f"{self.engine.name} on {self.engine.device}")
+        for index, positions in self.feed.planes():
+            plane, notice = clean(self.feed.read(positions), self.feed.image.name)
+            if notice:
+                self.notices.append(notice)
+            prepare = self._preparation(plane)
+            for box, core in self.places:
+                self._window(index, box, core, prepare(plane, box))
+                yield Progress(self.calls, total, "windows")
+
+    def _preparation(self, plane: NDArray[np.float32]) -> Any:
+        """A function that turns a piece of the plane into the network's window."""
+        spec, letters = self.model.inputs[0], self.feed.letters
+        eight_bits = np.dtype(self.feed.image.data.dtype) == np.uint8
+        if any(step.id != "ensure_dtype" for step in spec.steps):
+            source = plane
+            if self._expects_bytes() and not eight_bits and plane.max() > 255:
+                low, scale = self._stretch(plane)
+                source = np.clip((plane - low) * scale, 0, 1) * np.float32(255)
+            prepared = processing.prepare(spec.steps, source, letters)
+
+            def by_description(_: Any, box: Letterbox) -> Any:
+                return box.apply(prepared(_piece(source, box)), FILL)
+
+            return by_description
+        if eight_bits:
+
+            def by_bytes(plane: Any, box: Letterbox) -> Any:
+                window = box.apply(_piece(plane, box).astype(np.uint8), 114)
+                return window.astype(np.float32) / np.float32(255)
+
+            return by_bytes
+        low, scale = self._stretch(plane)
+
+        def by_percentiles(plane: Any, box: Letterbox) -> Any:
+            piece = np.clip((_piece(plane, box) - low) * scale, 0, 1)
+            return box.apply(piece.astype(np.float32), FILL)
+
+        return by_percentiles
+
+    def _expects_bytes(self) -> bool:
+        """Whether the description's steps are fixed numbers meant for 8-bit images."""
+        steps = self.model.inputs[0].steps
+        if any(processing.measures(step) for step in steps):
+            return False
+        gains = [step.kwargs.get("gain") for step in steps if step.id == "scale_linear"]
+        return any(isinstance(gain, (int, float)) and gain < 0.01 for gain in gains)
+
+    def _stretch(self, plane: NDArray[np.float32]) -> tuple[float, float]:
+        low, high = np.percentile(plane, self.settings.percentiles)
+        lowest, highest = self.settings.percentiles
+        self.notices.append(
+            f"Grey values were scaled by percentiles: {low:.6g} ({lowest:g} %) became "
+            f"0, {high:.6g} ({highest:g} %) became 1."
+        )
+        return float(low), float(1 / max(high - low, 1e-6))
+
+    def _window(
+        self,
+        index: tuple[int, ...],
+        box: Letterbox,
+        core: tuple[slice, slice],
+        window: NDArray[np.float32],
+    ) -> None:
+        started = time.perf_counter()
+        outputs = self.engine.run([self.feed.to_network(window)])
+        self.seconds += time.perf_counter() - started
+        self.calls += 1
+        if self.layout is None:
+            metadata = getattr(self.engine, "metadata", {})
+            self.layout = candidates.find_layout(self.model, outputs, metadata)
+        found = candidates.read(self.layout, outputs, box.window)
+        prototypes = None
+        if self.layout.prototypes is not None and len(found):
+            prototypes = outputs[self.layout.prototypes][0].astype(np.float16)
+        self.windows.append(WindowResult(index, box, core, found, prototypes))
+
+
+def _piece(plane: NDArray[Any], box: Letterbox) -> NDArray[Any]:
+    (y, x), (height, width) = box.origin, box.piece
+    return plane[:, y : y + height, x : x + width]
+
+
+def network_window(model: Model, shape: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the window of a detector.
+
+    One that takes any size gets what an image of this shape needs, up to the usual.
+    """
+    spec = model.inputs[0]
+    scale = min(1.0, USUAL / max(shape)) if max(shape) <= FITS_ONCE * USUAL else 1.0
+    sizes = []
+    for name, length in zip("yx", shape, strict=True):
+        axis = spec.axis(name)
+        size = axis.size if axis is not None else None
+        if isinstance(size, FixedSize):
+            sizes.append(size.size)
+            continue
+        step = size.step if isinstance(size, SteppedSize) else 32
+        least = size.min if isinstance(size, SteppedSize) else 32
+        wanted = min(USUAL, math.ceil(length * scale))
+        sizes.append(max(least, least + math.ceil((wanted - least) / step) * step))
+    return (sizes[0], sizes[1])
+
+
+def plan_windows(
+    shape: tuple[int, int], window: tuple[int, int], settings: DetectSettings
+) -> list[tuple[Letterbox, tuple[slice, slice]]]:
+    """Windows over an image, and the core that each of them answers for.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the image (Y, X).
+    window : tuple of int
+        Of the network (Y, X).
+    settings : DetectSettings
+        Scale and overlap.
+    """
+    scale = settings.scale
+    if scale is None:
+        once = all(
+            size <= FITS_ONCE * side for size, side in zip(shape, window, strict=True)
+        )
+        if once:
+            whole = (slice(0, shape[0]), slice(0, shape[1]))
+            return [(fit((0, 0), shape, window), whole)]
+        scale = 1.0
+    pieces = [
+        min(size, max(1, round(side / scale)))
+        for size, side in zip(shape, window, strict=True)
+    ]
+    spans = [
+        _spans(size, piece, settings.overlap)
+        for size, piece in zip(shape, pieces, strict=True)
+    ]
+    return [
+        (
+            fit((y, x), (pieces[0], pieces[1]), window),
+            (core_y, core_x),
+        )
+        for y, core_y in spans[0]
+        for x, core_x in spans[1]
+    ]
+
+
+def _spans(size: int, piece: int, overlap: float) -> list[tuple[int, slice]]:
+    """Start and core of each window along one axis; cores meet amid the overlaps."""
+    if piece >= size:
+        return [(0, slice(0, size))]
+    stride = max(1, piece - math.ceil(piece * overlap))
+    count = 1 + math.ceil((size - piece) / stride)
+    starts = [round((size - piece) * i / (count - 1)) for i in range(count)]
+    cuts: Sequence[int] = [
+        0,
+        *((a + piece + b) // 2 for a, b in itertools.pairwise(starts)),
+        size,
+    ]
+    return [(start, slice(cuts[i], cuts[i + 1])) for i, start in enumerate(starts)]

@@ -1,0 +1,51 @@
+"""What decoders measure objects with: the image's pixels, its planes and its unit."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai.prediction import Prediction
+
+
+def measured_pixels(
+    prediction: Prediction, index: tuple[int, ...]
+) -> dict[str, NDArray[Any]]:
+    """Pixels of the channels that were fed, by column name."""
+    image = prediction.image
+    if image is None:
+        return {}
+    position = plane_position(prediction, index)
+    at: dict[str, int | slice] = {
+        axis: int(where)
+        for axis, where in zip(prediction.frame.axes, position, strict=False)
+    }
+    channels = sorted(set(prediction.channels))
+    if "C" not in image.axes:
+        return {"mean_intensity": image.read(prediction.space, at)}
+    return {
+        "mean_intensity" if len(channels) == 1 else f"mean_intensity_{channel}": (
+            image.read(prediction.space, {**at, "C": channel})
+        )
+        for channel in channels
+    }
+
+
+def plane_position(prediction: Prediction, index: tuple[int, ...]) -> NDArray[np.int32]:
+    """Position of a plane of the result in the image, along the plane axes."""
+    origin = prediction.frame.origin[: len(index)]
+    return np.asarray(index, np.int32) + np.asarray(origin, np.int32)
+
+
+def physical_area(
+    prediction: Prediction, area: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
+    """Area in the image's unit, where it has one."""
+    unit = prediction.frame.unit
+    if unit in (None, "", "pixel"):
+        return {}
+    scale = math.prod(prediction.frame.pixel_size[-len(prediction.space) :])
+    return {f"area_{unit}{len(prediction.space)}": area * scale}

@@ -1,0 +1,200 @@
+"""Both runtimes on tiny real networks, and engines from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import onnx_network, torchscript_network
+
+from napari_imagec_ai import engines
+from napari_imagec_ai.engines import engine_names, open_engine
+from napari_imagec_ai.engines.onnx import OnnxEngine
+from napari_imagec_ai.engines.torchscript import TorchScriptEngine
+from napari_imagec_ai.errors import EngineError, ModelError
+from napari_imagec_ai.library import load_model
+from napari_imagec_ai.model import Model
+
+X = np.random.default_rng(0).random((1, 1, 16, 16)).astype(np.float32)
+ENGINES: dict[str, Any] = {
+    "onnx": lambda folder: OnnxEngine(onnx_network(folder / "a.onnx")),
+    "torchscript": lambda folder: TorchScriptEngine(
+        torchscript_network(folder / "a.pt")
+    ),
+}
+any_engine = pytest.mark.parametrize("build", ENGINES.values(), ids=ENGINES)
+
+
+@pytest.fixture
+def model(make_model: Callable[..., Path]) -> Model:
+    """A model with weights of both formats."""
+    weights = {"torchscript": {"source": "w.pt"}, "onnx": {"source": "w.onnx"}}
+    folder = make_model(network=None, weights=weights)
+    onnx_network(folder / "w.onnx")
+    torchscript_network(folder / "w.pt")
+    return load_model(folder)
+
+
+# -- the runtimes ----------------------------------------------------------------------
+
+
+@any_engine
+def test_an_engine_gives_what_the_network_gives(build: Any, tmp_path: Path) -> None:
+    engine = build(tmp_path)
+    (found,) = engine.run([X])
+    np.testing.assert_array_equal(found, X)
+    assert engine.device == "cpu"
+    engine.close()
+    engine.close()  # twice does no harm
+
+
+@any_engine
+@pytest.mark.parametrize("dtype", ["float64", "uint16", ">f4", "float16", "bool"])
+def test_onnx_and_torchscript_take_arrays_of_other_types(
+    dtype: str, build: Any, tmp_path: Path
+) -> None:
+    given = (X * 9).astype(dtype)
+    (found,) = build(tmp_path).run([given])
+    np.testing.assert_array_equal(found, given)
+
+
+@any_engine
+def test_arrays_with_gaps_or_that_are_read_only_are_taken(
+    build: Any, tmp_path: Path
+) -> None:
+    given = X[..., ::-1, ::2]
+    given.flags.writeable = False
+    (found,) = build(tmp_path).run([given])
+    np.testing.assert_array_equal(found, given)
+
+
+@any_engine
+def test_the_wrong_number_of_inputs_is_an_error_in_words(
+    build: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(EngineError, match=r"2 inputs|2 were given|on inputs of shape"):
+        build(tmp_path).run([X, X])
+
+
+def test_a_shape_that_onnx_does_not_take_is_told_with_the_expected_one(
+    tmp_path: Path,
+) -> None:
+    engine = OnnxEngine(onnx_network(tmp_path / "a.onnx", shape=(1, 1, 32, 32)))
+    with pytest.raises(
+        EngineError, match=r"\[1, 1, 32, 32\], but got \[1, 1, 16, 16\]"
+    ):
+        engine.run([X])
+
+
+@pytest.mark.parametrize(
+    ("returns", "outputs"), [("tensor", 1), ("tuple", 2), ("list", 2), ("dict", 2)]
+)
+def test_torchscript_may_return_tensors_in_any_wrapping(
+    returns: str, outputs: int, tmp_path: Path
+) -> None:
+    engine = TorchScriptEngine(torchscript_network(tmp_path / "a.pt", returns))
+    found = engine.run([X])
+    assert len(found) == outputs
+    for factor, array in enumerate(found, start=1):
+        np.testing.assert_array_equal(array, X * factor)
+
+
+@pytest.mark.parametrize("device", ["tpu9", "cuda:99"])
+@pytest.mark.parametrize("engine", ["onnx", "torchscript"])
+def test_a_device_that_is_not_there_is_an_error_that_names_others(
+    engine: str, device: str, model: Model
+) -> None:
+    with pytest.raises(EngineError, match=rf"'{device}'.*cpu.*'auto'"):
+        open_engine(model, engine, device)
+
+
+# -- choosing --------------------------------------------------------------------------
+
+
+def test_auto_prefers_onnx(model: Model) -> None:
+    assert open_engine(model).name == "onnx"
+
+
+def test_the_engine_asked_for_is_the_one_that_runs(model: Model) -> None:
+    assert open_engine(model, "torchscript").name == "torchscript"
+
+
+def test_an_unknown_engine_is_answered_with_the_known_ones(model: Model) -> None:
+    with pytest.raises(EngineError, match=r"no engine 'magic'.*onnx, torchscript"):
+        open_engine(model, "magic")
+
+
+def test_weights_that_a_model_lacks_are_told_with_those_it_has(
+    make_model: Callable[..., Path],
+) -> None:
+    with pytest.raises(ModelError, match="no torchscript weights, but onnx"):
+        open_engine(load_model(make_model()), "torchscript")
+
+
+def missing(path: Path, device: str) -> Any:
+    raise ImportError("No module named 'onnxruntime'")
+
+
+def test_a_missing_runtime_falls_to_the_next_format(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(engines._BUILT_IN, "onnx", missing)
+    assert open_engine(model).name == "torchscript"
+
+
+def test_a_missing_runtime_that_was_asked_for_is_an_error(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(engines._BUILT_IN, "onnx", missing)
+    with pytest.raises(EngineError, match=r"runtime is not installed.*with pip"):
+        open_engine(model, "onnx")
+
+
+def test_a_fault_of_the_first_format_does_not_fall_to_the_next(model: Model) -> None:
+    (model.folder / "w.onnx").write_bytes(b"\x08broken")
+    with pytest.raises(EngineError, match=r"could not open 'w.onnx'"):
+        open_engine(model)
+
+
+# -- engines from elsewhere ------------------------------------------------------------
+
+
+@pytest.fixture
+def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install another distribution with an engine for Keras."""
+    site = tmp_path / "site"
+    info = site / "keras_engine-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: keras-engine\nVersion: 1.0\n"
+    )
+    (info / "entry_points.txt").write_text(
+        "[napari_imagec_ai.engines]\nkeras_hdf5 = keras_engine:Engine\n"
+    )
+    (site / "keras_engine.py").write_text(
+        "class Engine:\n"
+        "    name = 'keras_hdf5'\n"
+        "    def __init__(self, path, device):\n"
+        "        self.device, self.path = device, path\n"
+        "    def run(self, inputs):\n"
+        "        return [inputs[0] * 3]\n"
+        "    def close(self):\n"
+        "        pass\n"
+    )
+    monkeypatch.syspath_prepend(site)
+
+
+@pytest.mark.usefixtures("third_party")
+def test_an_engine_of_another_package_opens_its_weights(
+    make_model: Callable[..., Path],
+) -> None:
+    weights = {"keras_hdf5": {"source": "w.h5"}, "onnx": {"source": "weights.onnx"}}
+    folder = make_model(network=None, weights=weights)
+    onnx_network(folder / "weights.onnx")
+    (folder / "w.h5").write_bytes(b"x")
+    assert engine_names() == ("onnx", "torchscript", "keras_hdf5")
+    engine = open_engine(load_model(folder), "keras_hdf5")
+    np.testing.assert_array_equal(engine.run([X])[0], X * 3)

@@ -1,0 +1,134 @@
+"""Models against the tensors that were published with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import description
+
+from napari_imagec_ai import selftest
+from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.library import load_model
+
+X = np.random.default_rng(0).random((1, 1, 32, 32)).astype(np.float32)
+
+
+@pytest.fixture
+def published(make_model: Callable[..., Path]) -> Callable[..., Path]:
+    """A model folder with test tensors, of which the output may be wrong."""
+
+    def make(source: Any = X, target: Any = X, **changes: Any) -> Path:
+        rdf = description(**changes)
+        rdf["inputs"][0]["test_tensor"] = {"source": "in.npy"}
+        rdf["outputs"][0]["test_tensor"] = {"source": "out.npy"}
+        folder = make_model(**rdf)
+        np.save(folder / "in.npy", source)
+        np.save(folder / "out.npy", target)
+        return folder
+
+    return make
+
+
+def test_both_engines_reproduce_what_was_published(shared: Path) -> None:
+    model = load_model(shared / "models" / "unet2d_nuclei_broad")
+    results = selftest.test_model(model)
+    assert [result.engine for result in results] == ["onnx", "torchscript"]
+    for result in results:
+        assert result.passed, result.problem
+        assert result.max_abs_error is not None
+        assert result.max_abs_error < 1e-4
+        assert (result.device, result.output) == ("cpu", "probability")
+
+
+def test_a_model_of_two_inputs_reproduces_both_outputs(shared: Path) -> None:
+    model = load_model(shared / "models" / "unet2d_multi_tensor")
+    results = selftest.test_model(model)
+    assert [r.engine for r in results] == ["torchscript", "torchscript"]
+    assert [r.output for r in results] == ["output0", "output1"]
+    assert all(r.passed for r in results), results
+
+
+def test_what_the_network_gives_back_passes(published: Callable[..., Path]) -> None:
+    (result,) = selftest.test_model(load_model(published()))
+    assert (result.passed, result.max_abs_error) == (True, 0.0)
+    assert result.problem is None
+
+
+def test_another_output_than_the_published_one_fails_with_the_difference(
+    published: Callable[..., Path],
+) -> None:
+    (result,) = selftest.test_model(load_model(published(target=X + 0.5)))
+    assert not result.passed
+    assert result.max_abs_error == pytest.approx(0.5, abs=1e-6)
+    assert "difference to the published output is 0.5" in (result.problem or "")
+
+
+def test_nan_in_place_of_the_published_output_fails(
+    published: Callable[..., Path],
+) -> None:
+    broken = np.where(X > 0.5, np.nan, X)
+    (result,) = selftest.test_model(load_model(published(source=broken)))
+    assert not result.passed
+
+
+def test_the_description_may_allow_more(published: Callable[..., Path]) -> None:
+    tolerance = [{"absolute_tolerance": 0.6}]
+    config = {"bioimageio": {"reproducibility_tolerance": tolerance}}
+    folder = published(target=X + 0.5, config=config)
+    (result,) = selftest.test_model(load_model(folder))
+    assert result.passed
+
+
+def test_another_shape_than_the_published_one_is_told(
+    published: Callable[..., Path],
+) -> None:
+    (result,) = selftest.test_model(load_model(published(target=X[..., :16])))
+    assert not result.passed
+    assert "(1, 1, 32, 16)" in (result.problem or "")
+    assert "(1, 1, 32, 32)" in (result.problem or "")
+
+
+def test_a_test_tensor_with_other_axes_than_described_is_told(
+    published: Callable[..., Path],
+) -> None:
+    with pytest.raises(ModelError, match=r"axes 'bcyx'.*shape \(32, 32\)"):
+        selftest.test_model(load_model(published(source=X[0, 0])))
+
+
+def test_a_model_without_test_tensors_says_so(make_model: Callable[..., Path]) -> None:
+    with pytest.raises(ModelError, match="without a test tensor for 'raw'"):
+        selftest.test_model(load_model(make_model()))
+
+
+def test_a_test_tensor_that_is_gone_is_named(published: Callable[..., Path]) -> None:
+    folder = published()
+    (folder / "out.npy").unlink()
+    with pytest.raises(ModelError, match=r"'out.npy'.*not in the folder.*download"):
+        selftest.test_model(load_model(folder))
+
+
+def test_a_test_tensor_that_is_damaged_is_named(published: Callable[..., Path]) -> None:
+    folder = published()
+    (folder / "in.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(ModelError, match=r"'in.npy'.*no array of numbers"):
+        selftest.test_model(load_model(folder))
+
+
+def test_a_model_that_cannot_run_says_why(make_model: Callable[..., Path]) -> None:
+    with pytest.raises(ModelError, match=r"cannot run.*not in the folder"):
+        selftest.test_model(load_model(make_model(network=None)))
+
+
+def test_an_engine_that_fails_is_a_result_and_no_exception(
+    published: Callable[..., Path],
+) -> None:
+    folder = published()
+    path = folder / "weights.onnx"
+    path.write_bytes(path.read_bytes()[:-30])
+    (result,) = selftest.test_model(load_model(folder))
+    assert not result.passed
+    assert "could not open" in (result.problem or "")

@@ -1,0 +1,195 @@
+"""The laws of tiling, for any shape, window and overlap."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.limits import geometry
+from napari_imagec_ai.rdf import read_rdf
+from napari_imagec_ai.tiling import AxisLimits, Tile, pad_window, place, plan_tiles
+
+
+@st.composite
+def plans(draw: st.DrawFn, align: bool = True) -> tuple[Any, ...]:
+    """Shape, limits, tiles: whatever networks and images come together."""
+    dimensions = draw(st.integers(1, 3))
+    most = {1: 400, 2: 90, 3: 30}[dimensions]
+    shape = [draw(st.integers(1, most)) for _ in range(dimensions)]
+    limits = [
+        AxisLimits(
+            min=draw(st.integers(1, 40)),
+            step=draw(st.sampled_from([0, 1, 3, 8, 16])),
+            halo=draw(st.integers(0, 12)),
+            align=draw(st.sampled_from([1, 2, 4, 8])) if align else 1,
+        )
+        for _ in shape
+    ]
+    tile = draw(st.none() | st.just([draw(st.integers(1, 64)) for _ in shape]))
+    budget = draw(st.integers(1, 5000))
+    try:
+        tiles = plan_tiles(shape, limits, budget, tile)
+    except ImageError:
+        # Only a window without room between its halos may be refused.
+        assert any(limit.min <= 2 * limit.halo for limit in limits)
+        assume(False)
+    assume(len(tiles) < 3000)
+    return shape, limits, tiles
+
+
+law = settings(max_examples=150, deadline=None)
+
+
+@law
+@given(plans())
+def test_cores_partition_the_image(plan: tuple[Any, ...]) -> None:
+    shape, _, tiles = plan
+    count = np.zeros(shape, int)
+    for tile in tiles:
+        count[tile.core] += 1
+    assert (count == 1).all()
+
+
+@law
+@given(plans())
+def test_every_window_with_its_padding_is_a_size_that_the_network_takes(
+    plan: tuple[Any, ...],
+) -> None:
+    _, limits, tiles = plan
+    for tile in tiles:
+        for limit, window, pad in zip(limits, tile.window, tile.pad, strict=True):
+            size = window.stop - window.start + pad
+            assert pad >= 0
+            assert size >= limit.min
+            assert size == limit.min or (size - limit.min) % limit.step == 0
+
+
+@law
+@given(plans())
+def test_halos_are_kept_on_inner_sides(plan: tuple[Any, ...]) -> None:
+    shape, limits, tiles = plan
+    for tile, axis in itertools.product(tiles, range(len(shape))):
+        core, window, halo = tile.core[axis], tile.window[axis], limits[axis].halo
+        if core.start > 0:
+            assert core.start - window.start >= halo
+        if core.stop < shape[axis]:
+            assert window.stop - core.stop >= halo
+
+
+@law
+@given(plans())
+def test_stitching_what_a_network_gives_back_is_the_image(
+    plan: tuple[Any, ...],
+) -> None:
+    shape, _, tiles = plan
+    image = np.arange(np.prod(shape), dtype=float).reshape(shape)
+    canvas, axes = np.full(shape, np.nan), range(len(shape))
+    for tile in tiles:
+        window = pad_window(image[tile.window], axes, tile.pad)
+        place(canvas, window, tile, axes, [1.0] * len(shape))
+    np.testing.assert_array_equal(canvas, image)
+
+
+@law
+@given(plans())
+def test_windows_begin_on_the_grid_where_there_is_room_for_it(
+    plan: tuple[Any, ...],
+) -> None:
+    shape, limits, tiles = plan
+    for tile, axis in itertools.product(tiles, range(len(shape))):
+        limit, window = limits[axis], tile.window[axis]
+        size = window.stop - window.start + tile.pad[axis]
+        room = size - 2 * -(-limit.halo // limit.align) * limit.align
+        if room >= limit.align:
+            assert window.start % limit.align == 0
+
+
+@law
+@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([0.5, 2.0, 0.25]))
+def test_a_network_that_changes_the_scale_is_stitched_without_seams(
+    height: int, width: int, factor: float
+) -> None:
+    limits = [AxisLimits(16, 16, 4, 4)] * 2
+    tiles = plan_tiles((height, width), limits, 32 * 32)
+    image = np.random.default_rng(0).random((height, width))
+
+    def network(x: np.ndarray) -> np.ndarray:
+        if factor > 1:
+            return x.repeat(2, 0).repeat(2, 1)
+        return x[:: round(1 / factor), :: round(1 / factor)]
+
+    # The whole image in one window, which is what tiles must agree with.
+    pad = (-height % 16, -width % 16)
+    size = (round(height * factor), round(width * factor))
+    whole = network(pad_window(image, range(2), pad))[: size[0], : size[1]]
+    canvas = np.full(size, np.nan)
+    for tile in tiles:
+        window = pad_window(image[tile.window], range(2), tile.pad)
+        place(canvas, network(window), tile, range(2), [factor] * 2)
+    np.testing.assert_array_equal(canvas, whole)
+
+
+def test_an_image_of_one_window_is_one_call() -> None:
+    (tile,) = plan_tiles((100, 90), [AxisLimits(16, 16, 8, 16)] * 2, 1 << 20)
+    assert tile == Tile(
+        (slice(0, 100), slice(0, 90)), (slice(0, 100), slice(0, 90)), (12, 6)
+    )
+    assert tile.pixels == 112 * 96
+
+
+def test_windows_stay_within_the_budget() -> None:
+    tiles = plan_tiles((1000, 1000), [AxisLimits(32, 32, 16, 32)] * 2, 256 * 256)
+    assert max(tile.pixels for tile in tiles) <= 256 * 256
+
+
+def test_a_window_without_a_core_is_refused_in_words() -> None:
+    with pytest.raises(ImageError, match="nothing between halos of 16"):
+        plan_tiles((100,), [AxisLimits(32, 0, 16)], 1 << 20)
+
+
+def test_padding_mirrors_as_often_as_needed() -> None:
+    padded = pad_window(np.array([1, 2, 3]), [0], [7])
+    assert padded.tolist() == [1, 2, 3, 3, 2, 1, 1, 2, 3, 3]
+
+
+# -- what a description asks of windows ------------------------------------------------
+
+
+def test_limits_are_read_from_the_description(make_model: Any) -> None:
+    model = read_rdf(make_model() / "rdf.yaml")
+    found = geometry(model, "YX")
+    assert found.limits == (AxisLimits(16, 16, 4, 16),) * 2
+    assert found.factors == ((1.0, 1.0),)
+    assert found.assumed == ()
+
+
+def test_a_description_without_a_halo_is_given_one_and_says_so(make_model: Any) -> None:
+    axes = [
+        {"type": "batch"},
+        {"type": "channel", "channel_names": ["a"]},
+        {"type": "space", "id": "y", "size": {"min": 0, "step": 16}},
+        {"type": "space", "id": "x", "size": {"min": 16, "step": 16}},
+    ]
+    tensors = {"inputs": [{"id": "raw", "axes": axes}], "outputs": [{"axes": axes}]}
+    found = geometry(read_rdf(make_model(**tensors) / "rdf.yaml"), "YX")
+    assert [limit.halo for limit in found.limits] == [32, 32]
+    assert "no halo: tiles overlap by 32, 32 pixels" in found.assumed[0]
+    # A smallest size of 0 means that the first one is a step.
+    assert [(limit.min, limit.step) for limit in found.limits] == [(16, 16)] * 2
+
+
+def test_a_fixed_window_keeps_room_between_its_halos(make_model: Any) -> None:
+    tensor = {"axes": "bcyx", "shape": [1, 1, 64, 64], "halo": [0, 0, 40, 40]}
+    folder = make_model(
+        format_version="0.4.10",
+        inputs=[tensor | {"name": "a"}],
+        outputs=[tensor | {"name": "b"}],
+    )
+    found = geometry(read_rdf(folder / "rdf.yaml"), "YX")
+    assert len(plan_tiles((200, 200), found.limits, found.budget)) > 1
