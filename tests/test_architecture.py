@@ -69,7 +69,7 @@ def test_imports_only_lead_downstairs(path: Path) -> None:
             continue
         other = parts[1]
         if other in floor and other != mine:
-            # Two doors open only when somebody knocks: both imports are inside functions.
+            # Doors open only when somebody knocks: imports inside functions.
             allowed = floor[other] < floor[mine] or (mine, other) in DOORS
             assert allowed, f"{mine} must not import {other}"
 

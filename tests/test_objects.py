@@ -131,3 +131,8 @@ def test_volumes_refuse_outlines_in_words() -> None:
     assert len(found) == 1
     with pytest.raises(ai.DecodeError, match="volumes have labels"):
         found.as_polygons()
+
+
+def test_a_subset_keeps_the_classes_of_its_rows() -> None:
+    several = bare(3, class_id=np.array([0, 1, 2], np.int32), classes=("a", "b", "c"))
+    assert several[[False, True, True]].counts() == {"a": 0, "b": 1, "c": 1}

@@ -260,12 +260,10 @@ def test_a_file_that_is_no_saved_run_is_told(
             np.save(stream, GREY)
     elif how == "half":
         path.write_bytes(path.read_bytes()[:500])
-    elif how == "locked":  # the flag that says a zip is encrypted
-        path.write_bytes(
-            path.read_bytes().replace(
-                b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01"
-            )
-        )
+    elif how == "locked":  # the flag of an entry that needs a password
+        content = bytearray(path.read_bytes())
+        content[content.index(b"PK\x01\x02") + 8] |= 1
+        path.write_bytes(content)
     elif how == "gone":
         path.unlink()
     else:

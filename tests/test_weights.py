@@ -183,3 +183,11 @@ def test_a_hash_in_capitals_is_the_same_hash(make_model: Callable[..., Path]) ->
 def test_a_file_that_cannot_be_read_is_a_problem_and_no_crash(tmp_path: Path) -> None:
     assert problem(tmp_path, "onnx") is not None  # opening a folder is an OSError
     assert problem(tmp_path, "torchscript") is not None
+
+
+def test_pytorch_script_is_the_old_name_of_torchscript(
+    make_model: Callable[..., Path],
+) -> None:
+    weights = {"pytorch_script": {"source": "w.pt"}}
+    model = load_model(make_model(network=torchscript_network, weights=weights))
+    assert model.runnable == ("torchscript",)

@@ -62,6 +62,29 @@ very faint cells and thin rods in much noise.
 Licence: BSD-3-Clause.
 """
 
+_TAGS = (
+    "yolov5",
+    "yolov5-seg",
+    "instance-segmentation",
+    "object-detection",
+    "fluorescence-light-microscopy",
+    "cells",
+    "bacteria",
+    "2d",
+)
+_CITE = (
+    {
+        "text": "Redmon, Divvala, Girshick, Farhadi: You Only Look Once: Unified, "
+        "Real-Time Object Detection. CVPR 2016.",
+        "doi": "10.1109/CVPR.2016.91",
+    },
+    {
+        "text": "Bolya, Zhou, Xiao, Lee: YOLACT: Real-time Instance Segmentation. "
+        "ICCV 2019.",
+        "doi": "10.1109/ICCV.2019.00925",
+    },
+)
+
 File = Callable[[str], dict[str, Any]]
 """Name in the model folder to ``source`` and ``sha256``."""
 
@@ -79,28 +102,8 @@ def description(file: File, opset: int, threshold: float) -> dict[str, Any]:
         "license": "BSD-3-Clause",
         "documentation": "README.md",
         "covers": ["cover.png"],
-        "tags": [
-            "yolov5",
-            "yolov5-seg",
-            "instance-segmentation",
-            "object-detection",
-            "fluorescence-light-microscopy",
-            "cells",
-            "bacteria",
-            "2d",
-        ],
-        "cite": [
-            {
-                "text": "Redmon, Divvala, Girshick, Farhadi: You Only Look Once: "
-                "Unified, Real-Time Object Detection. CVPR 2016.",
-                "doi": "10.1109/CVPR.2016.91",
-            },
-            {
-                "text": "Bolya, Zhou, Xiao, Lee: YOLACT: Real-time Instance "
-                "Segmentation. ICCV 2019.",
-                "doi": "10.1109/ICCV.2019.00925",
-            },
-        ],
+        "tags": list(_TAGS),
+        "cite": [dict(each) for each in _CITE],
         "inputs": [_input(file)],
         "outputs": [_rows(file), _prototypes(file)],
         "weights": {

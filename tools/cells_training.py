@@ -74,7 +74,7 @@ def _mask_loss(
 
 
 def _loss(model: CellDetector, images: Tensor, targets: list[Targets]) -> Tensor:
-    """Return the losses: objectness, class, box and mask; their sum is minimised."""
+    """Objectness, class, box and mask losses, (4,); their sum is minimised."""
     logits, boxes, coefficients, prototypes = model.maps(images)
     owners = torch.from_numpy(np.stack([t.owners for t in targets]))
     batch, rows, columns = torch.nonzero(owners >= 0, as_tuple=True)

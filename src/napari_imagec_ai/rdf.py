@@ -8,6 +8,7 @@ https://github.com/bioimage-io/spec-bioimage-io.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -447,11 +448,14 @@ def _sequence(value: Any) -> list[Any]:
 
 def _number(value: Any, where: str) -> float:
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
         raise ModelError(
             f"{where}: expected a number, found {value!r:.40}; correct the description."
-        ) from None
+        )
+    return number
 
 
 def _integer(value: Any, where: str) -> int:

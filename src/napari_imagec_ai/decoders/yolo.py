@@ -247,8 +247,6 @@ def _groups(
         for j in others:
             apart = group[i] != group[j]
             if apart and _one_object(windows, found, owner, int(i), int(j)):
-                windows, found, owner, int(i), int(j)
-            ):
                 group[group == group[j]] = group[i]
     return group
 
