@@ -10,9 +10,9 @@ from hypothesis.extra import numpy as hnp
 from scenes import CHANNELS, prediction
 
 import napari_imagec_ai as ai
+from napari_imagec_ai.decoders import settings_with
 from napari_imagec_ai.decoders.unet import default_settings
 from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.recipe import settings_with
 
 CHOSEN = st.fixed_dictionaries(
     {
@@ -89,7 +89,6 @@ def test_boxes_hold_their_centroids(
         assert (centre <= objects.boxes[:, half + i] - 1).all()
 
 
-@pytest.mark.xfail(strict=True, reason="unet.py: ids that shrinking lost stay listed")
 def test_a_finer_output_leaves_no_object_without_pixels() -> None:
     values = np.zeros((1, 40, 40))
     values[0, 10, 5:35] = 1
@@ -97,7 +96,6 @@ def test_a_finer_output_leaves_no_object_without_pixels() -> None:
     assert (found.features["area"] > 0).all()
 
 
-@pytest.mark.xfail(strict=True, reason="unet.py: float() outside of the try")
 def test_a_threshold_of_the_description_that_is_no_number_is_refused() -> None:
     with pytest.raises(ai.DecodeError, match="'Tiny'"):
         ai.decode(prediction(np.zeros((1, 20, 20)), mask_threshold="high"))

@@ -130,7 +130,7 @@ def test_an_empty_folder_is_no_model_and_the_error_says_what_is_missing(
 def test_a_file_of_weights_is_no_model_and_the_error_says_what_to_do(
     make_model: MakeModel,
 ) -> None:
-    with pytest.raises(ModelError, match=r"put an rdf.yaml beside the weights"):
+    with pytest.raises(ModelError, match=r"Put an rdf.yaml beside it"):
         load_model(make_model() / "weights.onnx")
 
 

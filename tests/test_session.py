@@ -12,9 +12,9 @@ from scenes import maps, pairs
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.classes import ClassMap, ClassRule
-from napari_imagec_ai.decoders import Settings
+from napari_imagec_ai.decoders import Settings, settings_with
 from napari_imagec_ai.prediction import Progress
-from napari_imagec_ai.recipe import PredictSettings, Recipe, settings_with
+from napari_imagec_ai.recipe import PredictSettings, Recipe
 from napari_imagec_ai.session import Session
 
 ONCE = PredictSettings()

@@ -97,14 +97,14 @@ class Candidates:
 
 
 def find_layout(
-    model: Model, outputs: Sequence[Array], metadata: Mapping[str, str]
+    model: Model | None, outputs: Sequence[Array], metadata: Mapping[str, str]
 ) -> Layout:
     """Tell the layout of a network's outputs.
 
     Parameters
     ----------
-    model : Model
-        For channel names and classes.
+    model : Model or None
+        For channel names and classes; None for weights without a description.
     outputs : sequence of array
         Of one call with one image.
     metadata : mapping of str to str
@@ -184,9 +184,9 @@ def _corners(boxes: NDArray[np.float32], centred: bool) -> NDArray[np.float32]:
     return np.ascontiguousarray(boxes[:, [1, 0, 3, 2]], np.float32)
 
 
-def _rows_first(model: Model, rows: int, array: Array) -> bool:
+def _rows_first(model: Model | None, rows: int, array: Array) -> bool:
     """Whether the first axis counts rows: as described, else it is the longer one."""
-    if rows < len(model.outputs):
+    if model is not None and rows < len(model.outputs):
         axes = [axis.name for axis in model.outputs[rows].axes]
         if len(axes) == 3 and "c" in axes and axes[2] != axes[1]:
             return axes[2] == "c"
@@ -201,6 +201,17 @@ def _is_final(array: Array, told: Mapping[str, Any]) -> bool:
         return False
     whole = np.array_equal(array[:, 5], array[:, 5].round())
     return bool(whole and np.all(np.diff(array[:, 4]) <= 1e-6))
+
+
+def told_window(metadata: Mapping[str, str]) -> tuple[int, int] | None:
+    """(height, width) that an exporter wrote down, or None."""
+    told = _told(metadata)
+    size = told.get("imgsz", told.get("shape"))
+    if isinstance(size, (list, tuple)) and len(size) >= 2:
+        height, width = size[-2:]
+        if isinstance(height, int) and isinstance(width, int):
+            return (height, width)
+    return None
 
 
 def _told(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -230,11 +241,17 @@ def _literal(text: Any) -> Any:
 
 
 def _named(
-    layout: Layout, model: Model, rows: int, told: Mapping[str, Any], array: Array
+    layout: Layout,
+    model: Model | None,
+    rows: int,
+    told: Mapping[str, Any],
+    array: Array,
 ) -> Layout:
     """Names of the classes: the description's, else the file's, else numbers."""
     count = layout.classes
-    names = model.classes or _channel_classes(model, rows, layout)
+    names: tuple[str, ...] = ()
+    if model is not None:
+        names = model.classes or _channel_classes(model, rows, layout)
     source = "description"
     if not names:
         found = told.get("names")

@@ -309,7 +309,7 @@ def _recipe(options: argparse.Namespace, model: Any) -> Any:
     """The recipe that the tuning flags ask for."""
     from napari_imagec_ai import recipe
     from napari_imagec_ai.classes import ClassMap
-    from napari_imagec_ai.decoders import choose_decoder
+    from napari_imagec_ai.decoders import choose_decoder, settings_with
 
     decoder = choose_decoder(model, options.decoder)
     settings = decoder.defaults(model)
@@ -318,9 +318,7 @@ def _recipe(options: argparse.Namespace, model: Any) -> Any:
             raise ImagecAIError(
                 f"The decoder '{decoder.name}' has no mask threshold; leave it out."
             )
-        settings = recipe.settings_with(
-            settings, {"mask_threshold": options.mask_threshold}
-        )
+        settings = settings_with(settings, {"mask_threshold": options.mask_threshold})
     threshold = options.class_threshold
     if threshold is None:
         threshold = recipe.class_threshold(model)

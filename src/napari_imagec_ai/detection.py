@@ -28,6 +28,9 @@ from napari_imagec_ai.progress import Progress
 FITS_ONCE = 2.0
 """Images up to this many times the window are fitted into one."""
 
+PERCENTILES = (0.0, 99.8)
+"""Grey values that become black and white where nothing else is said."""
+
 OVERLAP = 0.2
 """Part of a window that it shares with the next one."""
 
@@ -78,7 +81,7 @@ class DetectSettings:
 
     scale: float | None = None
     overlap: float = OVERLAP
-    percentiles: tuple[float, float] = (0.0, 99.8)
+    percentiles: tuple[float, float] = PERCENTILES
 
     def __post_init__(self) -> None:
         low, high = self.percentiles

@@ -25,6 +25,9 @@ from napari_imagec_ai.rdf import find_rdf, read_rdf
 _DEPTH = 3
 """How deep below a search folder a model folder may lie."""
 
+_WEIGHTS = (".onnx", ".pt", ".pth", ".torchscript")
+"""Weights that may run without a description."""
+
 _MAX_FILES = 10_000
 _MAX_BYTES = 8 << 30
 _MAX_RATIO = 500
@@ -138,6 +141,10 @@ def load_model(path: str | Path) -> Model:
         return load_model(_unpacked(place))
     if place.is_file() and place.suffix in (".yaml", ".yml"):
         return read_rdf(place)
+    if place.is_file() and place.suffix.lower() in _WEIGHTS:
+        from napari_imagec_ai.bare import bare_model  # opens a runtime
+
+        return bare_model(place)
     if place.is_file():
         raise ModelError(
             f"'{place}' is no model: expected a folder, an rdf.yaml or a .zip; put an "

@@ -18,6 +18,7 @@ from napari_imagec_ai.candidates import Layout
 from napari_imagec_ai.dense import DenseRun
 from napari_imagec_ai.detection import (
     OVERLAP,
+    PERCENTILES,
     DetectRun,
     DetectSettings,
     WindowResult,
@@ -117,7 +118,7 @@ def predict(
     planes: Planes | None = None,
     scale: float | None = None,
     overlap: float = OVERLAP,
-    percentiles: tuple[float, float] = (0.0, 99.8),
+    percentiles: tuple[float, float] = PERCENTILES,
     progress: Callable[[Progress], None] | None = None,
 ) -> Prediction:
     """Run a network over an image.
@@ -188,7 +189,7 @@ def predict_iter(
     planes: Planes | None = None,
     scale: float | None = None,
     overlap: float = OVERLAP,
-    percentiles: tuple[float, float] = (0.0, 99.8),
+    percentiles: tuple[float, float] = PERCENTILES,
 ) -> Generator[Progress, None, Prediction]:
     """Like :func:`predict`, tile by tile.
 
@@ -226,6 +227,8 @@ def _plan_maps(
             f"Expected a tile size for each of the axes '{feed.space}', found "
             f"{tuple(sizes)}; give one number, or {len(feed.space)}."
         )
+    if sizes is not None and min(sizes) < 1:
+        raise ImageError(f"Expected tile sizes above 0, found {tuple(sizes)}.")
     tiles = plan_tiles(feed.shape, shape.limits, shape.budget, sizes)
     return DenseRun(model, feed, shape, tiles, engine)
 
@@ -244,6 +247,8 @@ def _result(
     run: DenseRun | DetectRun, assumed: Sequence[str], **output: Any
 ) -> Prediction:
     feed = run.feed
+    told = run.model.settings.get("assumed")
+    told = [str(sentence) for sentence in told] if isinstance(told, list) else []
     return Prediction(
         model=run.model,
         frame=feed.frame,
@@ -252,7 +257,7 @@ def _result(
         device=run.engine.device,
         network_seconds=run.seconds,
         network_calls=run.calls,
-        assumed=tuple(dict.fromkeys((*feed.assumed, *assumed, *run.notices))),
+        assumed=tuple(dict.fromkeys((*told, *feed.assumed, *assumed, *run.notices))),
         channels=feed.channels,
         image=feed.image,
         key=(run.model.path, feed.image.key, object()),

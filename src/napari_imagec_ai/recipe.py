@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_imagec_ai import files
 from napari_imagec_ai.classes import ClassMap, classify
-from napari_imagec_ai.decoders import Settings, choose_decoder
+from napari_imagec_ai.decoders import Settings, choose_decoder, settings_with
+from napari_imagec_ai.detection import OVERLAP, PERCENTILES
 from napari_imagec_ai.engines import Engine
 from napari_imagec_ai.errors import ImagecAIError, ModelError
 from napari_imagec_ai.image import ImageInput
 from napari_imagec_ai.library import find_models, load_model
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.prediction import Prediction, predict
+from napari_imagec_ai.prediction import DETECTORS, Prediction, predict
 
 VERSION = 1
 """Version of the file's layout."""
@@ -44,11 +47,17 @@ class PredictSettings(_Part):
     tile: tuple[int, ...] | None = None
     channels: tuple[int, ...] | None = None
     planes: dict[str, int | tuple[int, int]] | None = None
+    scale: float | None = None
+    overlap: float = OVERLAP
+    percentiles: tuple[float, float] = PERCENTILES
 
-    @property
-    def window(self) -> int | tuple[int, ...] | None:
-        """``tile``, where a single size stands for every axis."""
-        return self.tile[0] if self.tile and len(self.tile) == 1 else self.tile
+    def arguments(self) -> dict[str, Any]:
+        """What `predict` takes, but for engine and device; one tile size is for all."""
+        values = {name: getattr(self, name) for name in PredictSettings.model_fields}
+        del values["engine"], values["device"]
+        if self.tile is not None and len(self.tile) == 1:
+            values["tile"] = self.tile[0]
+        return values
 
 
 class Used(_Part):
@@ -139,18 +148,32 @@ class Recipe(_Part):
         Raises
         ------
         ModelError
-            If it is not here.
+            If it is not here, or its weights are others.
         """
-        try:
-            return load_model(self.model.path)
-        except ModelError:
-            pass
+        found = self._find_model()
+        for name, expected in self.model.sha256.items():
+            weights = found.weights.get(name)
+            sha = weights.file.sha256 if weights is not None else None
+            if sha is not None and sha != expected:
+                raise ModelError(
+                    f"The {name} weights of '{found.name}' have changed: the recipe "
+                    f"was made with sha256 {expected[:12]}..., found {sha[:12]}...; "
+                    "bring the old model back, or make a new recipe."
+                )
+        return found
+
+    def _find_model(self) -> Model:
+        if self.model.path:
+            with contextlib.suppress(ModelError):
+                return load_model(self.model.path)
         for entry in find_models():
             if entry.model is not None and entry.model.name == self.model.name:
                 return entry.model
+        hashes = ", ".join(f"{n} {sha[:12]}..." for n, sha in self.model.sha256.items())
         raise ModelError(
             f"The recipe's model '{self.model.name}' is neither at "
-            f"'{self.model.path}' nor in the library; put it into ./models."
+            f"'{self.model.path}' nor in the library; put it into ./models"
+            f"{f' (sha256: {hashes})' if hashes else ''}."
         )
 
     def decoder_settings(self, model: Model) -> Settings:
@@ -181,9 +204,7 @@ class Recipe(_Part):
             image,
             engine=engine or chosen.engine,
             device=chosen.device,
-            tile=chosen.window,
-            channels=chosen.channels,
-            planes=chosen.planes,
+            **chosen.arguments(),
         )
 
     def tune(self, prediction: Prediction) -> Objects:
@@ -192,22 +213,6 @@ class Recipe(_Part):
         decoder = choose_decoder(model, self.decoder)
         objects = decoder.decode(prediction, self.decoder_settings(model))
         return classify(objects, self.classes)
-
-
-def settings_with(settings: Settings, changes: dict[str, Any]) -> Settings:
-    """Settings with some of them changed, checked.
-
-    Raises
-    ------
-    ImagecAIError
-        If a name is unknown or a value is out of range.
-    """
-    try:
-        return type(settings).model_validate({**settings.model_dump(), **changes})
-    except ValidationError as error:
-        name, problem = _first(error)
-        found = error.errors()[0]["input"]
-        raise ImagecAIError(f"'{name}' cannot be {found!r}: {problem}.") from error
 
 
 def _first(error: ValidationError) -> tuple[str, str]:
@@ -233,8 +238,10 @@ def describe_model(model: Model) -> ModelRef:
 
 
 def class_threshold(model: Model) -> float:
-    """The class threshold to begin with: the description's own, else 0.5."""
-    value = model.settings.get("class_threshold")
-    if isinstance(value, (int, float)) and 0 <= value <= 1:
-        return float(value)
-    return 0.5
+    """The class threshold to begin with: the description's own, else what is usual."""
+    yolo = model.hints.get("yolo")
+    told = yolo.get("conf") if isinstance(yolo, Mapping) else None
+    for value in (model.settings.get("class_threshold"), told):
+        if isinstance(value, (int, float)) and 0 <= value <= 1:
+            return float(value)
+    return 0.25 if model.kind in DETECTORS else 0.5

@@ -87,10 +87,8 @@ class Runner:
             self.model,
             image,
             engine=self._engine,
-            tile=chosen.window,
-            channels=chosen.channels,
-            planes=chosen.planes,
             progress=progress,
+            **chosen.arguments(),
         )
         objects = self.recipe.tune(prediction)
         seconds = time.perf_counter() - started

@@ -60,9 +60,7 @@ class Session:
             self.model,
             image,
             engine=self._open(settings.engine, settings.device),
-            tile=settings.window,
-            channels=settings.channels,
-            planes=settings.planes,
+            **settings.arguments(),
         )
         self.hold(prediction)
         self._predict_key = key

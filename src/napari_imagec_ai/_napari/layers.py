@@ -202,5 +202,6 @@ def update_shapes(layer: Shapes, objects: Objects) -> None:
     napari trims colours and features by position when the data change. All outlines of
     a layer look the same, so only the features have to be set again.
     """
-    layer.data = [(polygon, "polygon") for polygon in shape_data(objects)]
+    kind = "polygon" if objects.has_pixels else "rectangle"
+    layer.data = [(outline, kind) for outline in shape_data(objects)]
     layer.features = feature_table(objects)

@@ -64,7 +64,8 @@ class ResultLayers:
         for i, name in enumerate(objects.classes):
             mine = objects[objects.class_id == i]
             colour = COLOURS[i % len(COLOURS)]
-            self._show_labels(name, mine, colour)
+            if objects.has_pixels:
+                self._show_labels(name, mine, colour)
             if outlines and len(objects.space) == 2:
                 notes += self._show_shapes(name, mine, colour)
         # New layers must not take the selection: the image stays the active layer.

@@ -21,14 +21,14 @@ from napari_imagec_ai._napari import layers, preferences
 from napari_imagec_ai._napari.card import card
 from napari_imagec_ai._napari.form import THIS_PLANE, Form
 from napari_imagec_ai._napari.results import ResultLayers
-from napari_imagec_ai.decoders import Settings
+from napari_imagec_ai.decoders import Settings, settings_with
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.feed import plan_feed
 from napari_imagec_ai.library import ModelEntry, default_folders, find_models
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
 from napari_imagec_ai.progress import Progress
-from napari_imagec_ai.recipe import PredictSettings, class_threshold, settings_with
+from napari_imagec_ai.recipe import PredictSettings, class_threshold
 from napari_imagec_ai.session import Session
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 _LIVE_PIXELS = 1 << 21
 """Up to this many pixels are tuned on the spot, larger results by a worker."""
+
+_LIVE_WINDOWS = 2
+"""The same for detectors, in windows of the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +300,8 @@ class ClassifierWidget(Form):
         if self.results is None or self.results.source.image.key != source.image.key:
             self.results = ResultLayers(self.viewer, source)
         self._ran_with = settings
+        if session.decoded is not None:  # a detector may tell its classes only now
+            self.classes.set_classes(session.decoded.classes)
         self._show(objects, outlines=True)
         ran = f"Ran on {prediction.device} with {prediction.engine}"
         self._say(
@@ -355,9 +360,8 @@ class ClassifierWidget(Form):
         settings, class_map = self._settings(), self._class_map()
         if settings is None:
             return
-        size = sum(values.size for values in session.prediction.maps.values())
         try:
-            if size <= _LIVE_PIXELS:
+            if _is_small(session.prediction):
                 self._show(session.objects(settings, class_map), outlines=False)
                 self._outlines_soon()
                 return
@@ -399,7 +403,7 @@ class ClassifierWidget(Form):
             recipe = self.session.recipe(
                 self._ran_with or PredictSettings(), settings, self._class_map()
             )
-            self.results.note(recipe.model_dump(mode="json", exclude_none=True))
+            self.results.note(recipe.model_dump(mode="json"))
         total = self.session.decoded
         found = len(total) if total is not None else len(objects)
         self._say(f"{len(objects)} of {found} objects count.", *notes)
@@ -445,6 +449,12 @@ def _decode(session: Session, settings: Settings, class_map: Any) -> _Outcome:
         return _Outcome(objects=session.objects(settings, class_map))
     except ImagecAIError as error:
         return _Outcome(problem=str(error))
+
+
+def _is_small(prediction: Prediction) -> bool:
+    """Whether a result can be tuned between two pictures of the screen."""
+    pixels = sum(values.size for values in prediction.maps.values())
+    return pixels <= _LIVE_PIXELS and len(prediction.windows) <= _LIVE_WINDOWS
 
 
 def _folders() -> list[Path]:

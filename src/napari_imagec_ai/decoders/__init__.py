@@ -7,12 +7,12 @@ point group ``napari_imagec_ai.decoders``: the object is a :class:`Decoder`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model import Model
@@ -173,3 +173,38 @@ def _decoder_of(settings: Settings) -> Decoder[Any]:
         f"No decoder takes {type(settings).__name__}; use the settings of one of "
         f"{', '.join(decoders())}."
     )
+
+
+def settings_with(settings: S, changes: Mapping[str, Any]) -> S:
+    """Settings with some of them changed, checked.
+
+    Raises
+    ------
+    DecodeError
+        If a name is unknown or a value is out of range.
+    """
+    try:
+        return type(settings).model_validate({**settings.model_dump(), **changes})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"][:1].lower() + problem["msg"][1:]
+        raise DecodeError(
+            f"'{name}' cannot be {problem['input']!r}: {message}."
+        ) from error
+
+
+def as_described(settings: S, model: Model) -> S:
+    """Settings, changed as ``config.napari_imagec_ai`` of a description says.
+
+    Raises
+    ------
+    DecodeError
+        If a value there cannot be used.
+    """
+    own = model.settings
+    named = {name: own[name] for name in type(settings).model_fields if name in own}
+    try:
+        return settings_with(settings, named)
+    except DecodeError as error:
+        raise DecodeError(f"In the description of '{model.name}': {error}") from error

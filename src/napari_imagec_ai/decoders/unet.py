@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from napari_imagec_ai import splitting
-from napari_imagec_ai.decoders import Decoder, Settings, activation
+from napari_imagec_ai.decoders import Decoder, Settings, activation, as_described
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.features import measure
@@ -103,16 +103,19 @@ def decode_maps(prediction: Prediction, settings: UNetSettings) -> Objects:
     probabilities = activation.apply(
         chosen, values, values.ndim - 1 - len(prediction.space)
     )
+    # Channels of a softmax exclude each other: the rim is then no part of the inside.
+    exclusive = chosen == "softmax" or prediction.model.kind == "three_class"
     label_image = np.zeros(prediction.frame.shape, np.int32)
     tables: list[dict[str, NDArray[Any]]] = []
     found = 0
     for index in np.ndindex(prediction.planes):
-        maps = _roles(probabilities[index], settings, chosen == "softmax")
+        maps = _roles(probabilities[index], settings, exclusive)
         labels, count = _segment(maps, settings, prediction)
         whole = maps.whole
         size = prediction.frame.shape[len(index) :]
         if labels.shape != size:
             labels, whole = _resized(labels, size), _resized(whole, size)
+            labels, count = splitting.compact(labels, count)
         table = measure(
             labels, count, {**measured_pixels(prediction, index), "confidence": whole}
         )
@@ -153,7 +156,7 @@ def _roles(channels: Map, settings: UNetSettings, exclusive: bool) -> _Maps:
 def _segment(
     maps: _Maps, settings: UNetSettings, prediction: Prediction
 ) -> tuple[NDArray[np.int32], int]:
-    mask = maps.whole > settings.mask_threshold
+    mask = maps.whole >= settings.mask_threshold
     if settings.fill_holes:
         mask = splitting.fill_holes(mask)
     if not settings.split:
@@ -175,7 +178,7 @@ def _relief(
     """Hills for objects: how deep a pixel lies inside, and how sure the network is."""
     interior = mask
     if maps.rim is not None:
-        interior = mask & (maps.interior > settings.mask_threshold)
+        interior = mask & (maps.interior >= settings.mask_threshold)
         if settings.fill_holes:
             interior = splitting.fill_holes(interior)
     spacing = prediction.frame.pixel_size[-len(prediction.space) :]
@@ -184,7 +187,9 @@ def _relief(
     # A disc's mean depth is a third of its radius: smooth by a tenth of that radius,
     # enough for the ripples of a pixel outline and too little to close a neck.
     sigma = min(max(0.3 * float(inside.mean()), 0.6), 2.5) if inside.size else 1.0
-    sure = np.sqrt(np.clip(maps.whole, 0, 1))
+    # Of a hole that was filled, the network is not sure, but we are.
+    filled = mask & (maps.whole < settings.mask_threshold)
+    sure = np.sqrt(np.where(filled, 1, np.clip(maps.whole, 0, 1)))
     hills = splitting.smooth(depth * sure, interior, sigma)
     if maps.rim is None:
         return hills
@@ -246,31 +251,11 @@ def default_settings(model: Model) -> UNetSettings:
         chosen["foreground"] = 0
     if roles.foreground is not None and roles.boundary is not None:
         chosen["neck"] = _NECK_WITH_BOUNDARY
-    threshold = _threshold(model)
-    if threshold is not None:
-        chosen["mask_threshold"] = threshold
-    for name in UNetSettings.model_fields:
-        if name in model.settings and name != "mask_threshold":
-            chosen[name] = model.settings[name]
-    try:
-        return UNetSettings(**chosen)
-    except ValueError as error:
-        raise DecodeError(
-            f"The settings that the description of '{model.name}' has for this package "
-            f"cannot be used: {error}"
-        ) from error
-
-
-def _threshold(model: Model) -> float | None:
-    """The mask threshold that the description asks for."""
-    own = model.settings.get("mask_threshold")
-    if own is not None:
-        return float(own)
-    for step in model.outputs[0].steps:
-        value = step.kwargs.get("threshold")
-        if step.id == "binarize" and isinstance(value, (int, float)):
-            return min(max(float(value), 0.01), 0.99)
-    return None
+    steps = model.outputs[0].steps
+    thresholds = [s.kwargs.get("threshold") for s in steps if s.id == "binarize"]
+    if thresholds and isinstance(thresholds[0], (int, float)):
+        chosen["mask_threshold"] = min(max(float(thresholds[0]), 0.01), 0.99)
+    return as_described(UNetSettings(**chosen), model)
 
 
 UNET = Decoder(

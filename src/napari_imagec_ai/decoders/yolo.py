@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from napari_imagec_ai import boxes as box_math
-from napari_imagec_ai.decoders import Decoder, Settings
+from napari_imagec_ai.decoders import Decoder, Settings, as_described
 from napari_imagec_ai.detection import WindowResult
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.intensity import measured_pixels, physical_area
@@ -441,8 +441,11 @@ def _measured(
     if masks is None:
         touching = (found.boxes[:, :2] <= 0).any(axis=1)
         touching |= (found.boxes[:, 2:] >= size).any(axis=1)
-        area: NDArray[Any] = box_math.area(found.boxes).astype(np.float64)
-        return {"area": area, "touches_edge": touching.astype(np.float64)}
+        alone: dict[str, NDArray[Any]] = {
+            "area": np.asarray(box_math.area(found.boxes), np.float64),
+            "touches_edge": np.asarray(touching, np.float64),
+        }
+        return alone
     columns = masks.measure(size, measured_pixels(prediction, index))
     return {n: c for n, c in columns.items() if not n.startswith("box_")}
 
@@ -452,17 +455,8 @@ def default_settings(model: Model) -> YoloSettings:
     hints = model.hints.get("yolo")
     chosen: dict[str, Any] = {}
     if isinstance(hints, dict) and isinstance(hints.get("iou"), (int, float)):
-        chosen["iou_threshold"] = float(hints["iou"])
-    chosen |= {
-        n: model.settings[n] for n in YoloSettings.model_fields if n in model.settings
-    }
-    try:
-        return YoloSettings(**chosen)
-    except ValueError as error:
-        raise DecodeError(
-            f"The settings that the description of '{model.name}' has for this package "
-            f"cannot be used: {error}"
-        ) from error
+        chosen["iou_threshold"] = min(max(float(hints["iou"]), 0.0), 1.0)
+    return as_described(YoloSettings(**chosen), model)
 
 
 YOLO = Decoder(

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import EngineError, ModelError
-from napari_imagec_ai.model import Model
-from napari_imagec_ai.weights import verify_hash
+from napari_imagec_ai.model import FileRef, Model
+from napari_imagec_ai.weights import check_weights, verify_hash
 
 GROUP = "napari_imagec_ai.engines"
 
@@ -142,6 +142,30 @@ def open_engine(
                 ) from error
             _log.info("no runtime for %s: %s", name, error)
     raise EngineError(f"'{model.name}' has no weights that an engine can open.")
+
+
+def open_file(name: str, path: Path, device: str = "auto") -> Engine:
+    """Open a weights file that no description names.
+
+    Parameters
+    ----------
+    name : str
+        The weights format.
+    path : Path
+        The file.
+    device : str
+        See :func:`open_engine`.
+
+    Raises
+    ------
+    ModelError
+        If it is not what its suffix says.
+    """
+    weights = check_weights(name, FileRef(path.name, path=path))
+    if weights.problem is not None:
+        problem = weights.problem[:1].upper() + weights.problem[1:]
+        raise ModelError(f"{problem}.")
+    return _opener(name)(path, device)
 
 
 def _choose(model: Model, engine: str) -> list[str]:

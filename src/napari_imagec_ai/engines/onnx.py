@@ -88,6 +88,15 @@ class OnnxEngine:
         self._session = None
 
     @property
+    def window(self) -> tuple[int, int] | None:
+        """(height, width) of the first input, where the file fixes it."""
+        shape = self._inputs[0].shape
+        height, width = shape[-2:] if len(shape) == 4 else (None, None)
+        if isinstance(height, int) and isinstance(width, int):
+            return (height, width)
+        return None
+
+    @property
     def metadata(self) -> dict[str, str]:
         """What the exporter wrote into the file, such as YOLO's class names."""
         return dict(self._session.get_modelmeta().custom_metadata_map)
