@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT, CountingEngine, discs
+from detectors import SceneEngine, detector_rdf
+from detectors import scene as rectangles
 from qtpy.QtCore import Qt
 from scipy.ndimage import gaussian_filter
 
@@ -308,6 +310,44 @@ def test_the_bundled_model_finds_the_bundled_nuclei(
     finish(qtbot, widget)
     assert 100 <= len(viewer.layers[2].data) <= 180
     assert str(viewer.layers[1].units[0]) == "micrometer"
+
+
+def test_a_detector_gives_each_class_its_layers_and_tunes_without_the_network(
+    qtbot: Any, open_widget: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = SceneEngine()
+    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: engine)
+    picture, _ = rectangles((64, 64), [(4, 6, 20, 30, 0), (36, 40, 60, 52, 1)])
+    viewer, widget = open_widget(picture, **detector_rdf())
+    assert not widget.split.visible
+    widget.run()
+    finish(qtbot, widget)
+    assert names(viewer) == [
+        "dish",
+        "round (dish)",
+        "round outlines (dish)",
+        "rod (dish)",
+        "rod outlines (dish)",
+    ]
+    calls = engine.calls
+    widget.class_threshold.value = 0.885
+    qtbot.waitUntil(lambda: widget.classes[1]["count"].value == "0", timeout=5000)
+    assert widget.classes[0]["count"].value == "1"
+    assert engine.calls == calls
+
+
+def test_boxes_alone_are_rectangles_and_no_labels(
+    qtbot: Any, open_widget: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = SceneEngine(masks=False)
+    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: engine)
+    picture, _ = rectangles((64, 64), [(4, 6, 20, 30, 0)])
+    viewer, widget = open_widget(picture, **detector_rdf(masks=False))
+    widget.run()
+    finish(qtbot, widget)
+    assert "round outlines (dish)" in names(viewer)
+    assert "round (dish)" not in names(viewer)
+    assert viewer.layers["round outlines (dish)"].shape_type == ["rectangle"]
 
 
 def test_opening_the_widget_imports_no_runtime() -> None:

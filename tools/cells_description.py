@@ -55,9 +55,9 @@ its mask overlaps with IoU over 0.5. Boxes are thinned out within each class at 
 {table}
 
 At confidence 0.25, F1 is {usual:.3f} for both classes together. The figures compare
-versions of this model and do not predict the quality on real images. What is missed are
-mostly rods side by side at a slant, whose boxes overlap too much for the thinning out,
-very faint cells and thin rods in much noise.
+versions of this model and do not predict the quality on real images. Most round cells
+that are missed are cut off by the edge of the image; the masks of rods side by side are
+ragged at times, which a mask threshold cannot mend.
 
 Licence: BSD-3-Clause.
 """

@@ -175,7 +175,7 @@ def _tinted(found: Found, shape: tuple[int, int], seed: int) -> NDArray[np.float
 
 def _write_cover(model: CellDetector, path: Path, seed: int, threshold: float) -> None:
     """Show a scene beside the same scene with the found cells laid over."""
-    image = as_input(_scene((seed, 2), 400, coloured=False).image)
+    image = as_input(_scene((seed, 2), 368, coloured=False).image)
     found = decode(*predict_with(model, image), threshold)
     grey = np.moveaxis(np.clip(image, 0, 1) ** 0.8, 0, 2)
     labels = found.label_image(grey.shape[:2])

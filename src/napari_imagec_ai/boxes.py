@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Boxes = NDArray[np.float32]
 
+_BLOCK = 128
+"""The surest boxes, which are compared with all others at once."""
+
 
 def area(boxes: Boxes) -> NDArray[np.float32]:
     """Area of each box, in pixels."""
@@ -19,10 +22,12 @@ def area(boxes: Boxes) -> NDArray[np.float32]:
 
 def intersection(a: Boxes, b: Boxes) -> NDArray[np.float32]:
     """Shared area of each box of (N, 4) ``a`` with each of (M, 4) ``b``, (N, M)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    sides = np.maximum(high - low, 0)
-    return np.asarray(sides[..., 0] * sides[..., 1])
+    # Side by side, not as pairs: several times as fast on long lists.
+    height = np.minimum(a[:, None, 2], b[None, :, 2])
+    height -= np.maximum(a[:, None, 0], b[None, :, 0])
+    width = np.minimum(a[:, None, 3], b[None, :, 3])
+    width -= np.maximum(a[:, None, 1], b[None, :, 1])
+    return np.asarray(np.maximum(height, 0) * np.maximum(width, 0))
 
 
 def iou(a: Boxes, b: Boxes) -> NDArray[np.float32]:
@@ -67,33 +72,28 @@ def nms(
     (K,) int64
         Rows that stay, the surest first.
     """
-    order = np.argsort(-confidence, kind="stable")
+
+    def removes(
+        first: NDArray[np.int64], others: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        shared = intersection(boxes[first], boxes[others])
+        one, other = size[first][:, None], size[others][None]
+        over = shared > iou_threshold * (one + other - shared)
+        over |= shared > ios_threshold * np.minimum(one, other)
+        if not class_agnostic:
+            over &= class_id[first][:, None] == class_id[others][None]
+        return np.asarray(over)
+
     size = area(boxes)
-    kept: list[int] = []
-    while len(order):
-        first, order = order[0], order[1:]
-        kept.append(int(first))
-        near = _near(boxes, int(first), order)
-        others = order[near]
-        shared = intersection(boxes[[first]], boxes[others])[0]
-        smaller = np.minimum(size[first], size[others])
-        union = size[first] + size[others] - shared
-        over = (shared > iou_threshold * union) | (shared > ios_threshold * smaller)
-        same = class_agnostic | (class_id[others] == class_id[first])
-        gone = near[over & same]
-        if len(gone):
-            order = np.delete(order, gone)
-    return np.asarray(kept, np.int64)
-
-
-def _near(boxes: Boxes, first: int, others: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions in ``others`` of the boxes that touch box ``first`` at all."""
-    y0, x0, y1, x1 = boxes[first]
-    there = boxes[others]
-    touching = (
-        (there[:, 0] < y1)
-        & (there[:, 2] > y0)
-        & (there[:, 1] < x1)
-        & (there[:, 3] > x0)
-    )
-    return np.flatnonzero(touching)
+    left = np.argsort(-confidence, kind="stable")
+    kept = [np.zeros(0, np.int64)]
+    while len(left):
+        block, left = left[:_BLOCK], left[_BLOCK:]
+        over, alive = removes(block, block), np.ones(len(block), bool)
+        for i in range(len(block)):
+            if alive[i]:
+                alive[i + 1 :] &= ~over[i, i + 1 :]
+        kept.append(block[alive])
+        if len(left):
+            left = left[~removes(kept[-1], left).any(axis=0)]
+    return np.concatenate(kept)

@@ -54,7 +54,9 @@ class DenseRun:
         total = len(self.tiles) * int(np.prod([len(span) for span in spans]))
         yield Progress(0, total, f"{self.engine.name} on {self.engine.device}")
         for index, positions in self.feed.planes():
-            plane, notice = clean(self.feed.read(positions), self.feed.image.name)
+            plane, notice = clean(
+                self.feed.read(positions), self.feed.image.name, self.feed.many
+            )
             if notice:
                 self.notices.append(notice)
             spec = self.model.inputs[0]

@@ -34,6 +34,9 @@ PERCENTILES = (0.0, 99.8)
 OVERLAP = 0.2
 """Part of a window that it shares with the next one."""
 
+_MANY = 64
+"""Windows above which prototypes are kept in half precision."""
+
 USUAL = 640
 """Window of a network that takes any size, the one that YOLO is trained at."""
 
@@ -52,7 +55,7 @@ class WindowResult:
         Part of the image that it answers for.
     found : Candidates
         Above the floor.
-    prototypes : (M, h, w) float16, or None
+    prototypes : (M, h, w) float32 or float16, or None
         Of the masks; None without, or where nothing was found.
     """
 
@@ -60,7 +63,7 @@ class WindowResult:
     box: Letterbox
     core: tuple[slice, slice]
     found: Candidates
-    prototypes: NDArray[np.float16] | None
+    prototypes: NDArray[Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,8 @@ class DetectRun:
         self.notices: list[str] = []
         shape = (feed.shape[0], feed.shape[1])
         self.places = plan_windows(shape, network_window(model, shape), settings)
+        # A slide has thousands of windows: half precision is enough to draw a mask.
+        self._precision = np.float16 if len(self.places) > _MANY else np.float32
         self._say_scale()
 
     def _say_scale(self) -> None:
@@ -130,7 +135,9 @@ class DetectRun:
         total = len(self.places) * math.prod(len(span) for span in self.feed.ranges)
         yield Progress(0, total, f"{self.engine.name} on {self.engine.device}")
         for index, positions in self.feed.planes():
-            plane, notice = clean(self.feed.read(positions), self.feed.image.name)
+            plane, notice = clean(
+                self.feed.read(positions), self.feed.image.name, self.feed.many
+            )
             if notice:
                 self.notices.append(notice)
             prepare = self._preparation(plane)
@@ -202,7 +209,7 @@ class DetectRun:
         found = candidates.read(self.layout, outputs, box.window)
         prototypes = None
         if self.layout.prototypes is not None and len(found):
-            prototypes = outputs[self.layout.prototypes][0].astype(np.float16)
+            prototypes = outputs[self.layout.prototypes][0].astype(self._precision)
         self.windows.append(WindowResult(index, box, core, found, prototypes))
 
 

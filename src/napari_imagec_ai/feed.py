@@ -78,6 +78,11 @@ class Feed:
         )
 
     @property
+    def many(self) -> bool:
+        """Whether there is more than one plane."""
+        return any(len(span) > 1 for span in self.ranges)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Size of a plane (or volume) along the space axes."""
         return tuple(self.image.size(axis) for axis in self.space)
@@ -196,6 +201,13 @@ def plan_feed(
                 "image cannot fill; choose another model."
             )
     plane_axes = "".join(a for a in "TZ" if a in image.axes and a not in space)
+    stray = sorted(set(planes or {}) - set(plane_axes))
+    if stray:
+        raise ImageError(
+            f"Planes were chosen along '{stray[0]}', but this network runs "
+            f"'{image.name}' plane by plane along {plane_axes or 'no axis'}; leave it "
+            "out."
+        )
     ranges = tuple(_range(a, image, (planes or {}).get(a)) for a in plane_axes)
     chosen, luminance, assumed = _match_channels(spec, image, channels)
     return Feed(spec, image, space, chosen, luminance, plane_axes, ranges, assumed)
@@ -259,7 +271,9 @@ def _channels(spec: TensorSpec) -> str:
     return f"{spec.channels} channel{'' if spec.channels == 1 else 's'}{names}"
 
 
-def clean(plane: NDArray[np.float32], name: str) -> tuple[NDArray[np.float32], str]:
+def clean(
+    plane: NDArray[np.float32], name: str, one_of_many: bool = False
+) -> tuple[NDArray[np.float32], str]:
     """Replace pixels that are no numbers, and notice a plane with nothing in it.
 
     Parameters
@@ -268,6 +282,8 @@ def clean(plane: NDArray[np.float32], name: str) -> tuple[NDArray[np.float32], s
         One plane or volume; not changed.
     name : str
         Of the image, for messages.
+    one_of_many : bool
+        Whether the image has other planes: one without any number is then empty.
 
     Returns
     -------
@@ -282,6 +298,11 @@ def clean(plane: NDArray[np.float32], name: str) -> tuple[NDArray[np.float32], s
     finite = np.isfinite(plane)
     notice = ""
     if not finite.all():
+        if not finite.any() and one_of_many:
+            return np.zeros_like(plane), (
+                f"Some planes of '{name}' have no pixel that is a number; nothing was "
+                "looked for there."
+            )
         if not finite.any():
             raise ImageError(
                 f"'{name}' has no pixel that is a number (all are NaN or infinite); "

@@ -58,7 +58,10 @@ def open_image(path: str | Path, axes: str | None = None) -> ImageInput:
             return _open_tiff(path, axes)
         if suffix == ".npy":
             data = np.load(path, allow_pickle=False)
-            return _image(path, data, axes or _usual_axes(path, data.shape))
+            if axes is None:
+                data = np.squeeze(data) if data.ndim > 3 else data
+                axes = _usual_axes(path, data.shape)
+            return _image(path, data, axes)
         return _open_picture(path, axes)
     except ImageError:
         raise

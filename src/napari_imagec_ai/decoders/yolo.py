@@ -362,8 +362,8 @@ def _logits(
         near.append(slice(int(before[0]), min(int(before[-1]) + 2, count)))
         where.append(slice(first - int(low[axis]), last - int(low[axis])))
     coefficients = window.found.coefficients[row]
-    small = window.prototypes[:, near[0], near[1]].astype(np.float32)
-    sums = np.tensordot(coefficients, small, axes=1)
+    small = np.asarray(window.prototypes[:, near[0], near[1]], np.float32)
+    sums = (coefficients @ small.reshape(len(small), -1)).reshape(small.shape[1:])
     return _interpolated(sums, taps), (where[0], where[1])
 
 
