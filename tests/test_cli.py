@@ -93,6 +93,19 @@ def test_thresholds_are_obeyed(run_cli: Run, tiny: Path, scene: Path) -> None:
     assert pd.read_csv("out/scene.objects.csv").empty
 
 
+def test_any_setting_of_the_decoder_can_be_given(
+    run_cli: Run, tiny: Path, scene: Path
+) -> None:
+    argv = ["predict", tiny, scene, "-o", "out", "--json"]
+    code, out, _ = run_cli(*argv, "--set", "min_size=100000", "--set", "split=false")
+    assert code == 0
+    assert json.loads(out)["objects"] == 0
+    for wrong in ("min_size", "min_size=many", "nonsense=1"):
+        code, _, err = run_cli(*argv, "--set", wrong)
+        assert code == 1
+        assert wrong.partition("=")[0] in err
+
+
 def test_one_bad_image_does_not_stop_the_others(
     run_cli: Run, tiny: Path, scene: Path, tmp_path: Path
 ) -> None:

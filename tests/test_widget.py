@@ -118,6 +118,22 @@ def test_splitting_can_be_switched_off(
     qtbot.waitUntil(lambda: len(np.unique(labels.data)) == 1 + 3, timeout=5000)
 
 
+def test_what_was_assumed_of_the_output_can_be_changed(
+    qtbot: Any, open_widget: Open, engine: CountingEngine, scene: np.ndarray
+) -> None:
+    viewer, widget = open_widget(scene)
+    widget.run()
+    finish(qtbot, widget)
+    assert "probabilities" in widget.status.value
+    labels, calls = viewer.layers[1], engine.calls
+    assert not widget.settings.visible
+    widget.more.native.click()
+    assert widget.settings.native.isVisibleTo(widget.native)
+    widget.settings["activation"].value = "sigmoid"
+    qtbot.waitUntil(lambda: (labels.data > 0).all(), timeout=5000)
+    assert engine.calls == calls
+
+
 def test_a_class_takes_the_name_that_the_person_gives(
     qtbot: Any, open_widget: Open, scene: np.ndarray
 ) -> None:

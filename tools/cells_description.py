@@ -50,14 +50,14 @@ Make it again, in the root of the source tree:
 {number} synthetic scenes of 512 x 512 pixels that training did not see, of all styles,
 each given to the network as a whole. A cell counts as found if its class is right and
 its mask overlaps with IoU over 0.5. Boxes are thinned out within each class at IoU
-{iou}. Confidence (objectness x class) over {threshold}, the best of those tried:
+{iou}. Confidence (objectness x class) over {threshold}, the best on these scenes:
 
 {table}
 
 At confidence 0.25, F1 is {usual:.3f} for both classes together. The figures compare
 versions of this model and do not predict the quality on real images. Most round cells
 that are missed are cut off by the edge of the image; the masks of rods side by side are
-ragged at times, which a mask threshold cannot mend.
+ragged at times.
 
 Licence: BSD-3-Clause.
 """

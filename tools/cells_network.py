@@ -100,9 +100,9 @@ class CellDetector(nn.Module):
         self.shape = _ConvBlock(b + places, b + 16)
         self.prototype = nn.Conv2d(b + 16 + places, PROTOTYPES, 1)
         # Few grid cells hold an object: begin by expecting none.
-        nn.init.constant_(self.which.bias[:1], -4.0)  # type: ignore[index]
+        nn.init.constant_(self.which.bias[:1], -4.0)
         nn.init.normal_(self.extent.weight, std=0.01)
-        nn.init.zeros_(self.extent.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.extent.bias)
 
     def maps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Logits of objectness and classes, boxes, coefficients and prototypes.

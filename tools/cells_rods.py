@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from nuclei_layout import Canvas, Float
@@ -185,10 +184,10 @@ def add_rods(canvas: Canvas, style: RodStyle) -> tuple[Float, list[Rod]]:
     return light, rods
 
 
-def _glow(rod: Rod, style: RodStyle, distance: Float, along: Float) -> NDArray[Any]:
+def _glow(rod: Rod, style: RodStyle, distance: Float, along: Float) -> Float:
     """Light of one rod before optics."""
     body = 1 + style.rim * (distance / rod.radius) ** 2
     for at, size, strength in rod.blobs:
         body = body + strength * np.exp(-(((along - at) / size) ** 2))
     edge = np.clip(rod.radius - distance + 0.5, 0, 1)
-    return rod.brightness * np.clip(body, 0.2, 3) * edge
+    return np.asarray(rod.brightness * np.clip(body, 0.2, 3) * edge, np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage as ndi
@@ -140,7 +140,7 @@ def _crop(rng: np.random.Generator, sample: Sample) -> Sample:
     y, x = (int(rng.integers(SCENE - CROP + 1)) for _ in range(2))
     turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
 
-    def cut(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    def cut(array: NDArray[Any]) -> NDArray[Any]:
         part = array[..., y : y + CROP, x : x + CROP]
         part = part[..., ::-1] if mirror else part
         return np.ascontiguousarray(np.rot90(part, turns, axes=(-2, -1)))

@@ -128,6 +128,13 @@ def _add_tuning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decoder", metavar="NAME")
     parser.add_argument("--mask-threshold", type=float, metavar="X")
     parser.add_argument("--class-threshold", type=float, metavar="X")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another setting of the decoder, such as activation=sigmoid",
+    )
     parser.add_argument("--export", metavar="NAMES", help=EXPORT_HELP)
     parser.add_argument("--json", action="store_true")
 
@@ -319,6 +326,7 @@ def _recipe(options: argparse.Namespace, model: Any) -> Any:
                 f"The decoder '{decoder.name}' has no mask threshold; leave it out."
             )
         settings = settings_with(settings, {"mask_threshold": options.mask_threshold})
+    settings = settings_with(settings, dict(map(_pair, options.set)))
     threshold = options.class_threshold
     if threshold is None:
         threshold = recipe.class_threshold(model)
@@ -346,6 +354,13 @@ def _exports(text: str | None) -> tuple[str, ...] | None:
             f"There is no export '{unknown[0]}'; choose from {', '.join(EXPORTS)}."
         )
     return names
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise ImagecAIError(f"Expected NAME=VALUE, found '{text}'.")
+    return name.strip(), value.strip()
 
 
 def _numbers(text: str | None) -> tuple[int, ...] | None:

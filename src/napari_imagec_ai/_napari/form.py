@@ -19,6 +19,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QFrame, QScrollArea, QSizePolicy
 
 from napari_imagec_ai._napari.class_rows import ClassRows
+from napari_imagec_ai._napari.settings_form import SettingsForm
 from napari_imagec_ai.engines import engine_names
 
 ALL_PLANES, THIS_PLANE = "all planes", "current plane"
@@ -120,6 +121,14 @@ class Form(Container):  # type: ignore[type-arg]
             text="Take touching objects apart",
             tooltip="By the boundaries that the network drew, and by their shape.",
         )
+        self.more = PushButton(
+            text="More settings",
+            name="more",
+            tooltip="Show or hide the settings of the decoder.",
+        )
+        self.more.native.setCheckable(True)
+        self.settings = SettingsForm(self._classes_changed)
+        self.settings.visible = False
         self.classes = ClassRows(self._classes_changed)
 
     def _arrange(self) -> None:
@@ -145,6 +154,8 @@ class Form(Container):  # type: ignore[type-arg]
                 _heading("Thresholds"),
                 thresholds,
                 self.split,
+                self.more,
+                self.settings,
                 _heading("Classes"),
                 self.classes,
             ],
@@ -174,7 +185,7 @@ class Form(Container):  # type: ignore[type-arg]
         return []
 
     def _classes_changed(self) -> None:
-        """Answer a change in the rows of classes; for the widget to do."""
+        """Answer a change of classes or settings; for the widget to do."""
 
 
 def _heading(text: str) -> Label:

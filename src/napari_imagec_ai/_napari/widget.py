@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,7 @@ class ClassifierWidget(Form):
         self.axes.changed.connect(lambda _: self._check())
         self.run_button.changed.connect(lambda: self.run())
         self.cancel_button.changed.connect(lambda: self.cancel())
+        self.more.native.toggled.connect(self._show_more)
         # The mouse moves faster than layers can be drawn: Labels follow it, outlines
         # come when it rests.
         self._tune_soon = qthrottled(self._tune, timeout=40)
@@ -89,7 +91,7 @@ class ClassifierWidget(Form):
             slider.changed.connect(lambda _: self._tune_soon())
         self.viewer.layers.selection.events.active.connect(self._follow_active)
         self.viewer.layers.events.removed.connect(self._layer_removed)
-        self.native.destroyed.connect(lambda *_: self._stop())
+        self.native.destroyed.connect(partial(_stop, self.__dict__))
 
     # -- models ------------------------------------------------------------------------
 
@@ -151,9 +153,13 @@ class ClassifierWidget(Form):
             self.mask_threshold.value = settings.get("mask_threshold", 0.5)
             self.class_threshold.value = class_threshold(self.session.model)
             self.split.value = settings.get("split", True)
+        self.settings.show_settings(self.session.defaults, {"mask_threshold", "split"})
         self.mask_threshold.visible = "mask_threshold" in settings
         self.split.visible = "split" in settings
         self.classes.set_classes(self.session.model.classes)
+
+    def _show_more(self, shown: bool) -> None:
+        self.settings.visible = shown
 
     def _quiet(self) -> _Quiet:
         return _Quiet(self.mask_threshold, self.class_threshold, self.split)
@@ -323,13 +329,6 @@ class ClassifierWidget(Form):
         self.progress.visible = False
         self.run_button.enabled = not self._reason()
 
-    def _stop(self) -> None:
-        """The window is gone: nothing may touch it any more."""
-        self._tune_soon.cancel()
-        self._outlines_soon.cancel()
-        if self._worker is not None:
-            self._worker.quit()
-
     # -- tuning ------------------------------------------------------------------------
 
     def _settings(self) -> Settings | None:
@@ -340,6 +339,7 @@ class ClassifierWidget(Form):
         form = {
             "mask_threshold": round(self.mask_threshold.value, 4),
             "split": self.split.value,
+            **self.settings.values(),
         }
         return settings_with(settings, {k: v for k, v in form.items() if k in known})
 
@@ -449,6 +449,18 @@ def _decode(session: Session, settings: Settings, class_map: Any) -> _Outcome:
         return _Outcome(objects=session.objects(settings, class_map))
     except ImagecAIError as error:
         return _Outcome(problem=str(error))
+
+
+def _stop(state: dict[str, Any], *_: Any) -> None:
+    """The window is gone: nothing may touch it any more.
+
+    The widget itself may be half gone, too, so only its attributes are looked at.
+    """
+    for name in ("_tune_soon", "_outlines_soon"):
+        if name in state:
+            state[name].cancel()
+    if state.get("_worker") is not None:
+        state["_worker"].quit()
 
 
 def _is_small(prediction: Prediction) -> bool:
