@@ -173,6 +173,22 @@ def test_channels_that_do_not_fit_switch_run_off_and_say_why(
     assert len(viewer.layers) == 1
 
 
+def test_the_person_picks_the_channel(
+    qtbot: Any, open_widget: Open, scene: np.ndarray
+) -> None:
+    viewer, widget = open_widget(np.stack([np.zeros_like(scene), scene]))
+    assert not widget.channels.visible
+    widget.axes.value = "CYX"
+    widget.channels.value = "two"
+    assert "channel numbers" in widget.status.value
+    assert not widget.run_button.enabled
+    widget.channels.value = "1"
+    widget.run()
+    finish(qtbot, widget)
+    assert viewer.layers[1].data.shape == (96, 96)
+    assert len(np.unique(viewer.layers[1].data)) == 1 + 4
+
+
 def test_a_stack_runs_plane_by_plane_or_only_where_the_person_is(
     qtbot: Any, open_widget: Open, engine: CountingEngine, scene: np.ndarray
 ) -> None:

@@ -10,6 +10,7 @@ from magicgui.widgets import (
     Container,
     FloatSlider,
     Label,
+    LineEdit,
     ProgressBar,
     PushButton,
     create_widget,
@@ -68,6 +69,12 @@ class Form(Container):  # type: ignore[type-arg]
             name="axes",
             label="Axes",
             tooltip="What the dimensions of the image mean, in order.",
+        )
+        self.channels = LineEdit(
+            name="channels",
+            label="Channels",
+            tooltip="Channel of the image for each channel of the model, counted from "
+            "0, such as 0 or 0, 2; empty: all of them in order.",
         )
         self.planes = ComboBox(
             choices=[ALL_PLANES, THIS_PLANE],
@@ -133,7 +140,14 @@ class Form(Container):  # type: ignore[type-arg]
 
     def _arrange(self) -> None:
         choices = Container(
-            widgets=[self.image, self.axes, self.planes, self.engine, self.device]
+            widgets=[
+                self.image,
+                self.axes,
+                self.channels,
+                self.planes,
+                self.engine,
+                self.device,
+            ]
         )
         thresholds = Container(widgets=[self.mask_threshold, self.class_threshold])
         for group in (choices, thresholds):

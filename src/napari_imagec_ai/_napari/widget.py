@@ -23,7 +23,7 @@ from napari_imagec_ai._napari.card import card
 from napari_imagec_ai._napari.form import THIS_PLANE, Form
 from napari_imagec_ai._napari.results import ResultLayers
 from napari_imagec_ai.decoders import Settings, settings_with
-from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.errors import ImagecAIError, ImageError
 from napari_imagec_ai.feed import plan_feed
 from napari_imagec_ai.library import ModelEntry, default_folders, find_models
 from napari_imagec_ai.objects import Objects
@@ -79,7 +79,8 @@ class ClassifierWidget(Form):
         self.open_folder.changed.connect(lambda: self._open_folder())
         self.model.changed.connect(lambda _: self._model_changed())
         self.image.changed.connect(lambda _: self._image_changed())
-        self.axes.changed.connect(lambda _: self._check())
+        self.axes.changed.connect(lambda _: self._image_axes_changed())
+        self.channels.changed.connect(lambda _: self._check())
         self.run_button.changed.connect(lambda: self.run())
         self.cancel_button.changed.connect(lambda: self.cancel())
         self.more.native.toggled.connect(self._show_more)
@@ -187,6 +188,13 @@ class ClassifierWidget(Form):
         self.axes.reset_choices()
         layer = self.image.value
         self.axes.visible = layer is not None and layer.ndim > 2
+        self._image_axes_changed()
+
+    def _image_axes_changed(self) -> None:
+        self.channels.visible = "C" in (self.axes.value or "")
+        if not self.channels.visible:
+            with self.channels.changed.blocked():
+                self.channels.value = ""
         self._check()
 
     def _layer_removed(self, event: Any = None) -> None:
@@ -220,7 +228,8 @@ class ClassifierWidget(Form):
         if self.session is None:
             return None
         source = layers.take(self.image.value, self.axes.value or "")
-        return plan_feed(self.session.model.inputs[0], source.image)
+        spec = self.session.model.inputs[0]
+        return plan_feed(spec, source.image, self._chosen_channels())
 
     def _plane_axes(self) -> str:
         try:
@@ -246,7 +255,10 @@ class ClassifierWidget(Form):
             self._say(str(error), bad=True)
             return
         settings = PredictSettings(
-            engine=self.engine.value, device=self.device.value, planes=self._chosen()
+            engine=self.engine.value,
+            device=self.device.value,
+            channels=self._chosen_channels(),
+            planes=self._chosen_planes(),
         )
         self._worker = create_worker(
             _work,
@@ -275,7 +287,18 @@ class ClassifierWidget(Form):
         if self._worker is not None:
             self._worker.quit()
 
-    def _chosen(self) -> dict[str, int | tuple[int, int]] | None:
+    def _chosen_channels(self) -> tuple[int, ...] | None:
+        text = str(self.channels.value).strip()
+        if not text:
+            return None
+        try:
+            return tuple(int(part) for part in text.replace(" ", "").split(","))
+        except ValueError:
+            raise ImageError(
+                f"Expected channel numbers such as 0 or 0, 2, found '{text}'."
+            ) from None
+
+    def _chosen_planes(self) -> dict[str, int | tuple[int, int]] | None:
         axes = self._plane_axes()
         if not axes or self.planes.value != THIS_PLANE:
             return None
