@@ -194,7 +194,7 @@ def test_a_stack_runs_plane_by_plane_or_only_where_the_person_is(
 ) -> None:
     stack = np.stack([scene, scene.T, scene])
     viewer, widget = open_widget(stack)
-    assert widget._plane_axes() == "Z"
+    assert widget.source.plane_axes(widget.session.model) == "Z"
     widget.run()
     finish(qtbot, widget)
     assert viewer.layers[1].data.shape == (3, 96, 96)

@@ -137,7 +137,7 @@ def geojson(objects: Objects) -> dict[str, Any]:
     }
     outlines = (
         objects.as_outlines(smooth=False)
-        if objects.label_image is not None
+        if objects.has_pixels
         else [[] for _ in range(len(objects))]
     )
     features = []
@@ -212,7 +212,7 @@ EXPORTS = {
 def fitting(objects: Objects) -> tuple[str, ...]:
     """The words of :data:`EXPORTS` that these objects can be written as."""
     lacking = set()
-    if objects.label_image is None:
+    if not objects.has_pixels:
         lacking.add("labels")
     if objects.boxes.shape[1] != 4:  # volumes have no outlines
         lacking.add("geojson")

@@ -202,6 +202,8 @@ def predict_iter(
             "needs a model with one."
         )
     feed = plan_feed(model.inputs[0], image, channels, planes)
+    if scale is None:
+        scale = model.settings.get("scale")
     settings = DetectSettings(scale, overlap, percentiles)
     opened = open_engine(model, engine, device) if isinstance(engine, str) else engine
     try:

@@ -8,7 +8,6 @@ https://github.com/bioimage-io/spec-bioimage-io.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,18 @@ from napari_imagec_ai import kinds, processing
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.model import (
     RUNNABLE,
-    Axis,
-    AxisSize,
     FileRef,
-    FixedSize,
-    FreeSize,
     Model,
-    RelativeSize,
     Step,
-    SteppedSize,
     TensorSpec,
     Weights,
+)
+from napari_imagec_ai.rdf_axes import (
+    described_axis,
+    lettered_axes,
+    mapping,
+    resolve_scales,
+    sequence,
 )
 from napari_imagec_ai.weights import check_weights
 
@@ -40,13 +40,6 @@ _MAX_BYTES = 4 << 20
 
 _MAX_DEPTH, _MAX_VALUES = 100, 200_000
 """Deeper nesting crashes the parser; aliases can make few bytes into endless values."""
-
-_AXIS_LETTERS = {
-    "batch": "b",
-    "channel": "c",
-    "time": "t",
-    "index": "i",
-}
 
 
 def find_rdf(folder: Path) -> Path | None:
@@ -128,17 +121,13 @@ def parse_rdf(source: bytes, path: Path) -> Model:
         weights=weights,
         version="" if rdf.get("version") is None else str(rdf["version"]),
         description=str(rdf.get("description") or ""),
-        hints=_mapping(rdf.get("config")),
+        hints=mapping(rdf.get("config")),
         authors=_names(rdf.get("authors")),
         citation=tuple(_citations(rdf.get("cite"))),
         license=str(rdf.get("license") or ""),
-        tags=tuple(str(tag) for tag in _sequence(rdf.get("tags"))),
+        tags=tuple(str(tag) for tag in sequence(rdf.get("tags"))),
         cover=next(
-            (
-                c
-                for c in (_inside(folder, s) for s in _sequence(rdf.get("covers")))
-                if c
-            ),
+            (c for c in (_inside(folder, s) for s in sequence(rdf.get("covers"))) if c),
             None,
         ),
         documentation=_inside(folder, rdf.get("documentation")),
@@ -199,13 +188,13 @@ def _tensors(
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     sides = []
     for side in ("inputs", "outputs"):
-        entries = _sequence(rdf.get(side))
+        entries = sequence(rdf.get(side))
         if not entries or not all(isinstance(entry, Mapping) for entry in entries):
             raise ModelError(
                 f"'{path.name}' has no usable '{side}': expected a list of tensor "
                 "descriptions. Correct the file or choose another model."
             )
-        tests = _sequence(rdf.get(f"test_{side}"))
+        tests = sequence(rdf.get(f"test_{side}"))
         sides.append(
             tuple(
                 _tensor(
@@ -218,7 +207,7 @@ def _tensors(
                 for index, entry in enumerate(entries)
             )
         )
-    return _resolve_scales(sides[0], sides[1])
+    return resolve_scales(sides[0], sides[1])
 
 
 def _tensor(
@@ -226,9 +215,9 @@ def _tensor(
 ) -> TensorSpec:
     axes = entry.get("axes")
     if isinstance(axes, str):
-        parsed = tuple(_lettered_axes(entry, axes, where))
+        parsed = tuple(lettered_axes(entry, axes, where))
     elif isinstance(axes, list) and all(isinstance(axis, Mapping) for axis in axes):
-        parsed = tuple(_described_axis(axis, where) for axis in axes)
+        parsed = tuple(described_axis(axis, where) for axis in axes)
     else:
         raise ModelError(
             f"{where} has no usable 'axes': expected text such as 'bcyx' or a list of "
@@ -241,120 +230,18 @@ def _tensor(
             "ids of its axes."
         )
     data = entry.get("data")
-    data = _mapping(data[0] if isinstance(data, list) and data else data)
+    data = mapping(data[0] if isinstance(data, list) and data else data)
     steps = entry.get("preprocessing" if side == "inputs" else "postprocessing")
     return TensorSpec(
         id=str(entry.get("id") or entry.get("name") or side[:-1]),
         axes=parsed,
         dtype=str(entry.get("data_type") or data.get("type") or "float32"),
         data_range=_range(entry.get("data_range") or data.get("range")),
-        steps=tuple(_step(step, where) for step in _sequence(steps)),
+        steps=tuple(_step(step, where) for step in sequence(steps)),
         description=str(entry.get("description") or ""),
         optional=bool(entry.get("optional", False)),
         test_tensor=_file_ref(folder, test),
     )
-
-
-def _lettered_axes(entry: Mapping[str, Any], axes: str, where: str) -> Iterator[Axis]:
-    """Axes of formats 0.3 and 0.4: a word and parallel lists."""
-    shape = entry.get("shape")
-    halo = _sequence(entry.get("halo"))
-    for index, letter in enumerate(axes):
-        yield Axis(
-            name=letter,
-            size=_listed_size(shape, index, letter, len(axes), where),
-            halo=_integer(halo[index], where) if index < len(halo) else 0,
-        )
-
-
-def _listed_size(
-    shape: Any, index: int, letter: str, length: int, where: str
-) -> AxisSize:
-    if isinstance(shape, list) and len(shape) == length:
-        # Some old descriptions write -1 or null for "any".
-        if letter == "b" or shape[index] is None or shape[index] == -1:
-            return FreeSize()
-        return FixedSize(_integer(shape[index], where))
-    if isinstance(shape, Mapping) and "reference_tensor" in shape:
-        scale, offset = (
-            _at(shape.get("scale"), index, where, 1.0),
-            _at(shape.get("offset"), index, where, 0.0),
-        )
-        # Format 0.4: size = scale * reference + 2 * offset; no scale, new axis.
-        if not scale:
-            return FixedSize(round(2 * offset))
-        return RelativeSize(str(shape["reference_tensor"]), letter, scale, 2 * offset)
-    if isinstance(shape, Mapping) and "min" in shape:
-        if letter == "b":
-            return FreeSize()
-        smallest = _integer(_at(shape["min"], index, where, 1.0), where)
-        step = _integer(_at(shape.get("step"), index, where, 0.0), where)
-        return SteppedSize(smallest, step) if step else FixedSize(smallest)
-    if shape is None:
-        return FreeSize()
-    raise ModelError(
-        f"{where} has no usable 'shape': expected {length} sizes, or min and step, or "
-        f"a reference tensor with scale and offset, found {shape!r:.80}."
-    )
-
-
-def _described_axis(axis: Mapping[str, Any], where: str) -> Axis:
-    """One axis of format 0.5."""
-    kind = str(axis.get("type", "space"))
-    name = _AXIS_LETTERS.get(kind) or str(axis.get("id") or "x")
-    names = tuple(str(name) for name in _sequence(axis.get("channel_names")))
-    size = axis.get("size")
-    return Axis(
-        name=name,
-        size=FixedSize(len(names)) if names else _described_size(size, axis, where),
-        halo=_integer(axis.get("halo") or 0, where),
-        pixel_size=_number(axis.get("scale") or 1.0, where),
-        unit=None if axis.get("unit") is None else str(axis["unit"]),
-        channel_names=names,
-    )
-
-
-def _described_size(size: Any, axis: Mapping[str, Any], where: str) -> AxisSize:
-    if size is None or (axis.get("type") == "batch"):
-        return FreeSize()
-    if isinstance(size, Mapping):
-        if "tensor_id" in size or "axis_id" in size:
-            reference = str(size.get("axis_id", axis.get("id", "x")))
-            return RelativeSize(
-                str(size.get("tensor_id", "input")),
-                _AXIS_LETTERS.get(reference, reference),
-                1.0,
-                _number(size.get("offset") or 0, where),
-            )
-        if "step" in size:
-            smallest = _integer(size.get("min", 1), where)
-            step = _integer(size["step"] or 0, where)
-            return SteppedSize(smallest, step) if step else FixedSize(smallest)
-        return FreeSize()
-    return FixedSize(_integer(size, where))
-
-
-def _resolve_scales(
-    inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
-) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Format 0.5 gives relative sizes in physical units: fold the pixel sizes in."""
-    by_id = {tensor.id: tensor for tensor in (*outputs, *inputs)}
-
-    def resolve(axis: Axis) -> Axis:
-        size = axis.size
-        if not isinstance(size, RelativeSize):
-            return axis
-        reference = by_id.get(size.tensor)
-        other = reference.axis(size.axis) if reference is not None else None
-        if other is None:
-            return axis
-        factor = size.scale * other.pixel_size / axis.pixel_size
-        return dataclasses.replace(axis, size=dataclasses.replace(size, scale=factor))
-
-    def resolved(tensor: TensorSpec) -> TensorSpec:
-        return dataclasses.replace(tensor, axes=tuple(map(resolve, tensor.axes)))
-
-    return tuple(map(resolved, inputs)), tuple(map(resolved, outputs))
 
 
 def _step(step: Any, where: str) -> Step:
@@ -363,7 +250,7 @@ def _step(step: Any, where: str) -> Step:
             f"{where} has a processing step without a name: {step!r:.80}. Correct the "
             "description."
         )
-    return Step(str(step.get("id") or step["name"]), dict(_mapping(step.get("kwargs"))))
+    return Step(str(step.get("id") or step["name"]), dict(mapping(step.get("kwargs"))))
 
 
 # -- weights and files -----------------------------------------------------------------
@@ -371,7 +258,7 @@ def _step(step: Any, where: str) -> Step:
 
 def _weights(rdf: Mapping[str, Any], folder: Path) -> dict[str, Weights]:
     weights = {}
-    for name, entry in _mapping(rdf.get("weights")).items():
+    for name, entry in mapping(rdf.get("weights")).items():
         if not isinstance(entry, Mapping):
             continue
         framework = "torchscript" if name == "pytorch_script" else str(name)
@@ -435,47 +322,7 @@ def _inside(folder: Path, source: Any) -> Path | None:
     return None
 
 
-# -- values ----------------------------------------------------------------------------
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _sequence(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _number(value: Any, where: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ModelError(
-            f"{where}: expected a number, found {value!r:.40}; correct the description."
-        )
-    return number
-
-
-def _integer(value: Any, where: str) -> int:
-    number = _number(value, where)
-    if not number.is_integer() or not 0 <= number < 1 << 40:
-        raise ModelError(
-            f"{where}: expected a whole number >= 0, found {value!r:.40}; correct the "
-            "description."
-        )
-    return int(number)
-
-
-def _at(values: Any, index: int, where: str, default: float) -> float:
-    if not isinstance(values, list) or index >= len(values) or values[index] is None:
-        return (
-            default
-            if values is None or isinstance(values, list)
-            else _number(values, where)
-        )
-    return _number(values[index], where)
+# -- texts -----------------------------------------------------------------------------
 
 
 def _range(value: Any) -> tuple[float | None, float | None]:
@@ -488,12 +335,12 @@ def _range(value: Any) -> tuple[float | None, float | None]:
 def _names(value: Any) -> tuple[str, ...]:
     return tuple(
         str(entry.get("name") or "") if isinstance(entry, Mapping) else str(entry)
-        for entry in _sequence(value)
+        for entry in sequence(value)
     )
 
 
 def _citations(value: Any) -> Iterator[str]:
-    for entry in _sequence(value):
+    for entry in sequence(value):
         if isinstance(entry, Mapping):
             parts = (entry.get("text"), entry.get("doi") or entry.get("url"))
             yield ", ".join(str(part) for part in parts if part)

@@ -10,20 +10,16 @@ from magicgui.widgets import (
     Container,
     FloatSlider,
     Label,
-    LineEdit,
     ProgressBar,
     PushButton,
-    create_widget,
 )
-from napari.layers import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QFrame, QScrollArea, QSizePolicy
 
 from napari_imagec_ai._napari.class_rows import ClassRows
+from napari_imagec_ai._napari.image_choice import ImageChoice
 from napari_imagec_ai._napari.settings_form import SettingsForm
 from napari_imagec_ai.engines import engine_names
-
-ALL_PLANES, THIS_PLANE = "all planes", "current plane"
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "dml")
 
@@ -58,30 +54,9 @@ class Form(Container):  # type: ignore[type-arg]
         self.card = _text("card")
 
     def _make_image(self) -> None:
-        self.image: Any = create_widget(
-            annotation=Image,
-            name="image",
-            label="Image",
-            options={"tooltip": "The image layer to run on; follows the active layer."},
-        )
-        self.axes = ComboBox(
-            choices=self._axes_choices,
-            name="axes",
-            label="Axes",
-            tooltip="What the dimensions of the image mean, in order.",
-        )
-        self.channels = LineEdit(
-            name="channels",
-            label="Channels",
-            tooltip="Channel of the image for each channel of the model, counted from "
-            "0, such as 0 or 0, 2; empty: all of them in order.",
-        )
-        self.planes = ComboBox(
-            choices=[ALL_PLANES, THIS_PLANE],
-            name="planes",
-            label="Planes",
-            tooltip="A 2D model runs plane by plane: on all of them, or on this one.",
-        )
+        self.source = ImageChoice(self._source_changed)
+        self.image, self.axes = self.source.layer, self.source.axes
+        self.channels, self.planes = self.source.channels, self.source.planes
         self.engine = ComboBox(
             choices=["auto", *engine_names()],
             name="engine",
@@ -139,18 +114,9 @@ class Form(Container):  # type: ignore[type-arg]
         self.classes = ClassRows(self._classes_changed)
 
     def _arrange(self) -> None:
-        choices = Container(
-            widgets=[
-                self.image,
-                self.axes,
-                self.channels,
-                self.planes,
-                self.engine,
-                self.device,
-            ]
-        )
+        runtime = Container(widgets=[self.engine, self.device])
         thresholds = Container(widgets=[self.mask_threshold, self.class_threshold])
-        for group in (choices, thresholds):
+        for group in (self.source, runtime, thresholds):
             group.margins = (0, 0, 0, 0)
             _keep_low(group)
         self._body: Any = Container(
@@ -161,7 +127,8 @@ class Form(Container):  # type: ignore[type-arg]
                 _row(self.refresh, self.open_folder),
                 self.card,
                 _heading("Image"),
-                choices,
+                self.source,
+                runtime,
                 _row(self.run_button, self.cancel_button),
                 self.progress,
                 self.status,
@@ -194,9 +161,8 @@ class Form(Container):  # type: ignore[type-arg]
         """Names and numbers of the models; for the widget to say."""
         return []
 
-    def _axes_choices(self, _widget: Any = None) -> list[str]:
-        """What the image's dimensions may mean; for the widget to say."""
-        return []
+    def _source_changed(self) -> None:
+        """Answer a change of the image; for the widget to do."""
 
     def _classes_changed(self) -> None:
         """Answer a change of classes or settings; for the widget to do."""

@@ -12,19 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 from superqt.utils import qdebounced, qthrottled
 
-from napari_imagec_ai._napari import layers, preferences
+from napari_imagec_ai._napari import preferences
 from napari_imagec_ai._napari.card import card
-from napari_imagec_ai._napari.form import THIS_PLANE, Form
+from napari_imagec_ai._napari.form import Form
 from napari_imagec_ai._napari.results import ResultLayers
 from napari_imagec_ai.decoders import Settings, settings_with
-from napari_imagec_ai.errors import ImagecAIError, ImageError
-from napari_imagec_ai.feed import plan_feed
+from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.library import ModelEntry, default_folders, find_models
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
@@ -78,9 +76,6 @@ class ClassifierWidget(Form):
         self.refresh.changed.connect(lambda: self.refresh_models())
         self.open_folder.changed.connect(lambda: self._open_folder())
         self.model.changed.connect(lambda _: self._model_changed())
-        self.image.changed.connect(lambda _: self._image_changed())
-        self.axes.changed.connect(lambda _: self._image_axes_changed())
-        self.channels.changed.connect(lambda _: self._check())
         self.run_button.changed.connect(lambda: self.run())
         self.cancel_button.changed.connect(lambda: self.cancel())
         self.more.native.toggled.connect(self._show_more)
@@ -172,29 +167,9 @@ class ClassifierWidget(Form):
     # -- image -------------------------------------------------------------------------
 
     def _follow_active(self, event: Any = None) -> None:
-        layer = self.viewer.layers.selection.active
-        if isinstance(layer, Image) and layer in self.image.choices:
-            self.image.value = layer
-        self._image_changed()
+        self.source.follow(self.viewer.layers.selection.active)
 
-    def _axes_choices(self, _widget: Any = None) -> list[str]:
-        layer = self.image.value
-        if layer is None:
-            return []
-        usual = layers.AXES.get(layer.ndim, ())
-        return list(dict.fromkeys([layers.guess_axes(layer), *usual]))
-
-    def _image_changed(self) -> None:
-        self.axes.reset_choices()
-        layer = self.image.value
-        self.axes.visible = layer is not None and layer.ndim > 2
-        self._image_axes_changed()
-
-    def _image_axes_changed(self) -> None:
-        self.channels.visible = "C" in (self.axes.value or "")
-        if not self.channels.visible:
-            with self.channels.changed.blocked():
-                self.channels.value = ""
+    def _source_changed(self) -> None:
         self._check()
 
     def _layer_removed(self, event: Any = None) -> None:
@@ -204,7 +179,8 @@ class ClassifierWidget(Form):
         """Enable Run, or say why it cannot run; gives the reason."""
         reason = self._reason()
         self.run_button.enabled = not reason and self._worker is None
-        self.planes.visible = bool(self._plane_axes())
+        model = self.session.model if self.session is not None else None
+        self.planes.visible = bool(self.source.plane_axes(model))
         if reason:
             self._say(reason)
         elif self._worker is None and self.results is None:
@@ -215,28 +191,11 @@ class ClassifierWidget(Form):
         entry = self.entry
         if entry is None or self.session is None:
             return "Choose a model that can run."
-        layer = self.image.value
-        if layer is None:
-            return "Open an image, or choose an image layer."
         try:
-            self._planned()
+            self.source.plan(self.session.model)
         except ImagecAIError as error:
             return str(error)
         return ""
-
-    def _planned(self) -> Any:
-        if self.session is None:
-            return None
-        source = layers.take(self.image.value, self.axes.value or "")
-        spec = self.session.model.inputs[0]
-        return plan_feed(spec, source.image, self._chosen_channels())
-
-    def _plane_axes(self) -> str:
-        try:
-            planned = self._planned() if self.image.value is not None else None
-        except ImagecAIError:
-            return ""
-        return planned.plane_axes if planned is not None else ""
 
     # -- run ---------------------------------------------------------------------------
 
@@ -249,16 +208,12 @@ class ClassifierWidget(Form):
         if reason or self.session is None:
             self._say(reason, bad=True)
             return
-        try:
-            source = layers.take(self.image.value, self.axes.value)
-        except ImagecAIError as error:
-            self._say(str(error), bad=True)
-            return
+        source, model = self.source.take(), self.session.model
         settings = PredictSettings(
             engine=self.engine.value,
             device=self.device.value,
-            channels=self._chosen_channels(),
-            planes=self._chosen_planes(),
+            channels=self.source.chosen_channels(),
+            planes=self.source.chosen_planes(model, self.viewer.dims.current_step),
         )
         self._worker = create_worker(
             _work,
@@ -286,26 +241,6 @@ class ClassifierWidget(Form):
         """Stop the run after the tile that it is at."""
         if self._worker is not None:
             self._worker.quit()
-
-    def _chosen_channels(self) -> tuple[int, ...] | None:
-        text = str(self.channels.value).strip()
-        if not text:
-            return None
-        try:
-            return tuple(int(part) for part in text.replace(" ", "").split(","))
-        except ValueError:
-            raise ImageError(
-                f"Expected channel numbers such as 0 or 0, 2, found '{text}'."
-            ) from None
-
-    def _chosen_planes(self) -> dict[str, int | tuple[int, int]] | None:
-        axes = self._plane_axes()
-        if not axes or self.planes.value != THIS_PLANE:
-            return None
-        steps = self.viewer.dims.current_step
-        order = list(self.axes.value)
-        first = len(steps) - len(order)
-        return {axis: int(steps[first + order.index(axis)]) for axis in axes}
 
     def _progressed(self, progress: Progress) -> None:
         self.progress.max = max(progress.total, 1)

@@ -1,0 +1,170 @@
+"""Axes and sizes as descriptions write them: words and lists, or one entry each."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.model import (
+    Axis,
+    AxisSize,
+    FixedSize,
+    FreeSize,
+    RelativeSize,
+    SteppedSize,
+    TensorSpec,
+)
+
+_AXIS_LETTERS = {
+    "batch": "b",
+    "channel": "c",
+    "time": "t",
+    "index": "i",
+}
+
+
+def lettered_axes(entry: Mapping[str, Any], axes: str, where: str) -> Iterator[Axis]:
+    """Axes of formats 0.3 and 0.4: a word and parallel lists."""
+    shape = entry.get("shape")
+    halo = sequence(entry.get("halo"))
+    for index, letter in enumerate(axes):
+        yield Axis(
+            name=letter,
+            size=_listed_size(shape, index, letter, len(axes), where),
+            halo=_integer(halo[index], where) if index < len(halo) else 0,
+        )
+
+
+def _listed_size(
+    shape: Any, index: int, letter: str, length: int, where: str
+) -> AxisSize:
+    if isinstance(shape, list) and len(shape) == length:
+        # Some old descriptions write -1 or null for "any".
+        if letter == "b" or shape[index] is None or shape[index] == -1:
+            return FreeSize()
+        return FixedSize(_integer(shape[index], where))
+    if isinstance(shape, Mapping) and "reference_tensor" in shape:
+        scale, offset = (
+            _at(shape.get("scale"), index, where, 1.0),
+            _at(shape.get("offset"), index, where, 0.0),
+        )
+        # Format 0.4: size = scale * reference + 2 * offset; no scale, new axis.
+        if not scale:
+            return FixedSize(round(2 * offset))
+        return RelativeSize(str(shape["reference_tensor"]), letter, scale, 2 * offset)
+    if isinstance(shape, Mapping) and "min" in shape:
+        if letter == "b":
+            return FreeSize()
+        smallest = _integer(_at(shape["min"], index, where, 1.0), where)
+        step = _integer(_at(shape.get("step"), index, where, 0.0), where)
+        return SteppedSize(smallest, step) if step else FixedSize(smallest)
+    if shape is None:
+        return FreeSize()
+    raise ModelError(
+        f"{where} has no usable 'shape': expected {length} sizes, or min and step, or "
+        f"a reference tensor with scale and offset, found {shape!r:.80}."
+    )
+
+
+def described_axis(axis: Mapping[str, Any], where: str) -> Axis:
+    """One axis of format 0.5."""
+    kind = str(axis.get("type", "space"))
+    name = _AXIS_LETTERS.get(kind) or str(axis.get("id") or "x")
+    names = tuple(str(name) for name in sequence(axis.get("channel_names")))
+    size = axis.get("size")
+    return Axis(
+        name=name,
+        size=FixedSize(len(names)) if names else _described_size(size, axis, where),
+        halo=_integer(axis.get("halo") or 0, where),
+        pixel_size=_number(axis.get("scale") or 1.0, where),
+        unit=None if axis.get("unit") is None else str(axis["unit"]),
+        channel_names=names,
+    )
+
+
+def _described_size(size: Any, axis: Mapping[str, Any], where: str) -> AxisSize:
+    if size is None or (axis.get("type") == "batch"):
+        return FreeSize()
+    if isinstance(size, Mapping):
+        if "tensor_id" in size or "axis_id" in size:
+            reference = str(size.get("axis_id", axis.get("id", "x")))
+            return RelativeSize(
+                str(size.get("tensor_id", "input")),
+                _AXIS_LETTERS.get(reference, reference),
+                1.0,
+                _number(size.get("offset") or 0, where),
+            )
+        if "step" in size:
+            smallest = _integer(size.get("min", 1), where)
+            step = _integer(size["step"] or 0, where)
+            return SteppedSize(smallest, step) if step else FixedSize(smallest)
+        return FreeSize()
+    return FixedSize(_integer(size, where))
+
+
+def resolve_scales(
+    inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Format 0.5 gives relative sizes in physical units: fold the pixel sizes in."""
+    by_id = {tensor.id: tensor for tensor in (*outputs, *inputs)}
+
+    def resolve(axis: Axis) -> Axis:
+        size = axis.size
+        if not isinstance(size, RelativeSize):
+            return axis
+        reference = by_id.get(size.tensor)
+        other = reference.axis(size.axis) if reference is not None else None
+        if other is None:
+            return axis
+        factor = size.scale * other.pixel_size / axis.pixel_size
+        return dataclasses.replace(axis, size=dataclasses.replace(size, scale=factor))
+
+    def resolved(tensor: TensorSpec) -> TensorSpec:
+        return dataclasses.replace(tensor, axes=tuple(map(resolve, tensor.axes)))
+
+    return tuple(map(resolved, inputs)), tuple(map(resolved, outputs))
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value, if it is a mapping; else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def sequence(value: Any) -> list[Any]:
+    """The value, if it is a list; else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ModelError(
+            f"{where}: expected a number, found {value!r:.40}; correct the description."
+        )
+    return number
+
+
+def _integer(value: Any, where: str) -> int:
+    number = _number(value, where)
+    if not number.is_integer() or not 0 <= number < 1 << 40:
+        raise ModelError(
+            f"{where}: expected a whole number >= 0, found {value!r:.40}; correct the "
+            "description."
+        )
+    return int(number)
+
+
+def _at(values: Any, index: int, where: str, default: float) -> float:
+    if not isinstance(values, list) or index >= len(values) or values[index] is None:
+        return (
+            default
+            if values is None or isinstance(values, list)
+            else _number(values, where)
+        )
+    return _number(values[index], where)
