@@ -331,17 +331,29 @@ def test_layers_carry_features_and_the_recipe_that_made_them(
         assert recipe.used.engine == "onnx"
 
 
-def test_the_bundled_model_finds_the_bundled_nuclei(
+def test_the_bundled_models_find_what_is_in_the_bundled_images(
     qtbot: Any, make_napari_viewer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_imagec_ai._napari.demo import open_demo
+    from napari_imagec_ai._napari.demo import STEPS, open_demo, start
 
     monkeypatch.chdir(ROOT)
     viewer = make_napari_viewer()
     widget = open_demo(viewer)
-    finish(qtbot, widget)
-    assert 100 <= len(viewer.layers[2].data) <= 180
-    assert str(viewer.layers[1].units[0]) == "micrometer"
+    for sample, model in STEPS:
+        start(widget, sample, model)
+        finish(qtbot, widget)
+    found = {
+        name: len(viewer.layers[f"{name} outlines ({sample})"].data)
+        for name, sample in (
+            ("nucleus", "nuclei"),
+            ("round", "cells"),
+            ("rod", "cells"),
+        )
+    }
+    assert 100 <= found["nucleus"] <= 180
+    assert 30 <= found["round"] <= 50
+    assert 40 <= found["rod"] <= 65
+    assert all(str(layer.units[0]) == "micrometer" for layer in viewer.layers)
 
 
 def test_a_detector_gives_each_class_its_layers_and_tunes_without_the_network(

@@ -122,6 +122,8 @@ def description(file: File, opset: int, threshold: float) -> dict[str, Any]:
                 "decoder": "yolo",
                 "classes": list(CLASSES),
                 "class_threshold": threshold,
+                # Sizes matter to this network: it sees pixels as they are.
+                "scale": 1.0,
             },
             "yolo": {"stride": STEP, "letterbox_value": 114},
         },

@@ -7,6 +7,7 @@ from collections.abc import Generator, Hashable
 from napari_imagec_ai.classes import ClassMap, classify
 from napari_imagec_ai.decoders import Decoder, Settings, choose_decoder
 from napari_imagec_ai.engines import Engine, open_engine
+from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.image import ImageInput
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
@@ -73,7 +74,7 @@ class Session:
     def objects(self, settings: Settings, class_map: ClassMap) -> Objects:
         """Decode and classify the prediction, from the first stage that changed."""
         if self.prediction is None:
-            raise RuntimeError("nothing was predicted yet")
+            raise DecodeError("Nothing was run yet; run the network first.")
         key = (self.prediction.key, settings)
         if self._decoded is None or self._decoded[0] != key:
             self._decoded = (key, self.decoder.decode(self.prediction, settings))

@@ -16,8 +16,8 @@ from napari_imagec_ai.export import write
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.widget import ClassifierWidget
 
-MODEL = "nuclei-unet"
-SAMPLE = "nuclei"
+STEPS = (("nuclei", "nuclei-unet"), ("cells", "cells-yolov5seg"))
+"""Sample images, and the models that are run on them, one after the other."""
 
 _PATIENCE = 300.0
 """Seconds that the run may take."""
@@ -44,73 +44,101 @@ def run_demo(folder: Path, close: bool = False) -> None:
     import napari
 
     viewer = napari.Viewer(show=not close)
-    widget = open_demo(viewer)
-    if not close:
-        napari.run()
-        return
     try:
-        for line in write_demo(viewer, widget, folder):
+        widget = open_demo(viewer)
+        lines = []
+        for sample, model in STEPS:
+            start(widget, sample, model)
+            _wait(widget)
+            lines.append(f"{sample}: {widget.status.value}")
+            if close:
+                lines += _write_layers(widget, sample, folder)
+        if not close:
+            napari.run()
+            return
+        lines += _write_screenshot(viewer, folder)
+        for line in [*lines, f"Written to {folder.resolve()}"]:
             print(line)  # noqa: T201 - this is the command's output
     finally:
-        viewer.close()
+        if close:
+            viewer.close()
 
 
 def open_demo(viewer: Any) -> ClassifierWidget:
-    """Add the sample image and the widget to a viewer, and start the run."""
-    viewer.open_sample("napari-imagec-ai", SAMPLE)
-    _, widget = viewer.window.add_plugin_dock_widget(
+    """Add the sample images side by side, and the widget, to a viewer."""
+    for sample, _ in STEPS:
+        viewer.open_sample("napari-imagec-ai", sample)
+    first, second = (viewer.layers[sample] for sample, _ in STEPS)
+    second.translate = (0, 1.04 * first.extent.world[1, 1])
+    viewer.reset_view()
+    widget: ClassifierWidget = viewer.window.add_plugin_dock_widget(
         "napari-imagec-ai", "AI classifier"
-    )
-    chosen: ClassifierWidget = widget
-    for i, entry in enumerate(chosen._entries):
-        if entry.path.name == MODEL and entry.problem is None:
-            chosen.model.value = i
-            break
-    else:
+    )[1]
+    return widget
+
+
+def start(widget: ClassifierWidget, sample: str, model: str) -> None:
+    """Run a model of the package on a sample image.
+
+    Raises
+    ------
+    ImagecAIError
+        If the model is not there.
+    """
+    viewer = widget.viewer
+    viewer.layers.selection = {viewer.layers[sample]}
+    names = [entry.path.name for entry in widget.entries if entry.problem is None]
+    if model not in names:
         raise ImagecAIError(
-            f"The demo's model '{MODEL}' is not among the models that were found; run "
+            f"The demo's model '{model}' is not among the models that were found; run "
             "it from a checkout, or install the package again."
         )
-    chosen.run()
-    return chosen
+    widget.choose(model)
+    widget.run()
 
 
-def write_demo(viewer: Any, widget: ClassifierWidget, folder: Path) -> list[str]:
-    """Wait for the run, and write a screenshot and the layers; gives lines to print."""
-    import imageio.v3 as iio
+def _wait(widget: ClassifierWidget) -> None:
     from qtpy.QtWidgets import QApplication
 
-    application = QApplication.instance()
     deadline = time.monotonic() + _PATIENCE
-    while widget._worker is not None and time.monotonic() < deadline:
-        application.processEvents()
+    while widget.running and time.monotonic() < deadline:
+        QApplication.processEvents()
         time.sleep(0.02)
-    if widget.results is None or widget.session is None:
+    if widget.results is None:
         raise ImagecAIError(f"The demo did not finish: {widget.status.value}")
+
+
+def _write_layers(widget: ClassifierWidget, sample: str, folder: Path) -> list[str]:
+    """Write the layers of a run, and its table and outlines; gives lines to print."""
     folder.mkdir(parents=True, exist_ok=True)
-    viewer.window.show()
-    _settle(application)
-    viewer.window.resize(1360, 860)
-    _settle(application)
-    viewer.fit_to_view()
-    _settle(application)
-    picture = viewer.screenshot(canvas_only=False, flash=False)
-    iio.imwrite(folder / "screenshot.png", picture)
-    lines = [f"{widget.status.value}", f"Written to {folder.resolve()}:"]
-    files = [folder / "screenshot.png"]
-    for layer in widget.results.all_layers:
+    files = []
+    for layer in widget.results.all_layers if widget.results else []:
         name = layer.name.replace(" ", "_").replace("(", "").replace(")", "")
         files += [Path(path) for path in layer.save(str(folder / name))]
-    objects = widget.session.objects(widget._settings(), widget._class_map())  # type: ignore[arg-type]
-    files += [
-        write(objects, folder / f"{SAMPLE}.{suffix}") for suffix in ("csv", "geojson")
-    ]
-    return [*lines, *(f"    {file.name}" for file in files)]
+    for suffix in ("csv", "geojson"):
+        files.append(write(widget.objects(), folder / f"{sample}.{suffix}"))
+    return [f"    {file.name}" for file in files]
 
 
-def _settle(application: Any, rounds: int = 25) -> None:
+def _write_screenshot(viewer: Any, folder: Path) -> list[str]:
+    import imageio.v3 as iio
+
+    viewer.window.show()
+    _settle()
+    viewer.window.resize(1500, 860)
+    _settle()
+    viewer.fit_to_view()
+    _settle()
+    picture = viewer.screenshot(canvas_only=False, flash=False)
+    iio.imwrite(folder / "screenshot.png", picture)
+    return ["    screenshot.png"]
+
+
+def _settle(rounds: int = 25) -> None:
+    from qtpy.QtWidgets import QApplication
+
     for _ in range(rounds):
-        application.processEvents()
+        QApplication.processEvents()
         time.sleep(0.02)
 
 

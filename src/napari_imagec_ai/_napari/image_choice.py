@@ -50,12 +50,10 @@ class ImageChoice(Container):  # type: ignore[type-arg]
             label="Planes",
             tooltip="A 2D model runs plane by plane: on all of them, or on this one.",
         )
-        super().__init__(
-            widgets=[self.layer, self.axes, self.channels, self.planes],
-            name="image_choice",
-        )
+        controls: list[Any] = [self.layer, self.axes, self.channels, self.planes]
+        super().__init__(widgets=controls, name="image_choice")
         self._notify = notify
-        self.layer.changed.connect(lambda _: self.layer_changed())
+        controls[0].changed.connect(lambda _: self.layer_changed())
         self.axes.changed.connect(lambda _: self._axes_changed())
         self.channels.changed.connect(lambda _: self._notify())
 

@@ -19,6 +19,11 @@ def nuclei_stack() -> list[LayerData]:
     return [_layer("nuclei_stack")]
 
 
+def cells() -> list[LayerData]:
+    """Round cells and rods, (Y, X) uint16."""
+    return [_layer("cells")]
+
+
 def _layer(name: str) -> LayerData:
     image = sample_image(name)
     axes = [axis for axis in image.axes if axis in "ZYX"]

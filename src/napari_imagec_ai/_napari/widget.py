@@ -22,7 +22,7 @@ from napari_imagec_ai._napari.card import card
 from napari_imagec_ai._napari.form import Form
 from napari_imagec_ai._napari.results import ResultLayers
 from napari_imagec_ai.decoders import Settings, settings_with
-from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.errors import DecodeError, ImagecAIError
 from napari_imagec_ai.library import ModelEntry, default_folders, find_models
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
@@ -120,6 +120,16 @@ class ClassifierWidget(Form):
         """The chosen model."""
         i = self.model.value
         return self._entries[i] if i is not None and i < len(self._entries) else None
+
+    @property
+    def entries(self) -> list[ModelEntry]:
+        """All models of the list."""
+        return list(self._entries)
+
+    def choose(self, folder: str) -> None:
+        """Choose the first model whose folder has this name."""
+        names = [entry.path.name for entry in self._entries]
+        self.model.value = names.index(folder)
 
     def _model_changed(self) -> None:
         entry = self.entry
@@ -236,6 +246,24 @@ class ClassifierWidget(Form):
         self.progress.visible = True
         self._say(f"Opening {session.model.name}...")
         self._worker.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is under way."""
+        return self._worker is not None
+
+    def objects(self) -> Objects:
+        """The objects that the layers show now.
+
+        Raises
+        ------
+        DecodeError
+            If nothing was run yet.
+        """
+        settings = self._settings()
+        if self.session is None or settings is None:
+            raise DecodeError("Nothing was run yet; choose a model and run it.")
+        return self.session.objects(settings, self._class_map())
 
     def cancel(self) -> None:
         """Stop the run after the tile that it is at."""
