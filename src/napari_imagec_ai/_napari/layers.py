@@ -203,5 +203,7 @@ def update_shapes(layer: Shapes, objects: Objects) -> None:
     a layer look the same, so only the features have to be set again.
     """
     kind = "polygon" if objects.has_pixels else "rectangle"
-    layer.data = [(outline, kind) for outline in shape_data(objects)]
+    # Thin outlines leave a thumbnail black: drawing it thrice would be for nothing.
+    with layer.block_thumbnail_update():
+        layer.data = [(outline, kind) for outline in shape_data(objects)]
     layer.features = feature_table(objects)
