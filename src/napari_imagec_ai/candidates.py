@@ -41,6 +41,9 @@ _LAYOUTS = (
     "[1, N, 6+M] (end to end), with prototypes [1, M, h, w] or none"
 )
 
+_MOST_FINAL = 3000
+"""Networks with suppression inside give a few hundred rows, others thousands."""
+
 _BOX_NAMES = {"cx", "cy", "x", "y", "w", "h", "width", "height", "objectness", "obj"}
 
 
@@ -125,7 +128,8 @@ def find_layout(
     array = outputs[rows][0]
     long_first = _rows_first(model, rows, array)
     width = array.shape[1] if long_first else array.shape[0]
-    if long_first and width == 6 + masks and _is_final(array, told):
+    known = len(_class_names(model, told)) or None
+    if long_first and width == 6 + masks and _is_final(array, told, known):
         found = Layout("end_to_end", rows, prototypes, None, masks, ())
     elif long_first:
         found = Layout("objectness", rows, prototypes, width - 5 - masks, masks, ())
@@ -193,11 +197,15 @@ def _rows_first(model: Model | None, rows: int, array: Array) -> bool:
     return bool(array.shape[0] > array.shape[1])
 
 
-def _is_final(array: Array, told: Mapping[str, Any]) -> bool:
-    """Whether suppression was done inside: told, or whole class numbers in order."""
-    if told.get("nms") or told.get("end2end"):
+def _is_final(array: Array, told: Mapping[str, Any], known: int | None) -> bool:
+    """Whether suppression was done inside.
+
+    Told, or several classes for which rows with objectness would be too short; else
+    rows that hold whole class numbers, the surest row first.
+    """
+    if told.get("nms") or told.get("end2end") or (known is not None and known > 1):
         return True
-    if told.get("names") or len(array) > 3000:
+    if len(array) > _MOST_FINAL:
         return False
     whole = np.array_equal(array[:, 5], array[:, 5].round())
     return bool(whole and np.all(np.diff(array[:, 4]) <= 1e-6))
@@ -249,16 +257,12 @@ def _named(
 ) -> Layout:
     """Names of the classes: the description's, else the file's, else numbers."""
     count = layout.classes
-    names: tuple[str, ...] = ()
-    if model is not None:
-        names = model.classes or _channel_classes(model, rows, layout)
+    names = _class_names(model, {})
+    if model is not None and not names:
+        names = _channel_classes(model, rows, layout)
     source = "description"
     if not names:
-        found = told.get("names")
-        if isinstance(found, Mapping):
-            found = [found[key] for key in sorted(found, key=lambda k: int(k))]
-        names = tuple(str(n) for n in found) if isinstance(found, (list, tuple)) else ()
-        source = "weights file"
+        names, source = _class_names(None, told), "weights file"
     if count is None:  # rows name their class by number
         highest = int(array[:, 5].max(initial=0)) + 1
         count = max(highest, len(names))
@@ -273,6 +277,21 @@ def _named(
         assumed = (f"The {count} classes have no names; they got numbers.",)
     filled = [*names[:count], *(f"class {i + 1}" for i in range(len(names), count))]
     return replace(layout, names=tuple(filled), assumed=assumed)
+
+
+def _class_names(model: Model | None, told: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the classes in the description, else in the file; empty without."""
+    if model is not None and model.classes:
+        return model.classes
+    found = told.get("names")
+    if isinstance(found, Mapping):
+        found = [found[key] for key in sorted(found, key=_number)]
+    return tuple(str(n) for n in found) if isinstance(found, (list, tuple)) else ()
+
+
+def _number(key: Any) -> tuple[int, str]:
+    """Order of class numbers, also where they were written as text."""
+    return (int(key), "") if str(key).isdigit() else (1 << 30, str(key))
 
 
 def _channel_classes(model: Model, rows: int, layout: Layout) -> tuple[str, ...]:
