@@ -99,22 +99,19 @@ class Feed:
     def read(self, positions: Sequence[int]) -> NDArray[np.float32]:
         """Read one plane or volume: (C, [Z,] Y, X) float32, not yet preprocessed."""
         at: dict[str, int | slice] = dict(zip(self.plane_axes, positions, strict=True))
-        parts = []
-        for channel in self.channels:
+        same = len(set(self.channels)) == 1
+        chosen = self.channels[:1] if same else self.channels
+        plane = np.empty((len(chosen), *self.shape), np.float32)
+        for target, channel in zip(plane, chosen, strict=True):
             if "C" in self.image.axes:
                 at["C"] = channel
-            part = self.image.read(self.space, at)
-            with np.errstate(over="ignore"):  # infinity then, which `clean` tells
-                parts.append(part.astype(np.float32))
-            if len(set(self.channels)) == 1:
-                break
+            with np.errstate(over="ignore"):  # a number too large becomes infinite
+                target[...] = self.image.read(self.space, at)
         if self.luminance:
-            stacked = np.tensordot(_LUMINANCE, np.stack(parts), axes=1)[None]
-        elif len(parts) < len(self.channels):
-            stacked = np.repeat(parts[0][None], len(self.channels), axis=0)
-        else:
-            stacked = np.stack(parts)
-        return stacked
+            return np.asarray(np.tensordot(_LUMINANCE, plane, axes=1)[None])
+        if same and len(self.channels) > 1:
+            return np.repeat(plane, len(self.channels), axis=0)
+        return plane
 
     def to_network(self, array: NDArray[Any]) -> NDArray[Any]:
         """Turn (C, [Z,] Y, X) into the axis order of the network, with batch axis."""
@@ -295,9 +292,10 @@ def clean(
     ImageError
         If no pixel is a number.
     """
-    finite = np.isfinite(plane)
     notice = ""
-    if not finite.all():
+    low, high = float(plane.min()), float(plane.max())  # NaN and infinity show in them
+    if not (np.isfinite(low) and np.isfinite(high)):
+        finite = np.isfinite(plane)
         if not finite.any() and one_of_many:
             return np.zeros_like(plane), (
                 f"Some planes of '{name}' have no pixel that is a number; nothing was "
@@ -310,11 +308,12 @@ def clean(
             )
         lost = int(finite.size - np.count_nonzero(finite))
         plane = np.where(finite, plane, plane[finite].min())
+        low, high = float(plane.min()), float(plane.max())
         notice = (
             f"{lost} pixels of '{name}' were NaN or infinite and were given the lowest "
             "value of the image."
         )
-    if plane.min() == plane.max():
+    if low == high:
         notice = (
             f"All pixels of '{name}' have the same value ({plane.flat[0]:g}), so there "
             "is nothing to tell apart."
