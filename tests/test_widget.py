@@ -378,6 +378,15 @@ def test_a_detector_gives_each_class_its_layers_and_tunes_without_the_network(
     qtbot.waitUntil(lambda: widget.classes[1]["count"].value == "0", timeout=5000)
     assert widget.classes[0]["count"].value == "1"
     assert engine.calls == calls
+    assert widget.detecting.native.isVisibleTo(widget.native)
+    widget.scale.value = 2
+    widget.run()
+    finish(qtbot, widget)
+    assert engine.calls > calls + 3
+    widget.black.value, widget.white.value = 90, 10
+    widget.run()
+    finish(qtbot, widget)
+    assert "two percentiles" in widget.status.value
 
 
 def test_boxes_alone_are_rectangles_and_no_labels(

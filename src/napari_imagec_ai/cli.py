@@ -100,6 +100,9 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("--axes", help="of the images, such as ZYX")
     predict.add_argument("--channels", help="of the image for the model's, as 0,2")
     predict.add_argument("--tile", type=int, metavar="PIXELS")
+    predict.add_argument("--scale", type=float, help="of detectors: 0.5 is half")
+    predict.add_argument("--overlap", type=float, help="of detectors: part of a window")
+    predict.add_argument("--percentiles", metavar="LOW,HIGH", help="black and white")
     predict.add_argument("--save-prediction", action="store_true")
     _add_tuning(predict)
     predict.set_defaults(command=_predict)
@@ -223,6 +226,7 @@ def _predict(options: argparse.Namespace) -> int:
                 device=options.device,
                 tile=None if options.tile is None else (options.tile,),
                 channels=_numbers(options.channels),
+                **_detecting(options),
             )
         }
     )
@@ -372,6 +376,25 @@ def _numbers(text: str | None) -> tuple[int, ...] | None:
         raise ImagecAIError(
             f"Expected channel numbers such as 0,2, found '{text}'."
         ) from None
+
+
+def _detecting(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings of detectors that were given."""
+    chosen = {
+        name: getattr(options, name)
+        for name in ("scale", "overlap")
+        if getattr(options, name) is not None
+    }
+    if options.percentiles is not None:
+        try:
+            low, high = (float(part) for part in options.percentiles.split(","))
+        except ValueError:
+            raise ImagecAIError(
+                f"Expected two percentiles such as 0,99.8, found "
+                f"'{options.percentiles}'."
+            ) from None
+        chosen["percentiles"] = (low, high)
+    return chosen
 
 
 def _bar(name: str) -> Any:

@@ -9,6 +9,7 @@ from magicgui.widgets import (
     ComboBox,
     Container,
     FloatSlider,
+    FloatSpinBox,
     Label,
     ProgressBar,
     PushButton,
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QFrame, QScrollArea, QSizePolicy
 from napari_imagec_ai._napari.class_rows import ClassRows
 from napari_imagec_ai._napari.image_choice import ImageChoice
 from napari_imagec_ai._napari.settings_form import SettingsForm
+from napari_imagec_ai.detection import OVERLAP, PERCENTILES
 from napari_imagec_ai.engines import engine_names
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "dml")
@@ -35,6 +37,7 @@ class Form(Container):  # type: ignore[type-arg]
         self.margins = (0, 0, 0, 0)
         self._make_model()
         self._make_image()
+        self._make_detecting()
         self._make_run()
         self._make_tuning()
         self._arrange()
@@ -69,6 +72,42 @@ class Form(Container):  # type: ignore[type-arg]
             label="Device",
             tooltip="Where it runs; auto takes a GPU where the runtime has one.",
         )
+
+    def _make_detecting(self) -> None:
+        self.scale = FloatSpinBox(
+            value=0,
+            min=0,
+            max=20,
+            step=0.05,
+            name="scale",
+            label="Scale",
+            tooltip="Size at which the image is fed: 0.5 is half; 0: as the model "
+            "says, else by itself.",
+        )
+        self.overlap = FloatSpinBox(
+            value=OVERLAP,
+            min=0,
+            max=0.8,
+            step=0.05,
+            name="overlap",
+            label="Overlap",
+            tooltip="Part of a window that it shares with the next one.",
+        )
+        self.black, self.white = (
+            FloatSpinBox(
+                value=value,
+                min=0,
+                max=100,
+                step=0.1,
+                name=name,
+                label=f"{name.capitalize()} %",
+                tooltip="Percentile of the grey values that becomes "
+                f"{name}, where the image has not 8 bits.",
+            )
+            for name, value in zip(("black", "white"), PERCENTILES, strict=True)
+        )
+        controls: list[Any] = [self.scale, self.overlap, self.black, self.white]
+        self.detecting = Container(widgets=controls, name="detecting", visible=False)
 
     def _make_run(self) -> None:
         self.run_button = PushButton(text="Run", tooltip="Run the network once.")
@@ -116,7 +155,7 @@ class Form(Container):  # type: ignore[type-arg]
     def _arrange(self) -> None:
         runtime = Container(widgets=[self.engine, self.device])
         thresholds = Container(widgets=[self.mask_threshold, self.class_threshold])
-        for group in (self.source, runtime, thresholds):
+        for group in (self.source, runtime, self.detecting, thresholds):
             group.margins = (0, 0, 0, 0)
             _keep_low(group)
         self._body: Any = Container(
@@ -129,6 +168,7 @@ class Form(Container):  # type: ignore[type-arg]
                 _heading("Image"),
                 self.source,
                 runtime,
+                self.detecting,
                 _row(self.run_button, self.cancel_button),
                 self.progress,
                 self.status,
@@ -142,7 +182,7 @@ class Form(Container):  # type: ignore[type-arg]
             ],
         )
         self._body.native.layout().addStretch(1)
-        for readout in self._body.native.findChildren(QDoubleSpinBox):
+        for readout in thresholds.native.findChildren(QDoubleSpinBox):
             readout.setFixedWidth(58)  # made for larger numbers, it takes much room
         # magicgui's own scroll area is left behind when napari docks a widget.
         scroll = QScrollArea()

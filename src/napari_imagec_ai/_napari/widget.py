@@ -25,7 +25,7 @@ from napari_imagec_ai.decoders import Settings, settings_with
 from napari_imagec_ai.errors import DecodeError, ImagecAIError
 from napari_imagec_ai.library import ModelEntry, default_folders, find_models
 from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.prediction import Prediction
+from napari_imagec_ai.prediction import DETECTORS, Prediction
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import PredictSettings, class_threshold
 from napari_imagec_ai.session import Session
@@ -162,6 +162,7 @@ class ClassifierWidget(Form):
         self.settings.show_settings(self.session.defaults, {"mask_threshold", "split"})
         self.mask_threshold.visible = "mask_threshold" in settings
         self.split.visible = "split" in settings
+        self.detecting.visible = self.session.model.kind in DETECTORS
         self.classes.set_classes(self.session.model.classes)
 
     def _show_more(self, shown: bool) -> None:
@@ -224,6 +225,9 @@ class ClassifierWidget(Form):
             device=self.device.value,
             channels=self.source.chosen_channels(),
             planes=self.source.chosen_planes(model, self.viewer.dims.current_step),
+            scale=round(self.scale.value, 4) or None,
+            overlap=round(self.overlap.value, 4),
+            percentiles=(round(self.black.value, 4), round(self.white.value, 4)),
         )
         self._worker = create_worker(
             _work,
