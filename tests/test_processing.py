@@ -1,15 +1,19 @@
-"""Processing steps against the same sums written out in double precision."""
+"""Processing steps against other people's results, and sums in double precision."""
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.model import Step
-from napari_imagec_ai.processing import measures, prepare, step_problem, varies
+from napari_imagec_ai.processing import _STEPS, measures, prepare, step_problem, varies
 
 # One batch of three channels that differ in brightness, in the axes bcyx.
 X = np.random.default_rng(3).gamma(2.0, 40.0, (1, 3, 17, 23)).astype(np.float32)
@@ -153,6 +157,13 @@ def test_a_range_may_be_that_of_another_tensor() -> None:
     np.testing.assert_allclose(found, (WIDE - low) / (high - low + 1e-6), rtol=1e-4)
 
 
+def test_a_reference_taken_as_a_whole_may_have_other_axes() -> None:
+    step = Step("scale_range", {"reference_tensor": "raw"})
+    found = prepare([step], X, "bcyx", {"raw": X[0, :, 3]})(X)
+    low, high = WIDE[0, :, 3].min(), WIDE[0, :, 3].max()
+    np.testing.assert_allclose(found, (WIDE - low) / (high - low + 1e-6), rtol=1e-4)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "float64", "bool"])
 def test_the_data_type_is_the_one_asked_for(dtype: str) -> None:
     assert run("ensure_dtype", dtype=dtype).dtype == np.dtype(dtype)
@@ -197,6 +208,116 @@ def test_large_sums_keep_their_digits() -> None:
     np.testing.assert_allclose(np.abs(found), 1.0, rtol=1e-2)
 
 
+# -- what bioimageio.core says ---------------------------------------------------------
+
+# Written by tools/make_step_cases.py, where the entries are explained.
+STORED = dict(np.load(ROOT / "tests" / "data" / "step_cases.npz"))
+CASES: list[dict[str, Any]] = json.loads(STORED.pop("cases").tobytes())
+_ENDS = np.cumsum([STORED[case["input"]].size for case in CASES])
+RESULTS = np.split(STORED.pop("expected"), _ENDS[:-1])
+
+
+def _name(case: dict[str, Any]) -> str:
+    words = [case["step"], case["format"], case["input"]]
+    return " ".join([*words, *(f"{k}={v}" for k, v in case["kwargs"].items())])
+
+
+def _fitted(case: dict[str, Any], x: np.ndarray) -> Any:
+    references = {name: STORED[key] for name, key in case["references"].items()}
+    step = Step(case["step"], case["kwargs"])
+    return prepare([step], x, case["letters"], references)
+
+
+def _relative(found: np.ndarray, expected: np.ndarray) -> float:
+    wide = expected.astype(np.float64)
+    error = np.abs(found.astype(np.float64) - wide) / np.maximum(1, np.abs(wide))
+    return float(error.max())
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[_name(c) for c in CASES])
+def test_a_step_gives_what_bioimageio_core_gives(number: int) -> None:
+    case, expected = CASES[number], RESULTS[number]
+    x = STORED[case["input"]]
+    found = _fitted(case, x)(x)
+    assert found.dtype == case["dtype"]
+    assert _relative(found, expected.reshape(x.shape)) <= 1e-5
+
+
+def test_every_step_and_format_has_stored_results() -> None:
+    assert {case["step"] for case in CASES} == set(_STEPS)
+    assert {case["format"] for case in CASES} == {"0.4", "0.5"}
+    assert len(CASES) > 1000
+    assert RESULTS[-1].size == STORED[CASES[-1]["input"]].size
+
+
+@pytest.mark.parametrize("name", sorted({case["step"] for case in CASES}))
+def test_a_step_on_a_part_is_the_part_of_the_whole(name: str) -> None:
+    checked = 0
+    for case in CASES:
+        letters = case["letters"]
+        if case["step"] != name or varies(Step(name, case["kwargs"]), letters):
+            continue
+        x = STORED[case["input"]]
+        transform = _fitted(case, x)
+        part = tuple(slice(1, 3) if a in "zyx" else slice(None) for a in letters)
+        assert _relative(transform(x[part]), transform(x)[part]) <= 1e-6, _name(case)
+        checked += 1
+    assert checked > 5
+
+
+def test_a_list_along_space_varies_and_one_along_channels_does_not() -> None:
+    def listed(**kwargs: Any) -> Step:
+        return Step("scale_linear", {"gain": [1, 2, 3], **kwargs})
+
+    assert varies(listed(axis="z"), "czyx")
+    assert varies(listed(axes="cyx"), "czyx")
+    assert varies(listed(), "byx")
+    assert not varies(listed(axes="zyx"), "czyx")
+    assert not varies(listed(axis="channel"), "czyx")
+    assert not varies(listed(), "czyx")
+    assert not varies(Step("scale_linear", {"gain": [2]}), "byx")
+
+
+EXTREMES = {
+    "zeros": lambda shape: np.zeros(shape, np.uint8),
+    "white": lambda shape: np.full(shape, 65535, np.uint16),
+    "grey": lambda shape: np.full(shape, 0.1, np.float32),
+    "one pixel": lambda shape: np.where(
+        np.arange(np.prod(shape)).reshape(shape) == 7, np.uint16(65535), np.uint16(0)
+    ),
+    "largest": lambda shape: np.full(shape, np.finfo(np.float32).max, np.float32),
+    "both ends": lambda shape: np.resize(
+        np.array([-1, 1], np.float32) * np.finfo(np.float32).max, shape
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", EXTREMES)
+def test_extreme_images_raise_and_warn_of_nothing(kind: str) -> None:
+    for case in CASES:
+        if not case["input"].endswith("float32"):
+            continue
+        x = EXTREMES[kind](STORED[case["input"]].shape)
+        found = _fitted(case, x)(x)
+        assert found.shape == x.shape
+        if kind not in ("largest", "both ends"):
+            assert np.isfinite(found).all(), _name(case)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "float16"])
+def test_numbers_that_a_type_cannot_hold_are_no_warning(dtype: str) -> None:
+    given = np.array([[-1e9, 1e9, 3e38]], np.float32)
+    found = prepare([Step("ensure_dtype", {"dtype": dtype})], given, "yx")(given)
+    assert found.dtype == dtype
+
+
+@pytest.mark.parametrize("level", [0.1, 1 / 3, 60000.7])
+def test_any_constant_image_becomes_zeros(level: float) -> None:
+    flat = np.full((1, 1, 40, 50), level, np.float32)
+    for id_ in ("zero_mean_unit_variance", "scale_range"):
+        np.testing.assert_array_equal(run(id_, flat), np.zeros_like(flat))
+
+
 # -- what cannot be done ---------------------------------------------------------------
 
 
@@ -204,6 +325,18 @@ def test_a_custom_step_is_refused_and_never_imported() -> None:
     assert "run code from the model folder" in (step_problem(Step("custom")) or "")
     with pytest.raises(ModelError, match="'custom' processing step"):
         run("custom", callable="os.getcwd")
+
+
+def test_the_code_of_a_custom_step_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "a_step_of_their_own.py"
+    source.write_text("raise SystemExit('this was run')", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    for callable_ in (source.stem, f"{source.stem}.work", str(source)):
+        with pytest.raises(ModelError, match="never done"):
+            run("custom", callable=callable_, source=str(source))
+    assert source.stem not in sys.modules
 
 
 def test_an_unknown_step_is_refused_by_name_with_the_known_ones() -> None:
@@ -220,16 +353,46 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         {"gain": ["a", "b", "c"]},
         "numbers for 'gain'",
     ),
+    "a gap in a list": (
+        "scale_linear",
+        {"axis": "channel", "gain": [1.0, None, 3.0]},
+        "numbers for 'gain'",
+    ),
     "list in a list": ("scale_linear", {"gain": [[1], [2, 3]]}, "numbers for 'gain'"),
     "number of axes": ("scale_range", {"axes": 3}, "names of axes for 'axes'"),
     "list of lists as axes": ("scale_range", {"axes": [["x"]]}, "names of axes"),
     "list as axis": ("softmax", {"axis": ["c"]}, "a name for 'axis'"),
     "axis that is not there": ("softmax", {"axis": "z"}, "works along 'z'"),
-    "length": ("scale_linear", {"gain": [1.0, 2.0]}, "2 values for 'gain'"),
+    "length": ("scale_linear", {"gain": [1.0, 2.0]}, "expects 3 along 'c' of 'bcyx'"),
     "tensor that is not there": (
         "scale_range",
         {"reference_tensor": "gone"},
         "tensor 'gone'",
+    ),
+    "length along an axis": (
+        "fixed_zero_mean_unit_variance",
+        {"axis": "y", "mean": [1.0, 2.0, 3.0], "std": [1.0, 2.0, 3.0]},
+        "expects 17 along 'y' of 'bcyx' for 'mean', found 3 values",
+    ),
+    "length with axes": (
+        "scale_linear",
+        {"axes": "yx", "gain": [1.0, 2.0]},
+        "expects 3 along 'c' of 'bcyx' for 'gain', found 2 values",
+    ),
+    "an axis that the tensor has not": (
+        "binarize",
+        {"axis": "z", "threshold": [1.0, 2.0]},
+        "another axis of 'bcyx' for 'threshold', found 2",
+    ),
+    "no mean": (
+        "zero_mean_unit_variance",
+        {"mode": "fixed", "std": 1.0},
+        "a number or a list of numbers for 'mean', found None",
+    ),
+    "no deviation": (
+        "fixed_zero_mean_unit_variance",
+        {"mean": [1, 2, 3], "axis": "channel"},
+        "a number or a list of numbers for 'std', found None",
     ),
     "data type": ("ensure_dtype", {"dtype": "int99"}, "unknown data type 'int99'"),
     "complex": ("ensure_dtype", {"dtype": "complex64"}, "unknown data type"),
@@ -244,6 +407,17 @@ def test_arguments_that_make_no_sense_are_named(
         run(id_, **kwargs)
     assert f"'{id_}'" in str(caught.value)
     assert "correct the description" in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 17, 23), (3, 17, 23)])
+def test_a_reference_of_other_sizes_is_named(shape: tuple[int, ...]) -> None:
+    step = Step("scale_mean_variance", {"reference_tensor": "raw", "axes": ["y", "x"]})
+    with pytest.raises(ModelError) as caught:
+        prepare([step], X, "bcyx", {"raw": np.ones(shape, np.float32)})
+    assert f"'raw' has sizes as this tensor along 'bc' of 'bcyx', {X.shape}" in str(
+        caught.value
+    )
+    assert f"found {shape}; correct the description" in str(caught.value)
 
 
 # -- what a run asks about steps -------------------------------------------------------

@@ -18,6 +18,7 @@ from scipy import special
 
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.model import Step
+from napari_imagec_ai.spread import moments, percentiles
 
 Array = NDArray[Any]
 Transform = Callable[[Array], Array]
@@ -26,6 +27,9 @@ Transform = Callable[[Array], Array]
 _EPS = 1e-6
 
 _LETTERS = {"batch": "b", "channel": "c", "time": "t", "index": "i"}
+
+_LISTED = ("threshold", "gain", "offset", "mean", "std")
+"""Arguments that may be a list of values along an axis."""
 
 
 class _Fit:
@@ -77,32 +81,47 @@ class _Fit:
             return tuple(range(len(self.letters)))
         if not _are_names(names):
             raise self._wrong("axes", "names of axes", names)
-        wanted = {_LETTERS.get(name, name) for name in names}
+        wanted = _as_letters(names)
         return tuple(i for i, letter in enumerate(self.letters) if letter in wanted)
 
     def measured(self) -> Array:
         """The tensor that statistics are taken from: this one, or the one named."""
-        reference = self.word("reference_tensor")
-        if reference is None:
+        name = self.word("reference_tensor")
+        if name is None:
             return self.sample
-        if reference not in self.references:
+        if name not in self.references:
             raise ModelError(
-                f"Step '{self.step.id}' refers to the tensor '{reference}', which is "
+                f"Step '{self.step.id}' refers to the tensor '{name}', which is "
                 f"none of {', '.join(self.references) or 'the inputs'}; correct the "
                 "description."
             )
-        return self.references[reference]
+        found = self.references[name]
+        if self.get("axes") is None:  # all is taken together, whatever the axes are
+            return found.reshape(-1, *[1] * (len(self.letters) - 1))
+        kept = set(range(len(self.letters))) - set(self.reduced())
+        if found.ndim != len(self.letters) or any(
+            found.shape[i] not in (1, self.sample.shape[i]) for i in kept
+        ):
+            raise ModelError(
+                f"Step '{self.step.id}' expects that '{name}' has sizes as this tensor "
+                f"along '{''.join(self.letters[i] for i in sorted(kept))}' of "
+                f"'{self.letters}', {self.sample.shape}, found {found.shape}; correct "
+                "the description."
+            )
+        return found
 
-    def constant(self, name: str, default: float) -> Array | float:
+    def constant(self, name: str, default: float | None = None) -> Array | float:
         """A number, or a list along the axis that is not taken together."""
         value = self.get(name, default)
+        if value is None:
+            raise self._wrong(name, "a number or a list of numbers", value)
         if not isinstance(value, (list, tuple)):
-            return self.number(name, default)
+            return self.number(name, value)
         try:
-            numbers = np.asarray(value, np.float32)
-        except (TypeError, ValueError):
-            numbers = np.empty((0, 0), np.float32)
-        if numbers.ndim != 1:
+            numbers = np.asarray(value, np.float64)
+        except (TypeError, ValueError, OverflowError):
+            numbers = np.empty((0, 0))
+        if numbers.ndim != 1 or np.isnan(numbers).any():
             raise self._wrong(name, "numbers", value)
         if len(value) == 1:
             return float(numbers[0])
@@ -112,42 +131,40 @@ class _Fit:
         return numbers.reshape(shape)
 
     def _list_axis(self, length: int, name: str) -> int:
-        axis = self.word("axis")
-        if axis is not None:
-            letters = _LETTERS.get(axis, axis)
-        else:
-            together = set(self.reduced()) if self.get("axes") is not None else set()
-            letters = "".join(
-                letter
-                for i, letter in enumerate(self.letters)
-                if i not in together and letter != "b"
-            )
-            letters = "c" if "c" in letters else letters
+        self.word("axis")
+        self.reduced()
+        sizes = dict(zip(self.letters, self.sample.shape, strict=True))
+        letters = _list_letters(self.step, self.letters)
         for letter in letters:
-            position = self.letters.find(letter)
-            if position >= 0 and self.sample.shape[position] == length:
-                return position
+            if sizes[letter] == length:
+                return self.letters.index(letter)
+        fitting = [f"{sizes[letter]} along '{letter}'" for letter in letters]
         raise ModelError(
-            f"Step '{self.step.id}' has {length} values for '{name}', but no axis of "
-            f"'{self.letters}' with sizes {self.sample.shape} is as long; correct the "
+            f"Step '{self.step.id}' expects {' or '.join(fitting) or 'another axis'} "
+            f"of '{self.letters}' for '{name}', found {length} values; correct the "
             "description."
         )
 
 
 def _binarize(fit: _Fit) -> Transform:
     threshold = fit.constant("threshold", 0.5)
-    return lambda x: (x > threshold).astype(np.float32)
+    return lambda x: (_float(x) > _f32(threshold)).astype(np.float32)
 
 
 def _clip(fit: _Fit) -> Transform:
     low, high = fit.get("min"), fit.get("max")
     lower: Any = -np.inf if low is None else fit.number("min", 0)
     upper: Any = np.inf if high is None else fit.number("max", 0)
-    axes = fit.reduced()
+    axes, names = fit.reduced(), fit.get("axes")
+    # As bioimageio.core has it: over a data set values are interpolated, as everywhere
+    # else; the percentile of a single sample is one of its values.
+    stepped = names is not None and "b" not in _as_letters(names)
     if fit.get("min_percentile") is not None:
-        lower = _percentile(fit.sample, fit.number("min_percentile", 0), axes)
+        low = fit.number("min_percentile", 0)
+        (lower,) = percentiles(fit.sample, [low], axes, stepped=stepped)
     if fit.get("max_percentile") is not None:
-        upper = _percentile(fit.sample, fit.number("max_percentile", 100), axes)
+        high = fit.number("max_percentile", 100)
+        (upper,) = percentiles(fit.sample, [high], axes, stepped=stepped)
     return lambda x: np.clip(_float(x), _f32(lower), _f32(upper))
 
 
@@ -171,18 +188,18 @@ def _scale_linear(fit: _Fit) -> Transform:
 
 def _scale_range(fit: _Fit) -> Transform:
     measured, axes = fit.measured(), fit.reduced()
-    lower = _percentile(measured, fit.number("min_percentile", 0.0), axes)
-    upper = _percentile(measured, fit.number("max_percentile", 100.0), axes)
-    scale = 1.0 / (upper - lower + fit.eps)
-    return lambda x: (_float(x) - _f32(lower)) * _f32(scale)
+    low, high = fit.number("min_percentile", 0.0), fit.number("max_percentile", 100.0)
+    lower, upper = percentiles(measured, [low, high], axes)
+    gain = 1.0 / (upper - lower + fit.eps)
+    return lambda x: _shifted(x, lower, gain)
 
 
 def _scale_mean_variance(fit: _Fit) -> Transform:
     axes, eps = fit.reduced(), fit.eps
-    mean, std = _moments(fit.sample, axes)
-    target_mean, target_std = _moments(fit.measured(), axes)
+    mean, std = moments(fit.sample, axes)
+    target_mean, target_std = moments(fit.measured(), axes)
     gain = (target_std + eps) / (std + eps)
-    return lambda x: (_float(x) - _f32(mean)) * _f32(gain) + _f32(target_mean)
+    return lambda x: _shifted(x, mean, gain) + _f32(target_mean)
 
 
 def _sigmoid(fit: _Fit) -> Transform:
@@ -203,15 +220,15 @@ def _softmax(fit: _Fit) -> Transform:
 def _zero_mean_unit_variance(fit: _Fit) -> Transform:
     if fit.get("mode") == "fixed" or fit.get("mean") is not None:
         return _fixed_zero_mean_unit_variance(fit)
-    mean, std = _moments(fit.sample, fit.reduced())
+    mean, std = moments(fit.sample, fit.reduced())
     gain = 1.0 / (std + fit.eps)
-    return lambda x: (_float(x) - _f32(mean)) * _f32(gain)
+    return lambda x: _shifted(x, mean, gain)
 
 
 def _fixed_zero_mean_unit_variance(fit: _Fit) -> Transform:
-    mean, std = fit.constant("mean", 0.0), fit.constant("std", 1.0)
+    mean, std = fit.constant("mean"), fit.constant("std")
     gain = 1.0 / (np.asarray(std) + fit.eps)
-    return lambda x: (_float(x) - _f32(mean)) * _f32(gain)
+    return lambda x: _shifted(x, mean, gain)
 
 
 _STEPS: dict[str, Callable[[_Fit], Transform]] = {
@@ -262,6 +279,9 @@ def varies(step: Step, letters: str) -> bool:
     """Whether a step may do another thing at another place, as by slice or row."""
     if step.kwargs.get("axis") in ("z", "y", "x"):
         return True
+    lists = [step.kwargs.get(name) for name in _LISTED]
+    if any(isinstance(values, (list, tuple)) and len(values) > 1 for values in lists):
+        return any(letter in "zyx" for letter in _list_letters(step, letters))
     axes = step.kwargs.get("axes")
     if not measures(step) or not _are_names(axes):
         return False
@@ -310,7 +330,7 @@ def prepare(
         transforms.append(transform)
         pending -= measures(step)
         if pending:  # a later step measures what this one leaves
-            sample = transform(sample)
+            sample = _chain([transform])(sample)
     return _chain(transforms)
 
 
@@ -320,12 +340,32 @@ def _are_names(value: object) -> TypeGuard[Sequence[str]]:
     )
 
 
+def _as_letters(names: Sequence[str]) -> set[str]:
+    return {_LETTERS.get(name, name) for name in names}
+
+
+def _list_letters(step: Step, letters: str) -> list[str]:
+    """Axes that a list of values may lie along, the likeliest first."""
+    axis, axes = step.kwargs.get("axis"), step.kwargs.get("axes")
+    if isinstance(axis, str):
+        return [letter for letter in letters if letter == _LETTERS.get(axis, axis)]
+    if axes is None and "c" in letters:
+        return ["c"]
+    together = _as_letters(axes) if _are_names(axes) else set()
+    free = [letter for letter in letters if letter not in {"b", *together}]
+    # Inside a run there always is a channel axis, of length 1 if the model has none.
+    return sorted(free, key=lambda letter: letter != "c")
+
+
 def _chain(transforms: Iterable[Transform]) -> Transform:
     chained = tuple(transforms)
 
     def run(x: Array) -> Array:
-        for transform in chained:
-            x = transform(x)
+        # A number too large for its type becomes infinite, or wraps round; a sentence
+        # of NumPy's about it in the middle of a run would help nobody.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for transform in chained:
+                x = transform(x)
         return x
 
     return run
@@ -339,16 +379,11 @@ def _f32(value: Array | float) -> Any:
     return np.asarray(value, np.float32)
 
 
-def _moments(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
-    # In double precision: a float32 sum over a large image loses the fourth digit.
-    mean = x.mean(axis=axes, dtype=np.float64, keepdims=True)
-    std = x.std(axis=axes, dtype=np.float64, keepdims=True)
-    return mean, std
-
-
-def _percentile(x: Array, q: float, axes: tuple[int, ...]) -> Array:
-    if q <= 0:
-        return np.asarray(x.min(axis=axes, keepdims=True), np.float64)
-    if q >= 100:
-        return np.asarray(x.max(axis=axes, keepdims=True), np.float64)
-    return np.asarray(np.percentile(x, q, axis=axes, keepdims=True), np.float64)
+def _shifted(x: Array, shift: Array | float, gain: Array) -> Array:
+    """(x - shift) * gain; float32 that is as good as double precision."""
+    near = _f32(shift)
+    rest = _f32(shift - near)  # counts where grey values are few and far from zero
+    moved: Array = _float(x) - near
+    moved -= rest
+    moved *= _f32(gain)
+    return moved
