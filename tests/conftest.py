@@ -76,7 +76,11 @@ def onnx_network(
 
 
 def torchscript_network(path: Path, returns: str = "tensor") -> Path:
-    """Write a network that gives its input back, as a tensor, list, tuple or dict."""
+    """Write a network that gives its input back, as a tensor, list, tuple or dict.
+
+    Or one that gives any expression of ``x``, or of several arguments, such as
+    ``a, b -> a + b``.
+    """
     import warnings
 
     import torch
@@ -91,7 +95,11 @@ def torchscript_network(path: Path, returns: str = "tensor") -> Path:
         warnings.simplefilter("ignore")  # torch.jit is deprecated, but what is tested
         # A class of its own: PyTorch keeps one forward for each class.
         module = type(f"Net{next(_COUNT)}", (torch.jit.ScriptModule,), {})()
-        module.define(sources[returns])
+        names, arrow, body = returns.rpartition("->")
+        expression = (
+            f"def forward(self, {names if arrow else 'x'}):\n    return {body}\n"
+        )
+        module.define(sources.get(returns, expression))
         torch.jit.save(module, str(path))
     return path
 
@@ -224,3 +232,33 @@ def run_cli(
         return code, captured.out, captured.err
 
     return command
+
+
+@pytest.fixture
+def open_widget(
+    make_napari_viewer: Any, make_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., tuple[Any, Any]]]:
+    """Open napari with the widget docked and a tiny model in ./models."""
+
+    def open_(
+        image: Any = None, show: bool = False, axes: Any = None, **changes: Any
+    ) -> tuple[Any, Any]:
+        folder = make_model("tiny", **changes)
+        folder.parent.rename(folder.parent.parent / "models")
+        monkeypatch.chdir(folder.parent.parent)
+        viewer = make_napari_viewer(show=show)
+        if image is not None:
+            viewer.add_image(image, name="dish", scale=(0.5,) * np.ndim(image))
+        _, widget = viewer.window.add_plugin_dock_widget(
+            "napari-imagec-ai", "AI classifier"
+        )
+        number = [entry.path.name for entry in widget.entries].index("tiny")
+        widget.model.value = number
+        return viewer, widget
+
+    return open_
+
+
+def finish(qtbot: Any, widget: Any) -> None:
+    """Wait until a run has ended."""
+    qtbot.waitUntil(lambda: not widget.running, timeout=30_000)

@@ -19,6 +19,7 @@ from napari_imagec_ai.rdf import parse_rdf
 CHANNELS = {
     "foreground": ["foreground"],
     "foreground_boundary": ["foreground", "boundary"],
+    "foreground_boundary_distance": ["foreground", "boundary", "distance"],
     "three_class": ["background", "foreground", "boundary"],
     "boundary": ["boundary"],
 }
@@ -57,29 +58,80 @@ def rims(labels: np.ndarray) -> np.ndarray:
     return np.asarray(find_boundaries(labels, mode="inner"))
 
 
-def maps(labels: np.ndarray, kind: str, logits: bool = False) -> np.ndarray:
+def maps(
+    labels: np.ndarray,
+    kind: str,
+    logits: bool = False,
+    spacing: tuple[float, ...] | None = None,
+    class_of: np.ndarray | None = None,
+    whole: np.ndarray | None = None,
+) -> np.ndarray:
     """What an ideal network of that kind gives: (C, ...) float32.
 
-    Probabilities, or with ``logits`` what a sigmoid (a softmax for ``three_class``)
-    turns into them.
+    Probabilities, or with ``logits`` what a sigmoid (a softmax, where channels exclude
+    each other) turns into them; distances and labels are neither. ``class_of`` has the
+    class of each label, from 1, for ``multi_class``; ``whole`` the labels without their
+    holes, which are smudges between ``membranes``.
     """
     inside, rim = labels > 0, rims(labels)
-    if kind == "three_class":
-        planes = [_blurred(~inside), _blurred(inside & ~rim), _blurred(rim)]
+    smudges = ~inside & (whole is not None and whole > 0)
+    if kind == "labels":
+        return labels[None].astype(np.float32)
+    exclusive = {
+        "three_class": [~inside, inside & ~rim, rim],
+        "multi_class": [] if class_of is None else _classes(class_of[labels]),
+    }
+    if kind in exclusive:
+        planes = [_blurred(mask, spacing) for mask in exclusive[kind]]
         channels = np.stack(planes) / np.sum(planes, axis=0)
         return (np.log(channels) if logits else channels).astype(np.float32)
     drawn = {
-        "foreground": [_blurred(inside)],
-        "foreground_boundary": [_blurred(inside), _blurred(rim)],
-        "boundary": [_blurred(rim | ~inside)],
+        "foreground": [inside],
+        "foreground_boundary": [inside, rim],
+        "foreground_boundary_distance": [inside, rim],
+        "foreground_distance": [inside],
+        "boundary": [rim | ~inside],
+        "membranes": [_membranes(labels if whole is None else whole) | smudges],
+        "affinities": _affinities(labels),
     }[kind]
-    channels = np.stack(drawn)
-    return (special.logit(channels) if logits else channels).astype(np.float32)
+    channels = np.stack([_blurred(mask, spacing) for mask in drawn])
+    channels = special.logit(channels) if logits else channels
+    if "distance" in kind:
+        channels = np.concatenate([channels, depths(labels, spacing)[None]])
+    return channels.astype(np.float32)
 
 
-def _blurred(mask: np.ndarray) -> np.ndarray:
+def depths(labels: np.ndarray, spacing: tuple[float, ...] | None = None) -> np.ndarray:
+    """Distance of each pixel of an object to the nearest pixel outside of it."""
+    depth = np.zeros(labels.shape)
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        place = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
+        mine = labels[place] == number
+        depth[place][mine] = ndimage.distance_transform_edt(mine, spacing)[mine]
+    return np.asarray(ndimage.gaussian_filter(depth, 0.5))
+
+
+def _membranes(labels: np.ndarray) -> np.ndarray:
+    return np.asarray(find_boundaries(labels, mode="thick"))
+
+
+def _classes(class_image: np.ndarray) -> list[np.ndarray]:
+    return [class_image == number for number in range(class_image.max() + 1)]
+
+
+def _affinities(labels: np.ndarray) -> list[np.ndarray]:
+    """Whether each pixel is in one object with the one before it, along each axis."""
+    found = []
+    for axis in range(labels.ndim):
+        before = np.roll(labels, 1, axis)
+        before[(slice(None),) * axis + (0,)] = 0
+        found.append((labels > 0) & (labels == before))
+    return found
+
+
+def _blurred(mask: np.ndarray, spacing: tuple[float, ...] | None) -> np.ndarray:
     sharp = np.where(mask, _SURE, 1 - _SURE)
-    return np.asarray(ndimage.gaussian_filter(sharp, 0.5))
+    return np.asarray(ndimage.gaussian_filter(sharp, 0.5 / np.array(spacing or 1.0)))
 
 
 def prediction(
@@ -94,6 +146,7 @@ def prediction(
     origin: tuple[int, ...] = (),
     image: ImageInput | None = None,
     channels: tuple[int, ...] = (0,),
+    names: list[str] | None = None,
     postprocessing: Any = (),
     **own: Any,
 ) -> Prediction:
@@ -104,10 +157,11 @@ def prediction(
     """
     rdf = description()
     output = rdf["outputs"][0]
-    names = CHANNELS.get(kind, [f"channel{i}" for i in range(values.shape[-3])])
-    output["axes"][1]["channel_names"] = names
+    count = values.shape[-1 - len(space)]
+    names = names or CHANNELS.get(kind, [f"channel{i}" for i in range(count)])
+    output["axes"][1]["channel_names"] = names[:count]
     output["postprocessing"] = list(postprocessing)
-    rdf["config"]["napari_imagec_ai"] |= {"kind": kind, **own}
+    rdf["config"]["napari_imagec_ai"] |= {"kind": kind, "decoder": None, **own}
     if space == "ZYX":
         for tensor in (rdf["inputs"][0], output):
             tensor["axes"].insert(2, {"type": "space", "id": "z", "size": 8})

@@ -60,9 +60,9 @@ def test_models_lists_what_cannot_run_with_the_reason(
 def test_the_decoder_is_null_where_a_person_has_to_choose(
     run_cli: Run, make_model: Callable[..., Path]
 ) -> None:
-    folder = make_model(config={"napari_imagec_ai": {"kind": "image"}})
+    folder = make_model(config={"napari_imagec_ai": {"kind": "embedding"}})
     (row,) = json.loads(run_cli("models", folder, "--json")[1])
-    assert (row["decoder"], row["kind"]) == (None, "image")
+    assert (row["decoder"], row["kind"]) == (None, "embedding")
 
 
 @pytest.mark.parametrize(("off", "code"), [(0, 0), (1, 1)], ids=["same", "other"])

@@ -71,25 +71,25 @@ def test_tuning_never_runs_the_network(
     chosen: ClassMap,
 ) -> None:
     run(session)
-    session.objects(session.defaults, ALL)
+    session.result(session.defaults, ALL)
     before = counting_engine.calls
-    session.objects(tuned(session, **changes), chosen)
+    session.result(tuned(session, **changes), chosen)
     run(session)
     assert counting_engine.calls == before > 0
 
 
 def test_classes_alone_do_not_decode_again(session: Session) -> None:
     run(session)
-    session.objects(session.defaults, ALL)
+    session.result(session.defaults, ALL)
     decoded = session.decoded
-    session.objects(session.defaults, ClassMap(class_threshold=0.99))
+    session.result(session.defaults, ClassMap(class_threshold=0.99))
     assert session.decoded is decoded
 
 
 def test_a_changed_mask_threshold_decodes_again(session: Session) -> None:
     run(session)
     low, high = (
-        session.objects(tuned(session, mask_threshold=t), ALL) for t in (0.1, 0.9)
+        session.result(tuned(session, mask_threshold=t), ALL) for t in (0.1, 0.9)
     )
     assert low.features["area"].sum() > high.features["area"].sum()
 
@@ -116,9 +116,9 @@ def test_what_the_network_sees_runs_it_again(
 
 def test_objects_are_those_of_the_last_image(session: Session) -> None:
     run(session)
-    assert len(session.objects(session.defaults, ALL)) == 6
+    assert len(session.result(session.defaults, ALL)) == 6
     run(session, ai.ImageInput(np.zeros((64, 64), np.float32), "YX"))
-    assert len(session.objects(session.defaults, ALL)) == 0
+    assert len(session.result(session.defaults, ALL)) == 0
 
 
 def test_a_stopped_run_keeps_the_last_prediction(session: Session) -> None:
@@ -134,9 +134,9 @@ def test_a_stopped_run_keeps_the_last_prediction(session: Session) -> None:
 
 def test_a_loaded_prediction_can_be_tuned(session: Session, tmp_path: Path) -> None:
     run(session).save(tmp_path / "p.npz")
-    expected = session.objects(session.defaults, ALL)
+    expected = session.result(session.defaults, ALL)
     session.hold(ai.Prediction.load(tmp_path / "p.npz"))
-    found = session.objects(session.defaults, ALL)
+    found = session.result(session.defaults, ALL)
     np.testing.assert_array_equal(found.as_labels(), expected.as_labels())
 
 
@@ -147,7 +147,7 @@ def test_the_recipe_of_a_session_gives_its_objects(
     run(session)
     settings = tuned(session, mask_threshold=0.3)
     classes = ClassMap(rules=(ClassRule(source="thing", becomes="cell"),))
-    found = session.objects(settings, classes)
+    found = session.result(settings, classes)
     saved = session.recipe(ONCE, settings, classes).save(tmp_path / "r.yaml")
     again = Recipe.load(saved).run(IMAGE)
     session.close()

@@ -11,9 +11,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.limits import geometry
+from napari_imagec_ai.limits import declared_halo, geometry
 from napari_imagec_ai.rdf import read_rdf
-from napari_imagec_ai.tiling import AxisLimits, Tile, pad_window, place, plan_tiles
+from napari_imagec_ai.tiling import AxisLimits, Grid, Tile, pad_window, place, plan_tiles
+
+
+def plain(dimensions: int) -> Grid:
+    """A result of the window's own size."""
+    return Grid((1.0,) * dimensions, (0,) * dimensions)
 
 
 @st.composite
@@ -92,7 +97,7 @@ def test_stitching_what_a_network_gives_back_is_the_image(
     canvas, axes = np.full(shape, np.nan), range(len(shape))
     for tile in tiles:
         window = pad_window(image[tile.window], axes, tile.pad)
-        place(canvas, window, tile, axes, [1.0] * len(shape))
+        place(canvas, window, tile, axes, plain(len(shape)), [0] * len(shape))
     np.testing.assert_array_equal(canvas, image)
 
 
@@ -119,6 +124,8 @@ def test_a_network_that_changes_the_scale_is_stitched_without_seams(
     tiles = plan_tiles((height, width), limits, 32 * 32)
     image = np.random.default_rng(0).random((height, width))
 
+    grid = Grid((factor, factor), (0, 0))
+
     def network(x: np.ndarray) -> np.ndarray:
         if factor > 1:
             return x.repeat(2, 0).repeat(2, 1)
@@ -131,8 +138,26 @@ def test_a_network_that_changes_the_scale_is_stitched_without_seams(
     canvas = np.full(size, np.nan)
     for tile in tiles:
         window = pad_window(image[tile.window], range(2), tile.pad)
-        place(canvas, network(window), tile, range(2), [factor] * 2)
+        place(canvas, network(window), tile, range(2), grid, (0, 0))
     np.testing.assert_array_equal(canvas, whole)
+
+
+@law
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 7))
+def test_a_network_that_loses_its_rim_still_fills_the_image(
+    height: int, width: int, lost: int
+) -> None:
+    image = np.random.default_rng(0).random((height, width))
+    padded = np.pad(image, lost, mode="symmetric")
+    grid = Grid((1.0, 1.0), (-2 * lost,) * 2)
+    assert grid.lost == (lost, lost)
+    canvas = np.full(image.shape, np.nan)
+    for tile in plan_tiles(padded.shape, [AxisLimits(16, 4, lost, 4)] * 2, 24 * 24):
+        window = pad_window(padded[tile.window], range(2), tile.pad)
+        result = window[lost:-lost, lost:-lost]
+        assert result.shape == grid.size(window.shape)
+        place(canvas, result, tile, range(2), grid, (lost, lost))
+    np.testing.assert_array_equal(canvas, image)
 
 
 def test_an_image_of_one_window_is_one_call() -> None:
@@ -163,13 +188,15 @@ def test_padding_mirrors_as_often_as_needed() -> None:
 
 def test_limits_are_read_from_the_description(make_model: Any) -> None:
     model = read_rdf(make_model() / "rdf.yaml")
-    found = geometry(model, "YX")
+    halo = declared_halo(model, "YX")
+    assert halo == (4, 4)
+    found = geometry(model, "YX", halo)
     assert found.limits == (AxisLimits(16, 16, 4, 16),) * 2
-    assert found.factors == ((1.0, 1.0),)
-    assert found.assumed == ()
+    assert found.grids == (Grid((1.0, 1.0), (0, 0)),)
+    assert found.margin == (0, 0)
 
 
-def test_a_description_without_a_halo_is_given_one_and_says_so(make_model: Any) -> None:
+def test_a_description_without_a_halo_says_nothing_of_it(make_model: Any) -> None:
     axes = [
         {"type": "batch"},
         {"type": "channel", "channel_names": ["a"]},
@@ -177,9 +204,9 @@ def test_a_description_without_a_halo_is_given_one_and_says_so(make_model: Any) 
         {"type": "space", "id": "x", "size": {"min": 16, "step": 16}},
     ]
     tensors = {"inputs": [{"id": "raw", "axes": axes}], "outputs": [{"axes": axes}]}
-    found = geometry(read_rdf(make_model(**tensors) / "rdf.yaml"), "YX")
-    assert [limit.halo for limit in found.limits] == [32, 32]
-    assert "no halo: tiles overlap by 32, 32 pixels" in found.assumed[0]
+    model = read_rdf(make_model(**tensors) / "rdf.yaml")
+    assert declared_halo(model, "YX") is None
+    found = geometry(model, "YX", (0, 0))
     # A smallest size of 0 means that the first one is a step.
     assert [(limit.min, limit.step) for limit in found.limits] == [(16, 16)] * 2
 
@@ -191,5 +218,6 @@ def test_a_fixed_window_keeps_room_between_its_halos(make_model: Any) -> None:
         inputs=[tensor | {"name": "a"}],
         outputs=[tensor | {"name": "b"}],
     )
-    found = geometry(read_rdf(folder / "rdf.yaml"), "YX")
+    model = read_rdf(folder / "rdf.yaml")
+    found = geometry(model, "YX", declared_halo(model, "YX"))
     assert len(plan_tiles((200, 200), found.limits, found.budget)) > 1

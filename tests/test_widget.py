@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, CountingEngine, discs
+from conftest import ROOT, CountingEngine, discs, finish
 from detectors import SceneEngine, detector_rdf
 from detectors import scene as rectangles
 from qtpy.QtCore import Qt
@@ -37,33 +37,6 @@ def scene() -> np.ndarray:
     labels = discs((96, 96), [(30, 30), (30, 53), (70, 30), (70, 70)], (13, 13, 10, 9))
     values = np.array([0.02, 0.98, 0.98, 0.98, 0.65], np.float32)[labels]
     return np.asarray(gaussian_filter(values, 1), np.float32)
-
-
-@pytest.fixture
-def open_widget(
-    make_napari_viewer: Any, make_model: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Open]:
-    """Open napari with the widget docked and a tiny model in ./models."""
-
-    def open_(
-        image: Any = None, show: bool = False, axes: Any = None, **changes: Any
-    ) -> tuple[Any, Any]:
-        folder = make_model("tiny", **changes)
-        folder.parent.rename(folder.parent.parent / "models")
-        monkeypatch.chdir(folder.parent.parent)
-        viewer = make_napari_viewer(show=show)
-        if image is not None:
-            viewer.add_image(image, name="dish", scale=(0.5,) * np.ndim(image))
-        _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
-        number = [entry.path.name for entry in widget._entries].index("tiny")
-        widget.model.value = number
-        return viewer, widget
-
-    return open_
-
-
-def finish(qtbot: Any, widget: Any) -> None:
-    qtbot.waitUntil(lambda: widget._worker is None, timeout=30_000)
 
 
 def names(viewer: Any) -> list[str]:
@@ -179,10 +152,9 @@ def test_the_person_picks_the_channel(
     viewer, widget = open_widget(np.stack([np.zeros_like(scene), scene]))
     assert not widget.channels.visible
     widget.axes.value = "CYX"
-    widget.channels.value = "two"
-    assert "channel numbers" in widget.status.value
     assert not widget.run_button.enabled
-    widget.channels.value = "1"
+    widget.channels[0].value = ("dish", 1)
+    assert widget.run_button.enabled
     widget.run()
     finish(qtbot, widget)
     assert viewer.layers[1].data.shape == (96, 96)
@@ -194,7 +166,7 @@ def test_a_stack_runs_plane_by_plane_or_only_where_the_person_is(
 ) -> None:
     stack = np.stack([scene, scene.T, scene])
     viewer, widget = open_widget(stack)
-    assert widget.source.plane_axes(widget.session.model) == "Z"
+    assert widget.source.plane_axes() == "Z"
     widget.run()
     finish(qtbot, widget)
     assert viewer.layers[1].data.shape == (3, 96, 96)
@@ -307,11 +279,11 @@ def test_refresh_finds_a_model_that_was_added(
     open_widget: Open, make_model: Any
 ) -> None:
     _, widget = open_widget(np.zeros((64, 64)))
-    before = len(widget._entries)
+    before = len(widget.entries)
     chosen = widget.entry.path
     make_model("another").rename(Path("models") / "another")
     widget.refresh.native.click()
-    assert len(widget._entries) == before + 1
+    assert len(widget.entries) == before + 1
     assert widget.entry.path == chosen
 
 

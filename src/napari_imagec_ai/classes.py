@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from napari_imagec_ai.decoders import Result
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.objects import Objects
 
@@ -133,17 +135,34 @@ class ClassMap(BaseModel):
         return tuple(dict.fromkeys(name for name in named if name))
 
 
+@overload
 def classify(
     objects: Objects,
     class_map: ClassMap | None = None,
     class_threshold: float | None = None,
-) -> Objects:
+) -> Objects: ...
+
+
+@overload
+def classify(
+    objects: Result,
+    class_map: ClassMap | None = None,
+    class_threshold: float | None = None,
+) -> Result: ...
+
+
+def classify(
+    objects: Result,
+    class_map: ClassMap | None = None,
+    class_threshold: float | None = None,
+) -> Result:
     """Keep the objects that count, under the names that the person gave.
 
     Parameters
     ----------
     objects : Objects
-        From :func:`napari_imagec_ai.decode`; not changed.
+        From :func:`napari_imagec_ai.decode`; not changed. Images and scores have no
+        objects and come back as they are.
     class_map : ClassMap, optional
         Every class stays what it is by default. A class without a rule stays, too.
     class_threshold : float, optional
@@ -159,6 +178,8 @@ def classify(
     DecodeError
         If the threshold is out of range or a filter names an unknown column.
     """
+    if not isinstance(objects, Objects):
+        return objects
     class_map = class_map or ClassMap.identity(objects.classes)
     threshold = (
         class_map.class_threshold if class_threshold is None else class_threshold

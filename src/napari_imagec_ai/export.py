@@ -7,30 +7,39 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_imagec_ai import files
+from napari_imagec_ai.decoders import Result
 from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.images import Images
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.outlines import Outline, Ring
+from napari_imagec_ai.pictures import (
+    IMAGEJ_UNITS,
+    file_word,
+    write_image,
+    write_scores,
+)
+from napari_imagec_ai.scores import Scores
 
-Writer = Callable[[Objects, Path], None]
+Writer = Callable[[Any, Path], None]
 
 
-def write(objects: Objects, path: str | Path) -> Path:
-    """Write objects to a file.
+def write(result: Result, path: str | Path) -> Path:
+    """Write a result to a file.
 
     Parameters
     ----------
-    objects : Objects
-        All of them are written.
+    result : Objects, Images or Scores
+        All of it is written.
     path : path
-        ``.tif`` (labels), ``.csv`` (table) or ``.geojson`` (outlines). An existing
-        file is replaced whole or not at all.
+        Objects: ``.tif`` (labels), ``.csv`` (table) or ``.geojson`` (outlines). Images:
+        ``.tif``. Scores: ``.csv``. An existing file is replaced whole or not at all.
 
     Returns
     -------
@@ -43,12 +52,46 @@ def write(objects: Objects, path: str | Path) -> Path:
         If the suffix is unknown or the file cannot be written.
     """
     path = Path(path)
-    writer = WRITERS.get(path.suffix.lower())
+    writers = WRITERS[type(result)]
+    writer = writers.get(path.suffix.lower())
     if writer is None:
         raise ImagecAIError(
-            f"'{path.name}' has no known format; expected one of {', '.join(WRITERS)}."
+            f"'{path.name}' has no known format; expected one of {', '.join(writers)}."
         )
-    return files.replace_whole(path, lambda place: writer(objects, place))
+    return files.replace_whole(path, lambda place: writer(result, place))
+
+
+def write_all(
+    result: Result, folder: Path, stem: str, words: Sequence[str] | None = None
+) -> list[Path]:
+    """Write the files of a run.
+
+    Parameters
+    ----------
+    result : Objects, Images or Scores
+        What came out.
+    folder : Path
+        Where files go.
+    stem : str
+        What their names begin with.
+    words : sequence of str, optional
+        Some of :data:`EXPORTS`, for objects; by default all that fit. Images and
+        scores have a format of their own.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    if isinstance(result, Images):
+        return [
+            write(result[name], folder / f"{stem}.{file_word(name)}.tif")
+            for name in result.maps
+        ]
+    if isinstance(result, Scores):
+        return [write(result, folder / f"{stem}.scores.csv")]
+    chosen = fitting(result) if words is None else words
+    return [write(result, folder / f"{stem}{EXPORTS[word]}") for word in chosen]
 
 
 def table(objects: Objects) -> dict[str, Any]:
@@ -107,7 +150,7 @@ def _write_labels(objects: Objects, path: Path) -> None:
     sizes = dict(zip(frame.space, frame.pixel_size, strict=True))
     metadata: dict[str, Any] = {"axes": frame.axes}
     unit = frame.unit or "pixel"
-    metadata["unit"] = {"micrometer": "um"}.get(unit, unit)
+    metadata["unit"] = IMAGEJ_UNITS.get(unit, unit)
     if "Z" in sizes:
         metadata["spacing"] = sizes["Z"]
     # ImageJ's own hyperstacks have no 32-bit integers: tifffile's description keeps
@@ -194,12 +237,12 @@ def _box(box: Any) -> dict[str, Any]:
     return {"type": "Polygon", "coordinates": [ring]}
 
 
-WRITERS: dict[str, Writer] = {
-    ".tif": _write_labels,
-    ".csv": _write_csv,
-    ".geojson": _write_geojson,
+WRITERS: dict[type, dict[str, Writer]] = {
+    Objects: {".tif": _write_labels, ".csv": _write_csv, ".geojson": _write_geojson},
+    Images: {".tif": write_image},
+    Scores: {".csv": write_scores},
 }
-"""Formats by suffix."""
+"""Formats by what is written and by suffix."""
 
 EXPORTS = {
     "labels": ".labels.tif",

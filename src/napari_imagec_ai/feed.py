@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai.channels import EMPTY, LUMINANCE, match_channels
 from napari_imagec_ai.errors import EngineError, ImageError
 from napari_imagec_ai.image import Frame, ImageInput
 from napari_imagec_ai.model import FixedSize, SteppedSize, TensorSpec
+from napari_imagec_ai.pixelsize import chosen_scale, natural_scale
 
 Planes = Mapping[str, int | tuple[int, int]]
 """Along an axis that the network does not have: a position, or (start, stop)."""
-
-_LUMINANCE = np.array([0.2125, 0.7154, 0.0721], np.float32)
-"""Weights of red, green and blue in the luminance of ITU-R BT.709, as scikit-image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +44,8 @@ class Feed:
         Axes that the network does not have, such as ``TZ``.
     ranges : tuple of range
         Positions along ``plane_axes``.
+    scale : tuple of float
+        Pixels of the network for each pixel of the image, along each space axis.
     assumed : tuple of str
         Sentences: what the description did not say.
     """
@@ -56,6 +57,7 @@ class Feed:
     luminance: bool
     plane_axes: str
     ranges: tuple[range, ...]
+    scale: tuple[float, ...] = (1.0, 1.0)
     assumed: tuple[str, ...] = ()
 
     @property
@@ -84,8 +86,14 @@ class Feed:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Size of a plane (or volume) along the space axes."""
+        """Size of a plane (or volume) of the image along the space axes."""
         return tuple(self.image.size(axis) for axis in self.space)
+
+    @property
+    def scaled_shape(self) -> tuple[int, ...]:
+        """Size at which the network sees a plane (or volume)."""
+        sizes = zip(self.shape, self.scale, strict=True)
+        return tuple(max(1, round(size * scale)) for size, scale in sizes)
 
     def planes(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
         """Yield each plane: its index in the result, its position in the image."""
@@ -99,19 +107,20 @@ class Feed:
     def read(self, positions: Sequence[int]) -> NDArray[np.float32]:
         """Read one plane or volume: (C, [Z,] Y, X) float32, not yet preprocessed."""
         at: dict[str, int | slice] = dict(zip(self.plane_axes, positions, strict=True))
-        same = len(set(self.channels)) == 1
-        chosen = self.channels[:1] if same else self.channels
-        plane = np.empty((len(chosen), *self.shape), np.float32)
-        for target, channel in zip(plane, chosen, strict=True):
+        distinct = sorted(set(self.channels))
+        planes = np.zeros((len(distinct), *self.shape), np.float32)
+        for target, channel in zip(planes, distinct, strict=True):
+            if channel == EMPTY:
+                continue
             if "C" in self.image.axes:
                 at["C"] = channel
             with np.errstate(over="ignore"):  # a number too large becomes infinite
                 target[...] = self.image.read(self.space, at)
         if self.luminance:
-            return np.asarray(np.tensordot(_LUMINANCE, plane, axes=1)[None])
-        if same and len(self.channels) > 1:
-            return np.repeat(plane, len(self.channels), axis=0)
-        return plane
+            return np.asarray(np.tensordot(LUMINANCE, planes, axes=1)[None])
+        if tuple(distinct) == self.channels:
+            return planes
+        return planes[[distinct.index(channel) for channel in self.channels]]
 
     def to_network(self, array: NDArray[Any]) -> NDArray[Any]:
         """Turn (C, [Z,] Y, X) into the axis order of the network, with batch axis."""
@@ -161,6 +170,7 @@ def plan_feed(
     image: ImageInput,
     channels: Sequence[int] | None = None,
     planes: Planes | None = None,
+    scale: float | Sequence[float] | None = None,
 ) -> Feed:
     """Match an image's axes and channels to a network's input.
 
@@ -174,6 +184,10 @@ def plan_feed(
         Channel of the image for each channel of the network.
     planes : mapping, optional
         Which planes to run along axes that the network does not have; all by default.
+    scale : float or sequence of float, optional
+        Pixels of the network for each pixel of the image, along the network's space
+        axes. By default the pixel sizes of image and description decide, where both
+        are known, else 1.
 
     Raises
     ------
@@ -192,7 +206,7 @@ def plan_feed(
             f"the axes '{image.axes}'; choose an image with a Z axis or a 2D model."
         )
     for axis in spec.axes:
-        if axis.name not in ("b", "c", "z", "y", "x") and not _takes_one(axis.size):
+        if axis.name not in ("b", "c", *spec.space) and not _takes_one(axis.size):
             raise ImageError(
                 f"The network's input '{spec.id}' has an axis '{axis.name}' that an "
                 "image cannot fill; choose another model."
@@ -206,8 +220,47 @@ def plan_feed(
             "out."
         )
     ranges = tuple(_range(a, image, (planes or {}).get(a)) for a in plane_axes)
-    chosen, luminance, assumed = _match_channels(spec, image, channels)
-    return Feed(spec, image, space, chosen, luminance, plane_axes, ranges, assumed)
+    chosen, luminance, assumed = match_channels(spec, image, channels)
+    if scale is None:
+        scales, note = natural_scale(spec, image, space)
+        assumed += (note,) if note else ()
+    else:
+        scales = chosen_scale(scale, space)
+    return Feed(
+        spec, image, space, chosen, luminance, plane_axes, ranges, scales, assumed
+    )
+
+
+def planes_from_text(text: str, along: str) -> dict[str, int | tuple[int, int]]:
+    """Planes as a person writes them: ``3``, ``2-5`` with both ends, ``T=0, Z=2-5``.
+
+    Parameters
+    ----------
+    text : str
+        What was written.
+    along : str
+        Axes that it may speak of; where there is one, it need not be named.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be understood.
+    """
+    planes: dict[str, int | tuple[int, int]] = {}
+    try:
+        for part in text.split(","):
+            name, sign, span = part.rpartition("=")
+            axis = name.strip().upper() if sign else along
+            first, dash, last = span.partition("-")
+            if len(axis) != 1 or axis not in along:
+                raise ValueError
+            planes[axis] = (int(first), int(last) + 1) if dash else int(first)
+    except ValueError:
+        named = ", ".join(f"{axis}=2-5" for axis in along)
+        raise ImageError(
+            f"Expected planes such as {named}, found '{text}'; count from 0."
+        ) from None
+    return planes
 
 
 def _takes_one(size: object) -> bool:
@@ -227,45 +280,6 @@ def _range(axis: str, image: ImageInput, wanted: int | tuple[int, int] | None) -
             f"for; choose from 0 to {size - 1}."
         )
     return range(start, stop)
-
-
-def _match_channels(
-    spec: TensorSpec, image: ImageInput, wanted: Sequence[int] | None
-) -> tuple[tuple[int, ...], bool, tuple[str, ...]]:
-    have = image.size("C")
-    need = spec.channels
-    if wanted is not None:
-        chosen = tuple(int(channel) for channel in wanted)
-        if not all(0 <= channel < have for channel in chosen):
-            raise ImageError(
-                f"'{image.name}' has the channels 0 to {have - 1}, but {chosen} were "
-                "asked for; choose others."
-            )
-        if need is not None and len(chosen) != need:
-            raise ImageError(
-                f"The network takes {_channels(spec)}, but {len(chosen)} were chosen; "
-                "choose one channel of the image for each."
-            )
-        return chosen, False, ()
-    if image.rgb and need == 1:
-        sentence = "The colour image was turned into grey by its luminance."
-        return (0, 1, 2), True, (sentence,)
-    if image.rgb and need in (3, None):
-        return (0, 1, 2), False, ()
-    if need is None or need == have:
-        return tuple(range(have)), False, ()
-    if have == 1 and need == 3:
-        sentence = "The grey image was given to all 3 channels of the network."
-        return (0, 0, 0), False, (sentence,)
-    raise ImageError(
-        f"The network takes {_channels(spec)}, but '{image.name}' has {have}; choose "
-        "which channel of the image feeds which channel of the network."
-    )
-
-
-def _channels(spec: TensorSpec) -> str:
-    names = f" ({', '.join(spec.channel_names)})" if spec.channel_names else ""
-    return f"{spec.channels} channel{'' if spec.channels == 1 else 's'}{names}"
 
 
 def clean(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_imagec_ai.errors import ModelError
@@ -14,13 +15,10 @@ from napari_imagec_ai.model import (
     SteppedSize,
     TensorSpec,
 )
-from napari_imagec_ai.tiling import AxisLimits
+from napari_imagec_ai.tiling import AxisLimits, Grid
 
 BUDGET = 1 << 20
 """Most pixels of one window, where the network leaves a choice."""
-
-_OVERLAP = {2: 32, 3: 16}
-"""Overlap by number of space axes, where the description has no halo."""
 
 _FREE_STEP = 32
 """Steps of the window size where the description allows any: five poolings deep."""
@@ -34,22 +32,55 @@ class Geometry:
     ----------
     limits : tuple of AxisLimits
         For each space axis in ZYX order.
-    factors : tuple
-        For each output, its pixels per input pixel along each space axis; None where
-        the output is no map.
+    grids : tuple
+        For each output, how it lies on the window; None where it is no map.
+    margin : tuple of int
+        Pixels to add at each side of the image along each space axis, since the network
+        gives nothing for the sides of a window.
     budget : int
         Most pixels of one window.
-    assumed : tuple of str
-        Sentences: what the description did not say.
     """
 
     limits: tuple[AxisLimits, ...]
-    factors: tuple[tuple[float, ...] | None, ...]
+    grids: tuple[Grid | None, ...]
+    margin: tuple[int, ...]
     budget: int
-    assumed: tuple[str, ...]
 
 
-def geometry(model: Model, space: str) -> Geometry:
+def main_input(model: Model) -> TensorSpec:
+    """The input that the image goes to: the first that has space axes.
+
+    Raises
+    ------
+    ModelError
+        If the network takes no image.
+    """
+    for spec in model.inputs:
+        if {"y", "x"} <= set(spec.space):
+            return spec
+    spec = model.inputs[0]
+    raise ModelError(
+        f"The network's input '{spec.id}' has the axes '{spec.letters}' and takes no "
+        "image; choose another model."
+    )
+
+
+def declared_halo(model: Model, space: str) -> tuple[int, ...] | None:
+    """Halo in input pixels along each space axis; None where nothing is said of it."""
+    spec = main_input(model)
+    if not any(axis.halo for output in model.outputs for axis in output.axes):
+        return None
+    halo = [0] * len(space)
+    for output in model.outputs:
+        grid = _grid(spec, output, space)
+        for i, letter in enumerate(space.lower()):
+            axis = output.axis(letter)
+            if grid is not None and axis is not None:
+                halo[i] = max(halo[i], math.ceil(axis.halo / grid.factors[i]))
+    return tuple(halo)
+
+
+def geometry(model: Model, space: str, halo: Sequence[int]) -> Geometry:
     """Read the geometry from a description.
 
     Parameters
@@ -58,52 +89,43 @@ def geometry(model: Model, space: str) -> Geometry:
         Which one.
     space : str
         Space axes of its input in ZYX order, such as ``YX``.
+    halo : sequence of int
+        Input pixels at each inner side of a window that are worth less, along each
+        space axis.
+
+    Raises
+    ------
+    ModelError
+        If the sizes of inputs and outputs cannot be brought together.
     """
-    spec = model.inputs[0]
-    factors = tuple(_factors(spec, output, space) for output in model.outputs)
-    declared = any(axis.halo for output in model.outputs for axis in output.axes)
-    limits = tuple(
-        _limits(spec, model, factors, i, letter.lower(), declared, len(space))
-        for i, letter in enumerate(space)
+    spec = main_input(model)
+    grids = tuple(_grid(spec, output, space) for output in model.outputs)
+    maps = [grid for grid in grids if grid is not None]
+    margin = tuple(
+        max((grid.lost[i] for grid in maps), default=0) for i in range(len(space))
     )
-    tiled = any(limit.halo for limit in limits)
-    assumed: tuple[str, ...] = ()
-    if not declared and tiled and any(factor is not None for factor in factors):
-        halos = ", ".join(str(limit.halo) for limit in limits)
-        sentence = (
-            f"The description has no halo: tiles overlap by {halos} pixels ({space}) "
-            "at each side."
-        )
-        assumed = (sentence,)
-    return Geometry(limits, factors, BUDGET, assumed)
+    limits = []
+    for i, letter in enumerate(space.lower()):
+        smallest, step = window_sizes(spec, letter)
+        rim = max(int(halo[i]), margin[i])
+        if step == 0 and 2 * rim >= smallest:  # a slip of the description
+            rim = max(smallest // 4, margin[i])
+        scales = [grid.factors[i] for grid in maps]
+        limits.append(AxisLimits(smallest, step, rim, _align(smallest, step, scales)))
+    return Geometry(tuple(limits), grids, margin, BUDGET)
 
 
-def _limits(
-    spec: TensorSpec,
-    model: Model,
-    factors: tuple[tuple[float, ...] | None, ...],
-    position: int,
-    name: str,
-    declared: bool,
-    dimensions: int,
-) -> AxisLimits:
+def window_sizes(spec: TensorSpec, name: str) -> tuple[int, int]:
+    """Smallest window and its steps along an axis of an input; step 0: only this one.
+
+    Raises
+    ------
+    ModelError
+        If the input does not have the axis.
+    """
     axis = spec.axis(name)
     if axis is None:
         raise ModelError(f"The network's input '{spec.id}' has no axis '{name}'.")
-    smallest, step = _window(axis)
-    scales = [factor[position] for factor in factors if factor is not None]
-    halos = [
-        math.ceil(found.halo / factor[position])
-        for output, factor in zip(model.outputs, factors, strict=True)
-        if factor is not None and (found := output.axis(name)) is not None
-    ]
-    halo = max(halos, default=0) if declared else _OVERLAP.get(dimensions, 0)
-    if step == 0 and 2 * halo >= smallest:
-        halo = smallest // 4
-    return AxisLimits(smallest, step, halo, _align(smallest, step, scales))
-
-
-def _window(axis: Axis) -> tuple[int, int]:
     size = axis.size
     if isinstance(size, FixedSize):
         return max(size.size, 1), 0
@@ -122,24 +144,27 @@ def _align(smallest: int, step: int, scales: list[float]) -> int:
     return align
 
 
-def _factors(
-    spec: TensorSpec, output: TensorSpec, space: str
-) -> tuple[float, ...] | None:
-    factors = []
+def _grid(spec: TensorSpec, output: TensorSpec, space: str) -> Grid | None:
+    pairs = []
     for letter in space.lower():
         source, result = spec.axis(letter), output.axis(letter)
         if source is None or result is None:
             return None
-        factors.append(_factor(source, result))
-    return tuple(factors)
+        pairs.append(_relation(source, result))
+    return Grid(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
 
 
-def _factor(source: Axis, result: Axis) -> float:
+def _relation(source: Axis, result: Axis) -> tuple[float, int]:
+    """Factor and offset of an output's size."""
     size = result.size
     if isinstance(size, RelativeSize):
-        return size.scale or 1.0
+        return size.scale or 1.0, round(size.offset)
     before, after = (_smallest(axis) for axis in (source, result))
-    return after / before if before and after else 1.0
+    if not before or not after:
+        return 1.0, 0
+    if after >= before or before % after == 0:
+        return after / before, 0
+    return 1.0, after - before  # a network without padding: it loses its rim
 
 
 def _smallest(axis: Axis) -> int:

@@ -149,8 +149,13 @@ class TensorSpec:
 
     @property
     def space(self) -> tuple[str, ...]:
-        """Names of the axes ``z y x`` that it has, in the tensor's order."""
-        return tuple(axis.name for axis in self.axes if axis.name in ("z", "y", "x"))
+        """Names of the axes ``z y x`` that it has, in the tensor's order.
+
+        Without a z that is there in the place of a batch axis: planes in a row.
+        """
+        names = [axis.name for axis in self.axes]
+        batch = names[:2] == ["z", "c"] and "b" not in names
+        return tuple(n for n in names if n in ("z", "y", "x")[batch:])
 
     def axis(self, name: str) -> Axis | None:
         """The axis of that name, or None."""

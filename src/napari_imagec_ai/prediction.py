@@ -24,13 +24,13 @@ from napari_imagec_ai.detection import (
     WindowResult,
 )
 from napari_imagec_ai.engines import Engine, open_engine
-from napari_imagec_ai.errors import ImageError, ModelError
-from napari_imagec_ai.feed import Feed, Planes, plan_feed
+from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.feed import Planes
+from napari_imagec_ai.greyscale import Normalize
 from napari_imagec_ai.image import Frame, ImageInput
-from napari_imagec_ai.limits import geometry
+from napari_imagec_ai.inputs import InputImages, Inputs, plan_inputs
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.progress import Progress
-from napari_imagec_ai.tiling import plan_tiles
 
 DETECTORS = ("boxes", "boxes_masks")
 """Kinds whose output is read window by window."""
@@ -51,6 +51,8 @@ class Prediction:
     maps : mapping of str to array
         For each output of the network, float32 with the axes planes, channel, space.
         After the description's postprocessing, except binarisation.
+    vectors : mapping of str to array
+        For each output without space axes, float32 with the axes planes, channel.
     engine, device : str
         What ran.
     network_seconds : float
@@ -75,6 +77,7 @@ class Prediction:
     network_seconds: float
     network_calls: int
     maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
     channels: tuple[int, ...] = (0,)
     windows: tuple[WindowResult, ...] = ()
@@ -109,14 +112,16 @@ class Prediction:
 
 def predict(
     model: Model,
-    image: ImageInput,
+    image: InputImages,
     *,
     engine: str | Engine = "auto",
     device: str = "auto",
     tile: int | Sequence[int] | None = None,
     channels: Sequence[int] | None = None,
     planes: Planes | None = None,
-    scale: float | None = None,
+    scale: float | Sequence[float] | None = None,
+    halo: int | Sequence[int] | None = None,
+    normalize: Normalize = "as described",
     overlap: float = OVERLAP,
     percentiles: tuple[float, float] = PERCENTILES,
     progress: Callable[[Progress], None] | None = None,
@@ -127,8 +132,10 @@ def predict(
     ----------
     model : Model
         From :func:`napari_imagec_ai.load_model`.
-    image : ImageInput
-        Any axes; axes that the network does not have are run plane by plane.
+    image : ImageInput, mapping or sequence
+        Any axes; axes that the network does not have are run plane by plane. For a
+        network with several inputs one image (or numbers) for each, by the input's name
+        or in order.
     engine : str or Engine
         ``auto``, ``onnx``, ``torchscript``, or an engine that is open already.
     device : str
@@ -136,13 +143,22 @@ def predict(
     tile : int or sequence of int, optional
         Window size along each space axis of the network; chosen by default.
     channels : sequence of int, optional
-        Channel of the image for each channel of the network.
+        Channel of the image for each channel of the network, -1 for an empty one.
     planes : mapping, optional
         Such as ``{"Z": 3}`` or ``{"T": (0, 10)}``; all planes by default.
-    scale : float, optional
-        For detectors: window pixels for each image pixel. By default an image not much
-        larger than the network's window is fitted into one, a larger one is cut into
-        windows at full resolution.
+    scale : float or sequence of float, optional
+        Pixels of the network for each pixel of the image, for all space axes or for
+        each. By default the pixel sizes decide, where image and description both have
+        one. For detectors: by default an image not much larger than the network's
+        window is fitted into one, a larger one is cut into windows at full resolution.
+    halo : int or sequence of int, optional
+        Pixels that windows overlap at each side; by default as the description says,
+        else as far as the network is measured to look.
+    normalize : str
+        What to do with grey values before the description's own steps:
+        ``as described`` (nothing), ``range`` (darkest and brightest pixel), ``type``
+        (ends of the integer type) or ``percentiles`` (1 and 99.8 %) to 0 and 1, or to
+        the range that the description declares.
     overlap : float
         For detectors: part of a window that it shares with the next one.
     percentiles : tuple of float
@@ -165,6 +181,8 @@ def predict(
         channels=channels,
         planes=planes,
         scale=scale,
+        halo=halo,
+        normalize=normalize,
         overlap=overlap,
         percentiles=percentiles,
     )
@@ -180,14 +198,16 @@ def predict(
 
 def predict_iter(
     model: Model,
-    image: ImageInput,
+    image: InputImages,
     *,
     engine: str | Engine = "auto",
     device: str = "auto",
     tile: int | Sequence[int] | None = None,
     channels: Sequence[int] | None = None,
     planes: Planes | None = None,
-    scale: float | None = None,
+    scale: float | Sequence[float] | None = None,
+    halo: int | Sequence[int] | None = None,
+    normalize: Normalize = "as described",
     overlap: float = OVERLAP,
     percentiles: tuple[float, float] = PERCENTILES,
 ) -> Generator[Progress, None, Prediction]:
@@ -196,61 +216,60 @@ def predict_iter(
     Yields a :class:`Progress` before the first and after each call of the network, and
     returns the :class:`Prediction`. Closing the generator stops the run.
     """
-    if len([spec for spec in model.inputs if not spec.optional]) != 1:
-        raise ModelError(
-            f"'{model.name}' takes {len(model.inputs)} inputs; running it on an image "
-            "needs a model with one."
-        )
-    feed = plan_feed(model.inputs[0], image, channels, planes)
-    if scale is None:
-        scale = model.settings.get("scale")
-    settings = DetectSettings(scale, overlap, percentiles)
+    detects = model.kind in DETECTORS
+    settings = DetectSettings(_one_scale(model, scale), overlap, percentiles)
+    inputs = plan_inputs(model, image, channels, planes, 1 if detects else scale)
+    run: DenseRun | DetectRun
     opened = open_engine(model, engine, device) if isinstance(engine, str) else engine
     try:
-        if model.kind in DETECTORS:
-            found = DetectRun(model, feed, opened, settings)
-            yield from found.steps()
-            return _of_windows(found)
-        run = _plan_maps(model, feed, opened, tile)
+        if detects:
+            run = DetectRun(model, inputs.main, opened, settings)
+        else:
+            space = inputs.main.space
+            sizes, rim = _each(tile, space, "tile", 1), _each(halo, space, "halo", 0)
+            run = DenseRun(model, inputs, opened, sizes, rim, normalize)
         yield from run.steps()
-        return _of_maps(run)
+        return _result(run, inputs)
     finally:
         if isinstance(engine, str):
             opened.close()
 
 
-def _plan_maps(
-    model: Model, feed: Feed, engine: Engine, tile: int | Sequence[int] | None
-) -> DenseRun:
-    shape = geometry(model, feed.space)
-    sizes = (tile,) * len(feed.space) if isinstance(tile, int) else tile
-    if sizes is not None and len(sizes) != len(feed.space):
+def _one_scale(model: Model, scale: float | Sequence[float] | None) -> float | None:
+    """Detectors have one scale for both axes."""
+    if scale is None:
+        told = model.settings.get("scale")
+        return float(told) if isinstance(told, (int, float)) else None
+    return scale if isinstance(scale, (int, float)) else scale[0]
+
+
+def _each(
+    sizes: int | Sequence[int] | None, space: str, word: str, least: int
+) -> tuple[int, ...] | None:
+    """One size for each space axis."""
+    if sizes is None:
+        return None
+    several = (sizes,) * len(space) if isinstance(sizes, int) else tuple(sizes)
+    if len(several) != len(space):
         raise ImageError(
-            f"Expected a tile size for each of the axes '{feed.space}', found "
-            f"{tuple(sizes)}; give one number, or {len(feed.space)}."
+            f"Expected a {word} size for each of the axes '{space}', found {several}; "
+            f"give one number, or {len(space)}."
         )
-    if sizes is not None and min(sizes) < 1:
-        raise ImageError(f"Expected tile sizes above 0, found {tuple(sizes)}.")
-    tiles = plan_tiles(feed.shape, shape.limits, shape.budget, sizes)
-    return DenseRun(model, feed, shape, tiles, engine)
+    if min(several) < least:
+        raise ImageError(f"Expected {word} sizes from {least}, found {several}.")
+    return several
 
 
-def _of_maps(run: DenseRun) -> Prediction:
-    return _result(run, run.geometry.assumed, maps=run.maps)
-
-
-def _of_windows(run: DetectRun) -> Prediction:
-    assumed = run.layout.assumed if run.layout is not None else ()
-    windows, layout = tuple(run.windows), run.layout
-    return _result(run, assumed, windows=windows, layout=layout)
-
-
-def _result(
-    run: DenseRun | DetectRun, assumed: Sequence[str], **output: Any
-) -> Prediction:
+def _result(run: DenseRun | DetectRun, inputs: Inputs) -> Prediction:
     feed = run.feed
     told = run.model.settings.get("assumed")
     told = [str(sentence) for sentence in told] if isinstance(told, list) else []
+    output: dict[str, Any] = {}
+    if isinstance(run, DenseRun):
+        output = {"maps": run.maps, "vectors": run.vectors}
+    else:
+        output = {"windows": tuple(run.windows), "layout": run.layout}
+        told += run.layout.assumed if run.layout is not None else ()
     return Prediction(
         model=run.model,
         frame=feed.frame,
@@ -259,7 +278,11 @@ def _result(
         device=run.engine.device,
         network_seconds=run.seconds,
         network_calls=run.calls,
-        assumed=tuple(dict.fromkeys((*told, *feed.assumed, *assumed, *run.notices))),
+        assumed=tuple(
+            sentence
+            for sentence in dict.fromkeys((*inputs.assumed, *told, *run.notices))
+            if sentence
+        ),
         channels=feed.channels,
         image=feed.image,
         key=(run.model.path, feed.image.key, object()),

@@ -12,14 +12,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_imagec_ai import files
 from napari_imagec_ai.classes import ClassMap, classify
-from napari_imagec_ai.decoders import Settings, choose_decoder, settings_with
+from napari_imagec_ai.decoders import (
+    Result,
+    Settings,
+    choose_decoder,
+    settings_with,
+    starting_settings,
+)
 from napari_imagec_ai.detection import OVERLAP, PERCENTILES
 from napari_imagec_ai.engines import Engine
 from napari_imagec_ai.errors import ImagecAIError, ModelError
-from napari_imagec_ai.image import ImageInput
+from napari_imagec_ai.greyscale import Normalize
+from napari_imagec_ai.inputs import InputImages
 from napari_imagec_ai.library import find_models, load_model
 from napari_imagec_ai.model import Model
-from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import DETECTORS, Prediction, predict
 
 VERSION = 1
@@ -47,16 +53,19 @@ class PredictSettings(_Part):
     tile: tuple[int, ...] | None = None
     channels: tuple[int, ...] | None = None
     planes: dict[str, int | tuple[int, int]] | None = None
-    scale: float | None = None
+    scale: float | tuple[float, ...] | None = None
+    halo: tuple[int, ...] | None = None
+    normalize: Normalize = "as described"
     overlap: float = OVERLAP
     percentiles: tuple[float, float] = PERCENTILES
 
     def arguments(self) -> dict[str, Any]:
-        """What `predict` takes, but for engine and device; one tile size is for all."""
+        """What `predict` takes, but for engine and device; one size is for all axes."""
         values = {name: getattr(self, name) for name in PredictSettings.model_fields}
         del values["engine"], values["device"]
-        if self.tile is not None and len(self.tile) == 1:
-            values["tile"] = self.tile[0]
+        for name in ("tile", "halo"):
+            if values[name] is not None and len(values[name]) == 1:
+                values[name] = values[name][0]
         return values
 
 
@@ -179,23 +188,23 @@ class Recipe(_Part):
     def decoder_settings(self, model: Model) -> Settings:
         """Settings of the decoder: the model's own, changed as the recipe says."""
         decoder = choose_decoder(model, self.decoder)
-        defaults: Settings = decoder.defaults(model)
-        return settings_with(defaults, self.settings)
+        usual: Settings = starting_settings(decoder, model)
+        return settings_with(usual, self.settings)
 
-    def run(self, image: ImageInput, engine: Engine | None = None) -> Objects:
+    def run(self, image: InputImages, engine: Engine | None = None) -> Result:
         """Run the whole recipe on an image.
 
         Parameters
         ----------
-        image : ImageInput
-            Any that the model takes.
+        image : ImageInput, mapping or sequence
+            What the model takes: see :func:`napari_imagec_ai.predict`.
         engine : Engine, optional
             One that is open already.
         """
         return self.tune(self.predict_image(image, engine))
 
     def predict_image(
-        self, image: ImageInput, engine: Engine | None = None
+        self, image: InputImages, engine: Engine | None = None
     ) -> Prediction:
         """Run the network as the recipe says."""
         chosen = self.predict
@@ -207,12 +216,12 @@ class Recipe(_Part):
             **chosen.arguments(),
         )
 
-    def tune(self, prediction: Prediction) -> Objects:
+    def tune(self, prediction: Prediction) -> Result:
         """Decode and classify a prediction as the recipe says."""
         model = prediction.model
         decoder = choose_decoder(model, self.decoder)
-        objects = decoder.decode(prediction, self.decoder_settings(model))
-        return classify(objects, self.classes)
+        found: Result = decoder.decode(prediction, self.decoder_settings(model))
+        return classify(found, self.classes)
 
 
 def _first(error: ValidationError) -> tuple[str, str]:

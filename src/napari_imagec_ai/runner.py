@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from napari_imagec_ai import export
+from napari_imagec_ai.decoders import Result
 from napari_imagec_ai.engines import Engine, open_engine
+from napari_imagec_ai.export import write_all
 from napari_imagec_ai.imagefile import open_image
+from napari_imagec_ai.inputs import InputImages
+from napari_imagec_ai.limits import main_input
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction, predict
@@ -54,6 +57,7 @@ class Runner:
         exports: Sequence[str] | None = None,
         *,
         axes: str | None = None,
+        beside: Mapping[str, Path | Sequence[float]] | None = None,
         save_prediction: bool = False,
         progress: Callable[[Progress], None] | None = None,
     ) -> dict[str, Any]:
@@ -70,6 +74,8 @@ class Runner:
             objects can be written as.
         axes : str, optional
             Of the image, instead of what the file says.
+        beside : mapping, optional
+            What goes to other inputs of the network, by name: files, or numbers.
         save_prediction : bool
             Write the raw output, too.
         progress : callable, optional
@@ -82,15 +88,22 @@ class Runner:
         """
         started = time.perf_counter()
         image = open_image(path, axes)
+        images: InputImages = image
+        if beside:
+            others = {
+                name: open_image(given) if isinstance(given, Path) else given
+                for name, given in beside.items()
+            }
+            images = {main_input(self.model).id: image, **others}
         chosen = self.recipe.predict
         prediction = predict(
             self.model,
-            image,
+            images,
             engine=self._engine,
             progress=progress,
             **chosen.arguments(),
         )
-        objects = self.recipe.tune(prediction)
+        result = self.recipe.tune(prediction)
         seconds = time.perf_counter() - started
         files = []
         if save_prediction:
@@ -101,26 +114,23 @@ class Runner:
             engine=prediction.engine,
             device=prediction.device,
             napari_imagec_ai=version(),
-            assumed=objects.assumed,
+            assumed=result.assumed,
         )
         recipe = self.recipe.model_copy(update={"used": used})
-        files += write_results(objects, recipe, folder, path.stem, exports)
+        files += write_results(result, recipe, folder, path.stem, exports)
         name = recipe.decoder or ""
-        return report_on(str(path), prediction, objects, name, seconds, files)
+        return report_on(str(path), prediction, result, name, seconds, files)
 
 
 def write_results(
-    objects: Objects,
+    result: Result,
     recipe: Recipe,
     folder: Path,
     stem: str,
     exports: Sequence[str] | None = None,
 ) -> list[str]:
     """Write a run's files, by default all that there can be; gives their names."""
-    files = [
-        str(export.write(objects, folder / f"{stem}{export.EXPORTS[name]}"))
-        for name in (export.fitting(objects) if exports is None else exports)
-    ]
+    files = [str(path) for path in write_all(result, folder, stem, exports)]
     files.append(str(recipe.save(folder / f"{stem}.recipe.yaml")))
     return files
 
@@ -128,23 +138,24 @@ def write_results(
 def report_on(
     image: str,
     prediction: Prediction,
-    objects: Objects,
+    result: Result,
     decoder: str,
     seconds: float,
     files: Sequence[str],
 ) -> dict[str, Any]:
     """What a run did, as plain values."""
+    objects = result if isinstance(result, Objects) else None
     return {
         "image": image,
         "model": prediction.model.name,
         "engine": prediction.engine,
         "device": prediction.device,
         "decoder": decoder,
-        "objects": len(objects),
-        "classes": objects.counts(),
+        "objects": 0 if objects is None else len(objects),
+        "classes": {} if objects is None else objects.counts(),
         "network_seconds": round(prediction.network_seconds, 4),
         "network_calls": prediction.network_calls,
         "total_seconds": round(seconds, 4),
         "files": list(files),
-        "assumed": list(objects.assumed),
+        "assumed": list(result.assumed),
     }

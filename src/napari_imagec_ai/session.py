@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Generator, Hashable
 
 from napari_imagec_ai.classes import ClassMap, classify
-from napari_imagec_ai.decoders import Decoder, Settings, choose_decoder
+from napari_imagec_ai.decoders import (
+    Decoder,
+    Result,
+    Settings,
+    choose_decoder,
+    starting_settings,
+)
 from napari_imagec_ai.engines import Engine, open_engine
 from napari_imagec_ai.errors import DecodeError
-from napari_imagec_ai.image import ImageInput
+from napari_imagec_ai.inputs import InputImages, input_key
 from napari_imagec_ai.model import Model
-from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction, predict_iter
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import PredictSettings, Recipe, Used, describe_model
@@ -38,23 +43,27 @@ class Session:
         self.decoder: Decoder[Settings] = choose_decoder(model, decoder)
         self.prediction: Prediction | None = None
         self._predict_key: Hashable = None
-        self._decoded: tuple[Hashable, Objects] | None = None
+        self._decoded: tuple[Hashable, Result] | None = None
         self._engine: tuple[Hashable, Engine] | None = None
+
+    def use(self, decoder: str) -> None:
+        """Read the output in another way from now on; the prediction stays."""
+        self.decoder, self._decoded = choose_decoder(self.model, decoder), None
 
     @property
     def defaults(self) -> Settings:
         """The decoder's settings to begin with."""
-        return self.decoder.defaults(self.model)
+        return starting_settings(self.decoder, self.model)
 
     def run(
-        self, image: ImageInput, settings: PredictSettings
+        self, image: InputImages, settings: PredictSettings
     ) -> Generator[Progress, None, Prediction]:
         """Run the network, unless it ran on these pixels with these settings.
 
         Yields progress and returns the prediction; closing it stops the run and keeps
         the last prediction.
         """
-        key = (image.key, settings.model_dump_json())
+        key = (input_key(image), settings.model_dump_json())
         if self.prediction is not None and key == self._predict_key:
             return self.prediction
         prediction = yield from predict_iter(
@@ -71,7 +80,7 @@ class Session:
         """Tune this prediction from now on."""
         self.prediction, self._predict_key, self._decoded = prediction, None, None
 
-    def objects(self, settings: Settings, class_map: ClassMap) -> Objects:
+    def result(self, settings: Settings, class_map: ClassMap) -> Result:
         """Decode and classify the prediction, from the first stage that changed."""
         if self.prediction is None:
             raise DecodeError("Nothing was run yet; run the network first.")
@@ -81,8 +90,8 @@ class Session:
         return classify(self._decoded[1], class_map)
 
     @property
-    def decoded(self) -> Objects | None:
-        """All objects of the last decoding, before any of them was left out."""
+    def decoded(self) -> Result | None:
+        """The last decoding, before any object was left out."""
         return self._decoded[1] if self._decoded is not None else None
 
     def recipe(

@@ -34,16 +34,90 @@ def components(mask: Mask) -> tuple[Labels, int]:
 
 def fill_holes(mask: Mask) -> Mask:
     """Fill background that does not reach the border of the plane or volume."""
-    if mask.ndim != 2:
-        return np.asarray(ndimage.binary_fill_holes(mask))
-    count, outside = cv2.connectedComponents(
-        np.ascontiguousarray(~mask, np.uint8), connectivity=8
-    )
-    open_ = np.zeros(count, bool)
-    for edge in (outside[0], outside[-1], outside[:, 0], outside[:, -1]):
-        open_[edge] = True
-    open_[0] = False  # the foreground itself
-    return np.asarray(~open_[outside])
+    parts, closed = _backgrounds(~mask)
+    closed[0] = True  # the foreground itself
+    return np.asarray(closed[parts])
+
+
+def fill_between(labels: Labels, count: int) -> Labels:
+    """Fill holes in labelled regions, where only one of ``count`` lies around them."""
+    parts, closed = _backgrounds(labels == 0)
+    if not closed.any():
+        return labels
+    lowest, highest = _neighbourhood(labels, count, (3,) * labels.ndim)
+    rim = (parts > 0) & (highest > 0)
+    first = np.full(len(closed), count + 1, np.int32)
+    last = np.zeros(len(closed), np.int32)
+    np.minimum.at(first, parts[rim], lowest[rim])
+    np.maximum.at(last, parts[rim], highest[rim])
+    return labels + np.where(closed & (first == last), last, 0)[parts]
+
+
+def close_gaps(labels: Labels, count: int, reach: tuple[int, ...]) -> Labels:
+    """Let labelled regions grow until they meet, where the gap between them is narrow.
+
+    Parameters
+    ----------
+    labels : (Y, X) or (Z, Y, X) int32
+        Up to ``count``; not changed.
+    count : int
+        How many.
+    reach : tuple of int
+        How many pixels each may grow along each axis.
+    """
+    if count < 2:
+        return labels
+    window = tuple(2 * r + 1 for r in reach)
+    lowest, highest = _neighbourhood(labels, count, window)
+    at = np.stack(np.nonzero((labels == 0) & (highest > lowest))) + 1
+    grown = np.pad(labels, 1)
+    for step in range(max(reach)):
+        at = at[:, grown[tuple(at)] == 0]
+        found = np.zeros(at.shape[1], np.int32)
+        for axis in (a for a, r in enumerate(reach) if r > step):
+            for side in (-1, 1):
+                beside = at.copy()
+                beside[axis] += side
+                found = np.maximum(found, grown[tuple(beside)])
+        grown[tuple(at)] = found
+    return grown[(slice(1, -1),) * labels.ndim]
+
+
+def _backgrounds(background: Mask) -> tuple[Labels, NDArray[np.bool_]]:
+    """Parts of the background, also over corners, and which of them are closed."""
+    parts: Labels
+    if background.ndim == 2:
+        count, found = cv2.connectedComponents(
+            np.ascontiguousarray(background, np.uint8), connectivity=8
+        )
+        parts = np.asarray(found, np.int32)
+    else:
+        parts, number = ndimage.label(background, np.ones((3,) * background.ndim))
+        count = int(number) + 1
+    closed = np.ones(count, bool)
+    closed[0] = False
+    for axis in range(parts.ndim):
+        for end in (0, -1):
+            closed[parts.take(end, axis)] = False
+    return parts, closed
+
+
+def _neighbourhood(
+    labels: Labels, count: int, window: tuple[int, ...]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Lowest and highest label in the window around each pixel.
+
+    Both are nearer to each other than in truth where there is only background.
+    """
+    turned = np.where(labels > 0, count + 1 - labels, 0)
+    if labels.ndim == 2 and count < 1 << 24:  # whole numbers that a float32 can hold
+        box = np.ones(window, np.uint8)
+        highest = cv2.dilate(labels.astype(np.float32), box)
+        lowest = count + 1 - cv2.dilate(turned.astype(np.float32), box)
+    else:
+        highest = ndimage.maximum_filter(labels, window)
+        lowest = count + 1 - ndimage.maximum_filter(turned, window)
+    return lowest, highest
 
 
 def distance(mask: Mask, spacing: tuple[float, ...] | None = None) -> Relief:
@@ -109,12 +183,31 @@ def compact(labels: NDArray[np.integer], highest: int) -> tuple[Labels, int]:
     return table[labels], int(np.count_nonzero(present))
 
 
-def smooth(relief: Relief, mask: Mask, sigma: float) -> Relief:
-    """Smooth a relief with a Gaussian of ``sigma`` pixels; 0 outside the mask."""
+def smooth(
+    relief: Relief,
+    mask: Mask,
+    sigma: float,
+    spacing: tuple[float, ...] | None = None,
+) -> Relief:
+    """Smooth a relief with a Gaussian; 0 outside the mask.
+
+    Parameters
+    ----------
+    relief, mask : array
+        Of one shape.
+    sigma : float
+        In units of the smallest spacing.
+    spacing : tuple of float, optional
+        Size of a pixel along each axis; the same along all by default.
+    """
+    step = np.asarray(spacing or (1.0,) * relief.ndim)
+    sigmas = sigma * step.min() / step
     if relief.ndim == 2:
-        blurred = cv2.GaussianBlur(relief, (0, 0), sigma)
+        # Lower is one pixel anyway, and 0 would mean: the same as along the other axis.
+        y, x = np.maximum(sigmas, 0.05)
+        blurred = cv2.GaussianBlur(relief, (0, 0), x, sigmaY=y)
     else:
-        blurred = ndimage.gaussian_filter(relief, sigma)
+        blurred = ndimage.gaussian_filter(relief, sigmas)
     return np.where(mask, blurred, 0).astype(np.float32)
 
 

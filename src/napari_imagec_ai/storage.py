@@ -36,6 +36,7 @@ def write_prediction(prediction: Prediction, path: Path) -> None:
         "rdf": str(prediction.model.path.absolute()),
         "frame": asdict(prediction.frame),
         "outputs": list(prediction.maps),
+        "vectors": list(prediction.vectors),
         "assumed": list(prediction.assumed),
         "channels": list(prediction.channels),
         "layout": None if layout is None else asdict(layout),
@@ -44,6 +45,8 @@ def write_prediction(prediction: Prediction, path: Path) -> None:
     arrays: dict[str, NDArray[Any]] = {
         f"map{i}": values for i, values in enumerate(prediction.maps.values())
     }
+    for i, values in enumerate(prediction.vectors.values()):
+        arrays[f"vector{i}"] = values
     for i, window in enumerate(prediction.windows):
         for name in _COLUMNS:
             arrays[f"window{i}_{name}"] = getattr(window.found, name)
@@ -92,6 +95,9 @@ def _prediction(meta: dict[str, Any], stored: Mapping[str, Any]) -> Prediction:
         model=parse_rdf(stored["rdf"].tobytes(), Path(meta["rdf"])),
         frame=Frame(**frame),
         maps={name: stored[f"map{i}"] for i, name in enumerate(meta["outputs"])},
+        vectors={
+            name: stored[f"vector{i}"] for i, name in enumerate(meta.get("vectors", ()))
+        },
         windows=tuple(
             _window(entry, i, stored) for i, entry in enumerate(meta["windows"])
         ),

@@ -25,6 +25,9 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import ImageError
 
+_CALL = 1 << 12
+"""What a call of a network costs beside its pixels, in pixels."""
+
 
 @dataclass(frozen=True, slots=True)
 class AxisLimits:
@@ -50,6 +53,42 @@ class AxisLimits:
         if self.step == 0 or length <= self.min:
             return self.min
         return self.min + math.ceil((length - self.min) / self.step) * self.step
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """How the pixels of a result lie on those of its window, along each space axis.
+
+    A window of ``n`` pixels gives ``n * factor + offset``. Where the offset is below 0,
+    as many pixels are missing, one half at each side.
+
+    Attributes
+    ----------
+    factors : tuple of float
+        Pixels of the result for each pixel of the window.
+    offsets : tuple of int
+        What comes on top.
+    """
+
+    factors: tuple[float, ...]
+    offsets: tuple[int, ...]
+
+    def size(self, window: Sequence[int]) -> tuple[int, ...]:
+        """Size of the result for a window."""
+        return tuple(
+            round(size * factor + offset)
+            for size, factor, offset in zip(
+                window, self.factors, self.offsets, strict=True
+            )
+        )
+
+    @property
+    def lost(self) -> tuple[int, ...]:
+        """Pixels at each side of a window that have no result."""
+        return tuple(
+            max(0, math.ceil(-offset / 2 / factor))
+            for factor, offset in zip(self.factors, self.offsets, strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +180,9 @@ def _cheapest(
         sizes = tuple(size for size, _ in combination)
         if math.prod(sizes) > budget and sizes != smallest:
             continue
-        work = float(math.prod(size * count for size, count in combination))
+        pixels = math.prod(size * count for size, count in combination)
+        calls = math.prod(count for _, count in combination)
+        work = float(pixels + _CALL * calls)
         if best is None or work < best[0]:
             best = (work, sizes)
     return best[1] if best is not None else smallest
@@ -223,7 +264,8 @@ def place(
     result: NDArray[np.generic],
     tile: Tile,
     axes: Sequence[int],
-    factors: Sequence[float],
+    grid: Grid,
+    margin: Sequence[int],
 ) -> None:
     """Write a tile's core into the stitched result.
 
@@ -237,17 +279,22 @@ def place(
         Which one.
     axes : sequence of int
         Positions of the space axes in ``canvas`` and ``result``.
-    factors : sequence of float
-        Output pixels for each input pixel, along each space axis.
+    grid : Grid
+        How the result lies on its window.
+    margin : sequence of int
+        Pixels that were added before the image along each space axis.
     """
     target: list[slice] = [slice(None)] * canvas.ndim
     source: list[slice] = [slice(None)] * canvas.ndim
-    for axis, core, window, factor in zip(
-        axes, tile.core, tile.window, factors, strict=True
-    ):
-        start, stop = round(core.start * factor), round(core.stop * factor)
-        stop = min(max(stop, start), canvas.shape[axis])
-        origin = round(window.start * factor)
+    for i, axis in enumerate(axes):
+        factor, core = grid.factors[i], tile.core[i]
+        # Pixel 0 of the result, in pixels of the canvas.
+        origin = round((tile.window[i].start - margin[i]) * factor)
+        origin -= round(grid.offsets[i] / 2)
+        start = max(round((core.start - margin[i]) * factor), origin, 0)
+        stop = round((core.stop - margin[i]) * factor)
+        stop = min(stop, canvas.shape[axis], origin + result.shape[axis])
+        stop = max(start, stop)
         target[axis] = slice(start, stop)
         source[axis] = slice(start - origin, stop - origin)
     canvas[tuple(target)] = result[tuple(source)]

@@ -6,6 +6,7 @@ from html import escape
 
 from napari_imagec_ai.library import ModelEntry
 from napari_imagec_ai.model import FixedSize, Model, SteppedSize, TensorSpec
+from napari_imagec_ai.scores import Scores
 
 GIVES = {
     "foreground": "objects (foreground map)",
@@ -50,6 +51,16 @@ def card(entry: ModelEntry | None) -> str:
     facts = [model.license, ", ".join(name for name in model.authors if name)]
     lines.append(escape(" - ".join(fact for fact in facts if fact)))
     return "<br>".join(line for line in lines if line)
+
+
+def score_lines(scores: Scores, most: int = 10) -> str:
+    """The highest scores as HTML, the highest first; for the first plane."""
+    values = scores.values.reshape(-1, scores.values.shape[-1])[0]
+    order = values.argsort()[::-1][:most]
+    lines = [f"{escape(scores.classes[i])}: {values[i]:.3g}" for i in order]
+    if len(values) > most:
+        lines.append(f"and {len(values) - most} more")
+    return "<br>".join(["<b>Scores</b>", *lines])
 
 
 def describe_input(spec: TensorSpec) -> str:

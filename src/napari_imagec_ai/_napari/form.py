@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from magicgui.widgets import (
     CheckBox,
@@ -10,18 +10,20 @@ from magicgui.widgets import (
     Container,
     FloatSlider,
     FloatSpinBox,
-    Label,
     ProgressBar,
     PushButton,
 )
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDoubleSpinBox, QFrame, QScrollArea, QSizePolicy
+from qtpy.QtWidgets import QDoubleSpinBox, QFrame, QScrollArea
 
 from napari_imagec_ai._napari.class_rows import ClassRows
 from napari_imagec_ai._napari.image_choice import ImageChoice
+from napari_imagec_ai._napari.model_choice import ModelChoice
+from napari_imagec_ai._napari.parts import heading, keep_low, row, text
 from napari_imagec_ai._napari.settings_form import SettingsForm
 from napari_imagec_ai.detection import OVERLAP, PERCENTILES
 from napari_imagec_ai.engines import engine_names
+from napari_imagec_ai.greyscale import Normalize
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "dml")
 
@@ -43,18 +45,9 @@ class Form(Container):  # type: ignore[type-arg]
         self._arrange()
 
     def _make_model(self) -> None:
-        self.model = ComboBox(
-            choices=self._model_choices,
-            name="model",
-            tooltip="Models found in ./models, in your models folder and built in.",
-        )
-        self.refresh = PushButton(
-            text="Refresh", tooltip="Look for models again in all model folders."
-        )
-        self.open_folder = PushButton(
-            text="Open folder", tooltip="Show the folder that models go into."
-        )
-        self.card = _text("card")
+        self.choice = ModelChoice(self._model_changed, self._decoder_changed)
+        self.model, self.card = self.choice.model, self.choice.card
+        self.refresh, self.decoder = self.choice.refresh, self.choice.decoder
 
     def _make_image(self) -> None:
         self.source = ImageChoice(self._source_changed)
@@ -72,8 +65,13 @@ class Form(Container):  # type: ignore[type-arg]
             label="Device",
             tooltip="Where it runs; auto takes a GPU where the runtime has one.",
         )
-
-    def _make_detecting(self) -> None:
+        self.normalize = ComboBox(
+            choices=list(get_args(Normalize)),
+            name="normalize",
+            label="Grey values",
+            tooltip="Brought to 0..1 before the model's own steps: by the darkest and "
+            "brightest pixel, by percentiles (1 and 99.8), by the integer type.",
+        )
         self.scale = FloatSpinBox(
             value=0,
             min=0,
@@ -81,9 +79,11 @@ class Form(Container):  # type: ignore[type-arg]
             step=0.05,
             name="scale",
             label="Scale",
-            tooltip="Size at which the image is fed: 0.5 is half; 0: as the model "
-            "says, else by itself.",
+            tooltip="Size at which the image is fed: 0.5 is half; 0: by the pixel "
+            "sizes of model and image where both are known, else by itself.",
         )
+
+    def _make_detecting(self) -> None:
         self.overlap = FloatSpinBox(
             value=OVERLAP,
             min=0,
@@ -106,7 +106,7 @@ class Form(Container):  # type: ignore[type-arg]
             )
             for name, value in zip(("black", "white"), PERCENTILES, strict=True)
         )
-        controls: list[Any] = [self.scale, self.overlap, self.black, self.white]
+        controls: list[Any] = [self.overlap, self.black, self.white]
         self.detecting = Container(widgets=controls, name="detecting", visible=False)
 
     def _make_run(self) -> None:
@@ -115,7 +115,8 @@ class Form(Container):  # type: ignore[type-arg]
             text="Cancel", enabled=False, tooltip="Stop after this tile."
         )
         self.progress = ProgressBar(value=0, min=0, max=1, step=1, visible=False)
-        self.status = _text("status")
+        self.status = text("status")
+        self.scores = text("scores")
 
     def _make_tuning(self) -> None:
         self.mask_threshold = FloatSlider(
@@ -153,32 +154,39 @@ class Form(Container):  # type: ignore[type-arg]
         self.classes = ClassRows(self._classes_changed)
 
     def _arrange(self) -> None:
-        runtime = Container(widgets=[self.engine, self.device])
+        runtime = Container(
+            widgets=[self.scale, self.normalize, self.engine, self.device]
+        )
         thresholds = Container(widgets=[self.mask_threshold, self.class_threshold])
-        for group in (self.source, runtime, self.detecting, thresholds):
-            group.margins = (0, 0, 0, 0)
-            _keep_low(group)
-        self._body: Any = Container(
+        self.tuning = Container(
             labels=False,
             widgets=[
-                _heading("Model"),
-                self.model,
-                _row(self.refresh, self.open_folder),
-                self.card,
-                _heading("Image"),
-                self.source,
-                runtime,
-                self.detecting,
-                _row(self.run_button, self.cancel_button),
-                self.progress,
-                self.status,
-                _heading("Thresholds"),
+                heading("Thresholds"),
                 thresholds,
                 self.split,
                 self.more,
                 self.settings,
-                _heading("Classes"),
+                heading("Classes"),
                 self.classes,
+            ],
+        )
+        for group in (self.source, runtime, self.detecting, thresholds, self.tuning):
+            group.margins = (0, 0, 0, 0)
+            keep_low(group)
+        self._body: Any = Container(
+            labels=False,
+            widgets=[
+                heading("Model"),
+                self.choice,
+                heading("Image"),
+                self.source,
+                runtime,
+                self.detecting,
+                row(self.run_button, self.cancel_button),
+                self.progress,
+                self.status,
+                self.scores,
+                self.tuning,
             ],
         )
         self._body.native.layout().addStretch(1)
@@ -197,40 +205,14 @@ class Form(Container):  # type: ignore[type-arg]
         """Read the lists of layers again; napari calls it when layers change."""
         self._body.reset_choices()
 
-    def _model_choices(self, _widget: Any = None) -> list[tuple[str, int]]:
-        """Names and numbers of the models; for the widget to say."""
-        return []
+    def _model_changed(self) -> None:
+        """Answer a change of the model; for the widget to do."""
+
+    def _decoder_changed(self) -> None:
+        """Answer a change of what the output means; for the widget to do."""
 
     def _source_changed(self) -> None:
         """Answer a change of the image; for the widget to do."""
 
     def _classes_changed(self) -> None:
         """Answer a change of classes or settings; for the widget to do."""
-
-
-def _heading(text: str) -> Label:
-    label = Label(value=f"<b>{text}</b>")
-    label.native.setAccessibleName(text)
-    return label
-
-
-def _text(name: str) -> Label:
-    """A text that wraps to the width that there is."""
-    label = Label(value="", name=name)
-    label.native.setWordWrap(True)
-    label.native.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    label.native.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
-    return label
-
-
-def _row(*widgets: Any) -> Container:  # type: ignore[type-arg]
-    row = Container(widgets=list(widgets), layout="horizontal", labels=False)
-    row.margins = (0, 0, 0, 0)
-    _keep_low(row)
-    return row
-
-
-def _keep_low(widget: Any) -> None:
-    widget.native.setSizePolicy(
-        QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum
-    )

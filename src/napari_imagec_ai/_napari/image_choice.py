@@ -1,23 +1,27 @@
-"""The widget's part for the image: which layer, and what of it."""
+"""The widget's part for the image: which layers, and what of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from magicgui.widgets import ComboBox, Container, LineEdit, create_widget
+from magicgui.widgets import ComboBox, Container, LineEdit, SpinBox, create_widget
 from napari.layers import Image
 
 from napari_imagec_ai._napari import layers
+from napari_imagec_ai._napari.channel_rows import ChannelRows, fed
 from napari_imagec_ai.errors import ImagecAIError, ImageError
-from napari_imagec_ai.feed import Feed, plan_feed
-from napari_imagec_ai.model import Model
+from napari_imagec_ai.feed import Planes, planes_from_text
+from napari_imagec_ai.image import ImageInput
+from napari_imagec_ai.inputs import InputImages, plan_inputs
+from napari_imagec_ai.limits import main_input
+from napari_imagec_ai.model import Model, TensorSpec
 
-ALL_PLANES, THIS_PLANE = "all planes", "current plane"
+ALL_PLANES, THIS_PLANE, SOME_PLANES = "all planes", "current plane", "these planes"
 
 
 class ImageChoice(Container):  # type: ignore[type-arg]
-    """Layer, meaning of its axes, channels, planes; each is shown where it matters.
+    """Layer, level, axes, channels, planes, other inputs; shown where they matter.
 
     Parameters
     ----------
@@ -32,30 +36,47 @@ class ImageChoice(Container):  # type: ignore[type-arg]
             label="Image",
             options={"tooltip": "The image layer to run on; follows the active layer."},
         )
+        self.level = SpinBox(
+            value=0,
+            min=0,
+            max=0,
+            name="level",
+            label="Level",
+            tooltip="Level of a multiscale image: 0 is the finest.",
+        )
         self.axes: Any = ComboBox(
             choices=self._axes_choices,
             name="axes",
             label="Axes",
             tooltip="What the dimensions of the image mean, in order.",
         )
-        self.channels = LineEdit(
-            name="channels",
-            label="Channels",
-            tooltip="Channel of the image for each channel of the model, counted from "
-            "0, such as 0 or 0, 2; empty: all of them in order.",
-        )
+        self.channels = ChannelRows(notify, self._channel_choices)
         self.planes = ComboBox(
-            choices=[ALL_PLANES, THIS_PLANE],
+            choices=[ALL_PLANES, THIS_PLANE, SOME_PLANES],
             name="planes",
             label="Planes",
-            tooltip="A 2D model runs plane by plane: on all of them, or on this one.",
+            tooltip="A 2D model runs plane by plane: on all of them, on the one that "
+            "is shown, or on some.",
         )
-        controls: list[Any] = [self.layer, self.axes, self.channels, self.planes]
+        self.span = LineEdit(
+            name="span",
+            label="Which",
+            tooltip="First and last, counted from 0, such as 2-5, or Z=2-5, T=0.",
+        )
+        self.others: Any = Container(name="others")
+        self.others.margins = (0, 0, 0, 0)
+        controls: list[Any] = [self.layer, self.level, self.axes, self.channels]
+        controls += [self.planes, self.span, self.others]
         super().__init__(widgets=controls, name="image_choice")
         self._notify = notify
+        self._model: Model | None = None
         controls[0].changed.connect(lambda _: self.layer_changed())
         self.axes.changed.connect(lambda _: self._axes_changed())
-        self.channels.changed.connect(lambda _: self._notify())
+        self.planes.changed.connect(lambda _: notify())
+        self.span.changed.connect(lambda _: notify())
+        self.level.changed.connect(lambda _: notify())
+
+    # -- what is shown -----------------------------------------------------------------
 
     def follow(self, layer: Any) -> None:
         """Choose a layer, if it is an image."""
@@ -63,19 +84,49 @@ class ImageChoice(Container):  # type: ignore[type-arg]
             self.layer.value = layer
         self.layer_changed()
 
+    def show_model(self, model: Model | None) -> None:
+        """Show what this model needs to know."""
+        if model is not self._model:
+            self._model = model
+            self._show_others(model)
+        self._show_channels()
+
     def layer_changed(self) -> None:
         """Bring the other controls up to date with the layer."""
         self.axes.reset_choices()
         layer = self.layer.value
         self.axes.visible = layer is not None and layer.ndim > 2
+        several = layer is not None and layer.multiscale
+        self.level.visible = several
+        with self.level.changed.blocked():
+            self.level.max = len(layer.data) - 1 if several else 0
+            if not several:
+                self.level.value = 0
         self._axes_changed()
 
     def _axes_changed(self) -> None:
-        self.channels.visible = "C" in (self.axes.value or "")
-        if not self.channels.visible:
-            with self.channels.changed.blocked():
-                self.channels.value = ""
+        self._show_channels()
         self._notify()
+
+    def show_planes(self) -> None:
+        """Show the choice of planes, where the model runs plane by plane."""
+        along = self.plane_axes()
+        self.planes.visible = bool(along)
+        self.span.visible = bool(along) and self.planes.value == SOME_PLANES
+
+    def _show_channels(self) -> None:
+        spec = _main(self._model)
+        self.channels.show_channels(spec, "C" in (self.axes.value or ""))
+
+    def _show_others(self, model: Model | None) -> None:
+        self.others.clear()
+        main = _main(model)
+        for spec in model.inputs if model is not None and main is not None else ():
+            if spec is not main:
+                control = _other(spec)
+                control.changed.connect(lambda _: self._notify())
+                self.others.append(control)
+        self.others.visible = len(self.others) > 0
 
     def _axes_choices(self, _widget: Any = None) -> list[str]:
         layer = self.layer.value
@@ -83,6 +134,18 @@ class ImageChoice(Container):  # type: ignore[type-arg]
             return []
         usual = layers.AXES.get(layer.ndim, ())
         return list(dict.fromkeys([layers.guess_axes(layer), *usual]))
+
+    def _channel_choices(self) -> list[tuple[str, int]]:
+        """Names of layers with their numbers of channels, the chosen one first."""
+        chosen = self.layer.value
+        found = []
+        for layer in sorted(self.layer.choices, key=lambda one: one is not chosen):
+            axes = self.axes.value if layer is chosen else layers.guess_axes(layer)
+            count = layer.data.shape[axes.index("C")] if "C" in (axes or "") else 1
+            found.append((layer.name, 3 if layer.rgb else int(count)))
+        return found
+
+    # -- what was chosen ---------------------------------------------------------------
 
     def take(self) -> layers.Source:
         """The layer as it is now.
@@ -94,51 +157,111 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         """
         if self.layer.value is None:
             raise ImageError("Open an image, or choose an image layer.")
-        return layers.take(self.layer.value, self.axes.value or "")
+        return layers.take(
+            self.layer.value, self.axes.value or "", self.level.value or 0
+        )
 
-    def plan(self, model: Model) -> Feed:
-        """How the layer would feed a model.
-
-        Raises
-        ------
-        ImagecAIError
-            If it cannot.
-        """
-        image = self.take().image
-        return plan_feed(model.inputs[0], image, self.chosen_channels())
-
-    def plane_axes(self, model: Model | None) -> str:
-        """Axes that a model would run plane by plane along; empty if it cannot run."""
-        try:
-            return self.plan(model).plane_axes if model is not None else ""
-        except ImagecAIError:
-            return ""
-
-    def chosen_channels(self) -> tuple[int, ...] | None:
-        """Channels that the person named; None: all in order.
+    def inputs(self, model: Model) -> tuple[InputImages, tuple[int, ...] | None]:
+        """What is fed to the network: images by input, and channels of the main one.
 
         Raises
         ------
         ImageError
-            If the text names none.
+            If something is missing.
         """
-        text = str(self.channels.value).strip()
-        if not text:
-            return None
-        try:
-            return tuple(int(part) for part in text.replace(" ", "").split(","))
-        except ValueError:
-            raise ImageError(
-                f"Expected channel numbers such as 0 or 0, 2, found '{text}'."
-            ) from None
+        main = self.take().image
+        image, channels = fed(main, self.channels.chosen(), self._layer_image)
+        if len(model.inputs) == 1:
+            return image, channels
+        given: dict[str, Any] = {main_input(model).id: image}
+        for control in self.others:
+            if control.value is None or control.value == "":
+                continue
+            chosen = control.value
+            if isinstance(chosen, Image):
+                given[control.label] = layers.take(
+                    chosen, layers.guess_axes(chosen)
+                ).image
+            else:
+                given[control.label] = _numbers(str(chosen), control.label)
+        return given, channels
 
-    def chosen_planes(
-        self, model: Model, current_step: Sequence[int]
-    ) -> dict[str, int | tuple[int, int]] | None:
-        """Planes to run: None for all, or the one that the viewer shows."""
-        along = self.plane_axes(model)
-        if not along or self.planes.value != THIS_PLANE:
+    def _layer_image(self, name: str) -> ImageInput:
+        layer = next((one for one in self.layer.choices if one.name == name), None)
+        if layer is None:
+            raise ImageError(f"The layer '{name}' is gone; choose another channel.")
+        return layers.take(layer, layers.guess_axes(layer)).image
+
+    def check(self, model: Model) -> None:
+        """See whether the layers would feed a model.
+
+        Raises
+        ------
+        ImagecAIError
+            If they cannot.
+        """
+        images, channels = self.inputs(model)
+        along = plan_inputs(model, images, channels).main.plane_axes
+        if along and self.planes.value == SOME_PLANES:
+            planes = planes_from_text(str(self.span.value), along)
+            plan_inputs(model, images, channels, planes)
+
+    def plane_axes(self) -> str:
+        """Axes that the model would run plane by plane along; empty if it cannot."""
+        try:
+            if self._model is None:
+                return ""
+            images, channels = self.inputs(self._model)
+            return plan_inputs(self._model, images, channels).main.plane_axes
+        except ImagecAIError:
+            return ""
+
+    def chosen_planes(self, current_step: Sequence[int]) -> Planes | None:
+        """Planes to run: None for all.
+
+        Parameters
+        ----------
+        current_step : sequence of int
+            Position that the viewer shows, one for each of its dimensions.
+        """
+        along = self.plane_axes()
+        if not along or self.planes.value == ALL_PLANES:
             return None
+        if self.planes.value == SOME_PLANES:
+            return planes_from_text(str(self.span.value), along)
         order = str(self.axes.value)
         first = len(current_step) - len(order)
         return {axis: int(current_step[first + order.index(axis)]) for axis in along}
+
+
+def _main(model: Model | None) -> TensorSpec | None:
+    try:
+        return main_input(model) if model is not None else None
+    except ImagecAIError:
+        return None
+
+
+def _other(spec: TensorSpec) -> Any:
+    """A control for an input beside the image."""
+    if {"y", "x"} <= set(spec.space):
+        return create_widget(
+            annotation=Image,
+            name=f"input_{spec.id}",
+            label=spec.id,
+            options={"tooltip": f"The layer that feeds the input '{spec.id}'."},
+        )
+    return LineEdit(
+        name=f"input_{spec.id}",
+        label=spec.id,
+        tooltip=f"{spec.channels or 'Some'} numbers for the input '{spec.id}', such as "
+        "0.5, 1.",
+    )
+
+
+def _numbers(words: str, name: str) -> list[float]:
+    try:
+        return [float(part) for part in words.split(",")]
+    except ValueError:
+        raise ImageError(
+            f"Expected numbers such as 0.5, 1 for '{name}', found '{words}'."
+        ) from None

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.export import table
 from napari_imagec_ai.image import ImageInput
+from napari_imagec_ai.images import Images
 from napari_imagec_ai.objects import Objects
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ AXES = {
     5: ("TCZYX", "TZCYX"),
 }
 """What the dimensions of a layer may mean, the usual meaning first."""
+
+MOST_CHANNELS = 6
+"""More channels of a computed image than these share a layer."""
 
 COLOURS = ("#00c2ff", "#ffb000", "#ff4f81", "#7ddf64", "#b18cff", "#ffe14d", "#ff8552")
 """Colours of classes: apart in hue and lightness, on grey images."""
@@ -72,28 +76,33 @@ def guess_axes(layer: Image) -> str:
     return usual[0] if usual else ""
 
 
-def take(layer: Image, axes: str) -> Source:
+def take(layer: Image, axes: str, level: int = 0) -> Source:
     """Take an image layer as it is now.
 
     Parameters
     ----------
     layer : Image
-        Multiscale layers give their finest level.
+        Which one.
     axes : str
         Meaning of the dimensions, without the colours of an RGB layer.
+    level : int
+        Of a multiscale layer; 0 is the finest.
 
     Raises
     ------
     ImageError
         If layer and axes do not fit each other.
     """
-    data = layer.data[0] if layer.multiscale else layer.data
+    data = layer.data[level] if layer.multiscale else layer.data
+    finest = layer.data[0] if layer.multiscale else layer.data
     if len(axes) != layer.ndim:
         raise ImageError(
             f"Layer '{layer.name}' has {layer.ndim} dimensions, but the axes '{axes}' "
             f"name {len(axes)}; choose what its dimensions mean."
         )
-    sizes = dict(zip(axes, np.abs(np.asarray(layer.scale, float)), strict=True))
+    coarser = np.divide(finest.shape[: layer.ndim], data.shape[: layer.ndim])
+    scale = np.abs(np.asarray(layer.scale, float)) * coarser
+    sizes = dict(zip(axes, scale, strict=True))
     units = dict(zip(axes, (str(unit) for unit in layer.units), strict=True))
     image = ImageInput(
         data,
@@ -104,7 +113,9 @@ def take(layer: Image, axes: str) -> Source:
         rgb=layer.rgb,
         key=(id(layer), id(data), axes),
     )
-    return Source(image, layer.name, _placement(layer, axes))
+    placement = _placement(layer, axes)
+    kept = [factor for axis, factor in zip(axes, coarser, strict=True) if axis != "C"]
+    return Source(image, layer.name, _enlarged(placement, kept))
 
 
 def _placement(layer: Image, axes: str) -> dict[str, Any]:
@@ -129,16 +140,29 @@ def _placement(layer: Image, axes: str) -> dict[str, Any]:
     }
 
 
+def _enlarged(placement: dict[str, Any], factors: Sequence[float]) -> dict[str, Any]:
+    """Transforms for pixels that are larger by these factors, lying edge on edge."""
+    first = (np.asarray(factors) - 1) / 2
+    if not first.any():
+        return placement
+    shift = _linear(placement) @ first
+    return placement | {
+        "scale": placement["scale"] * np.asarray(factors),
+        "translate": placement["translate"] + shift,
+    }
+
+
+def _linear(placement: dict[str, Any]) -> NDArray[Any]:
+    """Scale, rotation and shear as one matrix."""
+    parts = {name: placement[name] for name in ("scale", "rotate", "shear")}
+    return np.asarray(Affine(**parts).linear_matrix)
+
+
 def placed(source: Source, origin: Sequence[int]) -> dict[str, Any]:
     """Transforms of a result that begins at ``origin`` in the image."""
     placement = dict(source.placement)
     if any(origin):
-        linear = Affine(
-            scale=placement["scale"],
-            rotate=placement["rotate"],
-            shear=placement["shear"],
-        ).linear_matrix
-        shift = linear @ np.asarray(origin, float)
+        shift = _linear(placement) @ np.asarray(origin, float)
         placement["translate"] = placement["translate"] + shift
     return placement
 
@@ -172,6 +196,60 @@ def shape_data(objects: Objects) -> list[NDArray[Any]]:
         np.hstack([np.tile(plane, (len(polygon), 1)), polygon])
         for plane, polygon in zip(steps, polygons, strict=True)
     ]
+
+
+def image_layers(
+    source: Source, images: Images, output: str
+) -> list[tuple[NDArray[Any], dict[str, Any]]]:
+    """Data and arguments of the Image layers that show one output.
+
+    A few channels are a layer each; many stay together, along an axis of their own.
+    """
+    values, space = images.maps[output], len(images.space)
+    planes = len(images.frame.axes) - space
+    factors = (1.0,) * planes + tuple(1 / f for f in images.factors(output))
+    placement = _enlarged(placed(source, images.frame.origin), factors)
+    title = f"{output} ({source.name})"
+    count = values.shape[planes]
+    if count > MOST_CHANNELS:
+        return [(values, {"name": title} | _with_axis(placement, planes))]
+    names = images.channel_names.get(output, ())
+    names = names if len(set(names)) == count else tuple(map(str, range(count)))
+    return [
+        (
+            values[(slice(None),) * planes + (channel,)],
+            {"name": title if count == 1 else f"{names[channel]} - {title}"}
+            | placement
+            | ({"blending": "additive"} if count > 1 else {}),
+        )
+        for channel in range(count)
+    ]
+
+
+def _with_axis(placement: dict[str, Any], position: int) -> dict[str, Any]:
+    """Transforms with one more axis, along which nothing is moved."""
+
+    def grown(matrix: NDArray[Any]) -> NDArray[Any]:
+        wider = np.insert(matrix, position, 0.0, axis=0)
+        wider = np.insert(wider, position, 0.0, axis=1)
+        wider[position, position] = 1.0
+        return wider
+
+    length = len(placement["scale"])
+    shear = np.eye(length)
+    shear[np.triu_indices(length, 1)] = placement["shear"]
+    units, labels = list(placement["units"]), list(placement["axis_labels"])
+    units.insert(position, "pixel")
+    labels.insert(position, "channel")
+    return {
+        "scale": np.insert(placement["scale"], position, 1.0),
+        "translate": np.insert(placement["translate"], position, 0.0),
+        "rotate": grown(placement["rotate"]),
+        "shear": grown(shear)[np.triu_indices(length + 1, 1)],
+        "affine": grown(placement["affine"]),
+        "units": tuple(units),
+        "axis_labels": tuple(labels),
+    }
 
 
 def one_colour(colour: str) -> DirectLabelColormap:

@@ -1,4 +1,4 @@
-"""The layers of one run: Labels and Shapes for each class, kept up to date."""
+"""The layers of one run, kept up to date: Labels and Shapes by class, or images."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import numpy as np
 
 from napari_imagec_ai._napari import layers
 from napari_imagec_ai._napari.layers import COLOURS, Source
+from napari_imagec_ai.images import Images
 from napari_imagec_ai.objects import Objects
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Labels, Layer, Shapes
+    from napari.layers import Image, Labels, Layer, Shapes
 
 MAX_SHAPES = 5000
 """More outlines than these take napari seconds to build."""
@@ -42,6 +43,7 @@ class ResultLayers:
         self._labels: dict[str, Labels] = {}
         self._shapes: dict[str, Shapes] = {}
         self._spare: list[Shapes] = []
+        self._images: dict[str, Image] = {}
 
     def show(self, objects: Objects, outlines: bool = True) -> list[str]:
         """Bring all layers up to date.
@@ -74,9 +76,23 @@ class ResultLayers:
             self.viewer.layers.selection = kept
         return notes
 
+    def show_images(self, images: Images) -> None:
+        """Show computed images, in the layers of earlier ones where they fit."""
+        active = set(self.viewer.layers.selection)
+        for output in images.maps:
+            for data, arguments in layers.image_layers(self.source, images, output):
+                name = arguments["name"]
+                layer = self._images.get(name)
+                if layer is not None and layer in self.viewer.layers:
+                    self.viewer.layers.remove(layer)
+                self._images[name] = self.viewer.add_image(data, **arguments)
+        kept = active & set(self.viewer.layers)
+        if kept:
+            self.viewer.layers.selection = kept
+
     def note(self, recipe: dict[str, Any]) -> None:
         """Write the recipe into the metadata of every layer."""
-        for layer in (*self._labels.values(), *self._shapes.values()):
+        for layer in self.all_layers:
             layer.metadata = {**layer.metadata, METADATA: recipe}
 
     def _show_labels(self, name: str, mine: Objects, colour: str) -> None:
@@ -141,5 +157,5 @@ class ResultLayers:
     @property
     def all_layers(self) -> list[Layer]:
         """All layers that are still in the viewer."""
-        mine = (*self._labels.values(), *self._shapes.values())
+        mine = (*self._labels.values(), *self._shapes.values(), *self._images.values())
         return [layer for layer in mine if layer in self.viewer.layers]

@@ -6,7 +6,14 @@ from collections.abc import Callable
 from typing import Any, Literal, get_origin
 
 from annotated_types import Ge, Le
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSpinBox, SpinBox
+from magicgui.widgets import (
+    CheckBox,
+    ComboBox,
+    Container,
+    FloatSpinBox,
+    LineEdit,
+    SpinBox,
+)
 from pydantic.fields import FieldInfo
 
 from napari_imagec_ai.decoders import Settings
@@ -25,6 +32,7 @@ class SettingsForm(Container):  # type: ignore[type-arg]
         super().__init__(name="settings")
         self.margins = (0, 0, 0, 0)
         self._notify = changed
+        self._lists: set[str] = set()
 
     def show_settings(self, settings: Settings, without: set[str]) -> None:
         """Make controls for these settings, with their values.
@@ -37,16 +45,30 @@ class SettingsForm(Container):  # type: ignore[type-arg]
             Names that have a control elsewhere.
         """
         self.clear()
+        self._lists = set()
         for name, info in type(settings).model_fields.items():
             if name in without:
                 continue
-            control = _control(name, info, getattr(settings, name))
+            value = getattr(settings, name)
+            if isinstance(value, tuple):  # a list of names, in one line
+                self._lists.add(name)
+                value = ", ".join(value)
+            control = _control(name, info, value)
             control.changed.connect(lambda _: self._notify())
             self.append(control)
 
     def values(self) -> dict[str, Any]:
         """What the form says, by name."""
-        return {control.name: control.value for control in self}
+        return {
+            control.name: _words(control.value)
+            if control.name in self._lists
+            else control.value
+            for control in self
+        }
+
+
+def _words(line: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in line.split(",") if word.strip())
 
 
 def _control(name: str, info: FieldInfo, value: Any) -> Any:
@@ -58,6 +80,8 @@ def _control(name: str, info: FieldInfo, value: Any) -> Any:
     }
     if get_origin(info.annotation) is Literal:
         return ComboBox(choices=list(info.annotation.__args__), **common)  # type: ignore[union-attr]
+    if isinstance(value, str):
+        return LineEdit(**common)
     if isinstance(value, bool):
         common["text"] = common.pop("label")
         return CheckBox(**common)

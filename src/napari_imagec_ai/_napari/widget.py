@@ -1,52 +1,39 @@
 """The dock widget: choose a model, run it, and tune what comes out.
 
-It reads its form into settings, starts workers on a session, hands objects to the
+It reads its form into settings, starts workers on a session, hands results to the
 layers, and shows errors as sentences; it computes nothing itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.qt.threading import create_worker
-from qtpy.QtCore import QUrl
-from qtpy.QtGui import QDesktopServices
 from superqt.utils import qdebounced, qthrottled
 
-from napari_imagec_ai._napari import preferences
-from napari_imagec_ai._napari.card import card
+from napari_imagec_ai._napari import work
+from napari_imagec_ai._napari.card import score_lines
 from napari_imagec_ai._napari.form import Form
+from napari_imagec_ai._napari.model_choice import ASK
 from napari_imagec_ai._napari.results import ResultLayers
-from napari_imagec_ai.decoders import Settings, settings_with
+from napari_imagec_ai.classes import ClassMap
+from napari_imagec_ai.decoders import Result, Settings, keep_choice, settings_with
 from napari_imagec_ai.errors import DecodeError, ImagecAIError
-from napari_imagec_ai.library import ModelEntry, default_folders, find_models
+from napari_imagec_ai.images import Images
+from napari_imagec_ai.library import ModelEntry
 from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.prediction import DETECTORS, Prediction
+from napari_imagec_ai.prediction import DETECTORS
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import PredictSettings, class_threshold
+from napari_imagec_ai.scores import Scores
 from napari_imagec_ai.session import Session
 
 if TYPE_CHECKING:
     import napari
 
-_LIVE_PIXELS = 1 << 21
-"""Up to this many pixels are tuned on the spot, larger results by a worker."""
-
-_LIVE_WINDOWS = 2
-"""The same for detectors, in windows of the network."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What a worker brings back; errors are sentences, since workers raise errors."""
-
-    prediction: Prediction | None = None
-    objects: Objects | None = None
-    problem: str = ""
+_ELSEWHERE = {"mask_threshold", "split"}
+"""Settings of decoders that have a control of their own."""
 
 
 class ClassifierWidget(Form):
@@ -62,20 +49,17 @@ class ClassifierWidget(Form):
         self.viewer = napari_viewer
         self.session: Session | None = None
         self.results: ResultLayers | None = None
-        self._entries: list[ModelEntry] = []
+        self._problem = ""
         self._worker: Any = None
         self._tuner: Any = None
-        self._tune_again = False
+        self._tune_again = self._showing = False
         self._ran_with: PredictSettings | None = None
         super().__init__()
         self._connect()
-        self.refresh_models()
+        self.choice.look()
         self._follow_active()
 
     def _connect(self) -> None:
-        self.refresh.changed.connect(lambda: self.refresh_models())
-        self.open_folder.changed.connect(lambda: self._open_folder())
-        self.model.changed.connect(lambda _: self._model_changed())
         self.run_button.changed.connect(lambda: self.run())
         self.cancel_button.changed.connect(lambda: self.cancel())
         self.more.native.toggled.connect(self._show_more)
@@ -89,66 +73,64 @@ class ClassifierWidget(Form):
         self.viewer.layers.events.removed.connect(self._layer_removed)
         self.native.destroyed.connect(partial(_stop, self.__dict__))
 
-    # -- models ------------------------------------------------------------------------
-
-    def refresh_models(self) -> None:
-        """Look for models again; the chosen one stays chosen."""
-        chosen = self.entry
-        self._entries = find_models(*_folders())
-        with self.model.changed.blocked():
-            self.model.reset_choices()
-        usable = [i for i, entry in enumerate(self._entries) if entry.problem is None]
-        paths = [entry.path for entry in self._entries]
-        if chosen is not None and chosen.path in paths:
-            self.model.value = paths.index(chosen.path)
-        elif usable:
-            self.model.value = usable[0]
-        self._model_changed()
-
-    def _model_choices(self, _widget: Any = None) -> list[tuple[str, int]]:
-        names = [entry.name for entry in self._entries]
-        choices = []
-        for i, entry in enumerate(self._entries):
-            name = entry.name
-            if names.count(name) > 1:
-                name = f"{name} ({entry.path.name})"
-            choices.append((name if entry.problem is None else f"{name} - no", i))
-        return choices
+    # -- model -------------------------------------------------------------------------
 
     @property
     def entry(self) -> ModelEntry | None:
         """The chosen model."""
-        i = self.model.value
-        return self._entries[i] if i is not None and i < len(self._entries) else None
+        return self.choice.entry
 
     @property
     def entries(self) -> list[ModelEntry]:
         """All models of the list."""
-        return list(self._entries)
+        return self.choice.entries
 
     def choose(self, folder: str) -> None:
         """Choose the first model whose folder has this name."""
-        names = [entry.path.name for entry in self._entries]
-        self.model.value = names.index(folder)
+        self.choice.choose(folder)
+
+    def refresh_models(self) -> None:
+        """Look for models again; the chosen one stays chosen."""
+        self.choice.look()
 
     def _model_changed(self) -> None:
         entry = self.entry
-        self.card.value = card(entry)
-        model = entry.model if entry is not None else None
+        model = entry.model if entry is not None and entry.problem is None else None
         if self.session and model and self.session.model.path == model.path:
             self._check()
             return
         if self.session is not None and self._worker is None:
             self.session.close()
-        self.session, self.results = None, None
-        try:
-            if entry is not None and entry.model is not None and entry.problem is None:
-                self.session = Session(entry.model)
-                self._reset_tuning()
-        except ImagecAIError as error:
-            self._say(str(error), bad=True)
-            return
+        self.session, self.results, self._problem = None, None, ""
+        self.source.show_model(model)
+        if model is not None and self.decoder.value != ASK:
+            self._begin()
         self._check()
+
+    def _decoder_changed(self) -> None:
+        """Another meaning of the output: the network need not run again for it."""
+        name, model = self.decoder.value, self.entry.model if self.entry else None
+        if name == ASK or model is None:
+            return
+        if self.session is None:
+            self._begin()
+        else:
+            self.session.use(name)
+            self._reset_tuning()
+        if self.session is not None:
+            keep_choice(model, self.session.decoder, self.session.defaults)
+        self._check()
+        self._tune()
+
+    def _begin(self) -> None:
+        entry = self.entry
+        if entry is None or entry.model is None:
+            return
+        try:
+            self.session = Session(entry.model, self.decoder.value)
+            self._reset_tuning()
+        except ImagecAIError as error:
+            self.session, self._problem = None, str(error)
 
     def _reset_tuning(self) -> None:
         """Thresholds and classes as the model has them."""
@@ -159,10 +141,11 @@ class ClassifierWidget(Form):
             self.mask_threshold.value = settings.get("mask_threshold", 0.5)
             self.class_threshold.value = class_threshold(self.session.model)
             self.split.value = settings.get("split", True)
-        self.settings.show_settings(self.session.defaults, {"mask_threshold", "split"})
+        self.settings.show_settings(self.session.defaults, _ELSEWHERE)
         self.mask_threshold.visible = "mask_threshold" in settings
         self.split.visible = "split" in settings
         self.detecting.visible = self.session.model.kind in DETECTORS
+        self.tuning.visible = self.session.decoder.gives is Objects
         self.classes.set_classes(self.session.model.classes)
 
     def _show_more(self, shown: bool) -> None:
@@ -171,13 +154,11 @@ class ClassifierWidget(Form):
     def _quiet(self) -> _Quiet:
         return _Quiet(self.mask_threshold, self.class_threshold, self.split)
 
-    def _open_folder(self) -> None:
-        folder = next((f for f in _folders() if f.is_dir()), Path.cwd())
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
-
     # -- image -------------------------------------------------------------------------
 
     def _follow_active(self, event: Any = None) -> None:
+        if self._showing:  # results take the selection for a moment
+            return
         self.source.follow(self.viewer.layers.selection.active)
 
     def _source_changed(self) -> None:
@@ -190,8 +171,7 @@ class ClassifierWidget(Form):
         """Enable Run, or say why it cannot run; gives the reason."""
         reason = self._reason()
         self.run_button.enabled = not reason and self._worker is None
-        model = self.session.model if self.session is not None else None
-        self.planes.visible = bool(self.source.plane_axes(model))
+        self.source.show_planes()
         if reason:
             self._say(reason)
         elif self._worker is None and self.results is None:
@@ -200,10 +180,15 @@ class ClassifierWidget(Form):
 
     def _reason(self) -> str:
         entry = self.entry
-        if entry is None or self.session is None:
+        if entry is None or entry.problem is not None or entry.model is None:
             return "Choose a model that can run."
+        if self.session is None:
+            return self._problem or (
+                f"It is not known what the output of '{entry.name}' means; choose it "
+                "under 'Output is'."
+            )
         try:
-            self.source.plan(self.session.model)
+            self.source.check(self.session.model)
         except ImagecAIError as error:
             return str(error)
         return ""
@@ -216,32 +201,18 @@ class ClassifierWidget(Form):
             self._say("A run is under way; cancel it or wait for its end.", bad=True)
             return
         reason = self._check()
-        if reason or self.session is None:
+        settings = self._settings()
+        if reason or self.session is None or settings is None:
             self._say(reason, bad=True)
             return
-        source, model = self.source.take(), self.session.model
-        settings = PredictSettings(
-            engine=self.engine.value,
-            device=self.device.value,
-            channels=self.source.chosen_channels(),
-            planes=self.source.chosen_planes(model, self.viewer.dims.current_step),
-            scale=round(self.scale.value, 4) or None,
-            overlap=round(self.overlap.value, 4),
-            percentiles=(round(self.black.value, 4), round(self.white.value, 4)),
-        )
-        self._worker = create_worker(
-            _work,
-            self.session,
-            source,
-            settings,
-            self._settings(),
-            self._class_map(),
-            _start_thread=False,
-        )
+        session, source = self.session, self.source.take()
+        images, channels = self.source.inputs(session.model)
+        predicted = self._predict_settings(channels)
+        arguments = (session, images, predicted, settings, self._class_map())
+        self._worker = create_worker(work.run, *arguments, _start_thread=False)
         self._worker.yielded.connect(self._progressed)
-        session = self.session
         self._worker.returned.connect(
-            lambda outcome: self._ran(session, source, settings, outcome)
+            lambda outcome: self._ran(session, source, predicted, outcome)
         )
         self._worker.aborted.connect(lambda: self._say("Cancelled; nothing changed."))
         self._worker.errored.connect(lambda error: self._say(_bug(error), bad=True))
@@ -250,6 +221,18 @@ class ClassifierWidget(Form):
         self.progress.visible = True
         self._say(f"Opening {session.model.name}...")
         self._worker.start()
+
+    def _predict_settings(self, channels: tuple[int, ...] | None) -> PredictSettings:
+        return PredictSettings(
+            engine=self.engine.value,
+            device=self.device.value,
+            channels=channels,
+            planes=self.source.chosen_planes(self.viewer.dims.current_step),
+            scale=round(self.scale.value, 4) or None,
+            normalize=self.normalize.value,
+            overlap=round(self.overlap.value, 4),
+            percentiles=(round(self.black.value, 4), round(self.white.value, 4)),
+        )
 
     @property
     def running(self) -> bool:
@@ -262,12 +245,15 @@ class ClassifierWidget(Form):
         Raises
         ------
         DecodeError
-            If nothing was run yet.
+            If nothing was run yet, or what came out is no objects.
         """
         settings = self._settings()
         if self.session is None or settings is None:
             raise DecodeError("Nothing was run yet; choose a model and run it.")
-        return self.session.objects(settings, self._class_map())
+        result = self.session.result(settings, self._class_map())
+        if not isinstance(result, Objects):
+            raise DecodeError(f"'{self.session.model.name}' gives no objects.")
+        return result
 
     def cancel(self) -> None:
         """Stop the run after the tile that it is at."""
@@ -283,11 +269,11 @@ class ClassifierWidget(Form):
         self,
         session: Session,
         source: Any,
-        settings: PredictSettings,
-        outcome: _Outcome,
+        predicted: PredictSettings,
+        outcome: work.Outcome,
     ) -> None:
-        prediction, objects = outcome.prediction, outcome.objects
-        if prediction is None or objects is None:
+        prediction, result = outcome.prediction, outcome.result
+        if prediction is None or result is None:
             self._say(outcome.problem, bad=True)
             return
         if session is not self.session:
@@ -295,16 +281,16 @@ class ClassifierWidget(Form):
             return
         if self.results is None or self.results.source.image.key != source.image.key:
             self.results = ResultLayers(self.viewer, source)
-        self._ran_with = settings
-        if session.decoded is not None:  # a detector may tell its classes only now
+        self._ran_with = predicted
+        if isinstance(session.decoded, Objects):  # detectors may tell classes only now
             self.classes.set_classes(session.decoded.classes)
-        self._show(objects, outlines=True)
-        ran = f"Ran on {prediction.device} with {prediction.engine}"
+        found = self._show(result, outlines=True)
         self._say(
-            f"{len(objects)} objects. {ran}, {prediction.network_calls} tile"
+            f"{found} Ran on {prediction.device} with {prediction.engine}, "
+            f"{prediction.network_calls} tile"
             f"{'' if prediction.network_calls == 1 else 's'}, "
             f"{prediction.network_seconds:.1f} s in the network.",
-            *objects.assumed,
+            *result.assumed,
             *self._gone(source.name),
         )
 
@@ -333,43 +319,41 @@ class ClassifierWidget(Form):
         }
         return settings_with(settings, {k: v for k, v in form.items() if k in known})
 
-    def _class_map(self) -> Any:
+    def _class_map(self) -> ClassMap:
         return self.classes.class_map(round(self.class_threshold.value, 4))
 
     def _classes_changed(self) -> None:
+        settings = self._settings()
+        if self.session is not None and settings is not None:
+            keep_choice(self.session.model, self.session.decoder, settings)
         self._tune()
 
     def _tune(self) -> None:
         """Decode and classify again, without the network."""
-        session = self.session
+        session, settings = self.session, self._settings()
         if session is None or session.prediction is None or self.results is None:
             return
         if self._tuner is not None:
             self._tune_again = True
             return
-        settings, class_map = self._settings(), self._class_map()
         if settings is None:
             return
-        try:
-            if _is_small(session.prediction):
-                self._show(session.objects(settings, class_map), outlines=False)
-                self._outlines_soon()
-                return
-        except ImagecAIError as error:
-            self._say(str(error), bad=True)
+        class_map = self._class_map()
+        if work.is_small(session.prediction):
+            self._tuned(work.tune(session, settings, class_map), outlines=False)
+            self._outlines_soon()
             return
-        self._tuner = create_worker(
-            _decode, session, settings, class_map, _start_thread=False
-        )
+        arguments = (session, settings, class_map)
+        self._tuner = create_worker(work.tune, *arguments, _start_thread=False)
         self._tuner.returned.connect(self._tuned)
         self._tuner.finished.connect(self._tuner_finished)
         self._tuner.start()
 
-    def _tuned(self, outcome: _Outcome) -> None:
-        if outcome.objects is None:
+    def _tuned(self, outcome: work.Outcome, outlines: bool = True) -> None:
+        if outcome.result is None:
             self._say(outcome.problem, bad=True)
         elif not self._tune_again:
-            self._show(outcome.objects, outlines=True)
+            self._say(self._show(outcome.result, outlines))
 
     def _tuner_finished(self) -> None:
         self._tuner = None
@@ -381,26 +365,41 @@ class ClassifierWidget(Form):
         session, settings = self.session, self._settings()
         if session is None or session.prediction is None or settings is None:
             return
-        self._show(session.objects(settings, self._class_map()), outlines=True)
+        self._tuned(work.tune(session, settings, self._class_map()))
 
-    def _show(self, objects: Objects, outlines: bool) -> None:
+    def _show(self, result: Result, outlines: bool) -> str:
+        """Bring the layers up to date; gives a sentence on what is there."""
+        self._showing = True
+        try:
+            return self._layers_show(result, outlines)
+        finally:
+            self._showing = False
+
+    def _layers_show(self, result: Result, outlines: bool) -> str:
         if self.results is None or self.session is None:
-            return
-        notes = self.results.show(objects, outlines)
-        self.classes.show_counts(objects.counts())
+            return ""
+        self.scores.value = score_lines(result) if isinstance(result, Scores) else ""
+        sentence, notes = "", []
+        if isinstance(result, Objects):
+            notes = self.results.show(result, outlines)
+            self.classes.show_counts(result.counts())
+            found = self.session.decoded
+            total = len(found) if found is not None else len(result)
+            sentence = f"{len(result)} of {total} objects count."
+        elif isinstance(result, Images) and outlines:
+            self.results.show_images(result)
+            sentence = f"{', '.join(result.maps)}: see the new layers."
         settings = self._settings()
         if outlines and settings is not None:
             recipe = self.session.recipe(
                 self._ran_with or PredictSettings(), settings, self._class_map()
             )
             self.results.note(recipe.model_dump(mode="json"))
-        total = self.session.decoded
-        found = len(total) if total is not None else len(objects)
-        self._say(f"{len(objects)} of {found} objects count.", *notes)
+        return " ".join([sentence, *notes])
 
     def _say(self, *sentences: str, bad: bool = False) -> None:
-        text = " ".join(sentence for sentence in sentences if sentence)
-        self.status.value = f"<b>{text}</b>" if bad else text
+        words = " ".join(sentence for sentence in sentences if sentence)
+        self.status.value = f"<b>{words}</b>" if bad else words
 
 
 class _Quiet:
@@ -418,29 +417,6 @@ class _Quiet:
             blocker.__exit__(*problem)
 
 
-def _work(
-    session: Session,
-    source: Any,
-    predicted: PredictSettings,
-    settings: Settings | None,
-    class_map: Any,
-) -> Generator[Progress, None, _Outcome]:
-    """Predict and decode in a worker; what a person can mend comes back as a value."""
-    try:
-        prediction = yield from session.run(source.image, predicted)
-        objects = session.objects(settings or session.defaults, class_map)
-    except ImagecAIError as error:
-        return _Outcome(problem=str(error))
-    return _Outcome(prediction, objects)
-
-
-def _decode(session: Session, settings: Settings, class_map: Any) -> _Outcome:
-    try:
-        return _Outcome(objects=session.objects(settings, class_map))
-    except ImagecAIError as error:
-        return _Outcome(problem=str(error))
-
-
 def _stop(state: dict[str, Any], *_: Any) -> None:
     """The window is gone: nothing may touch it any more.
 
@@ -451,18 +427,6 @@ def _stop(state: dict[str, Any], *_: Any) -> None:
             state[name].cancel()
     if state.get("_worker") is not None:
         state["_worker"].quit()
-
-
-def _is_small(prediction: Prediction) -> bool:
-    """Whether a result can be tuned between two pictures of the screen."""
-    pixels = sum(values.size for values in prediction.maps.values())
-    return pixels <= _LIVE_PIXELS and len(prediction.windows) <= _LIVE_WINDOWS
-
-
-def _folders() -> list[Path]:
-    extra = preferences.models_folder()
-    folders = [*([extra] if extra is not None else []), *default_folders()]
-    return [folder for folder in folders if folder.is_dir()]
 
 
 def _bug(error: BaseException) -> str:

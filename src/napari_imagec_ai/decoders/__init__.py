@@ -1,4 +1,4 @@
-"""Decoders: from a network's raw output to objects.
+"""Decoders: from a network's raw output to objects, images or scores.
 
 A decoder is a record of functions and has no state. Others can be added under the entry
 point group ``napari_imagec_ai.decoders``: the object is a :class:`Decoder`.
@@ -14,14 +14,26 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from napari_imagec_ai import memory
 from napari_imagec_ai.errors import DecodeError
+from napari_imagec_ai.images import Images
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
+from napari_imagec_ai.scores import Scores
 
 GROUP = "napari_imagec_ai.decoders"
 
 _log = logging.getLogger(__name__)
+
+_TOPIC = "decoder"
+
+OF_MODEL = "of_model"
+"""Mark of a setting, in ``json_schema_extra``: it says what the model's output means,
+and a person's choice of it is kept with the model."""
+
+Result = Objects | Images | Scores
+"""What a decoder may give."""
 
 
 class Settings(BaseModel):
@@ -46,26 +58,35 @@ class Decoder(Generic[S]):
     settings : type of Settings
         What a person may set; makes the form, the flags and the recipe.
     decode : callable
-        Turns a prediction into objects. Pure.
+        Turns a prediction into objects, images or scores. Pure.
     defaults : callable
         The settings to begin with, for instance thresholds from the description.
     recognises : callable
         Whether a model is of this family, from its description.
+    gives : type
+        What comes out: Objects, Images or Scores.
     """
 
     name: str
     title: str
     settings: type[S]
-    decode: Callable[[Prediction, S], Objects]
+    decode: Callable[[Prediction, S], Result]
     defaults: Callable[[Model], S]
     recognises: Callable[[Model], bool]
+    gives: type = Objects
 
 
 def _built_in() -> dict[str, Decoder[Any]]:
+    from napari_imagec_ai.decoders.affinities import AFFINITIES
+    from napari_imagec_ai.decoders.image import IMAGE
+    from napari_imagec_ai.decoders.labels import LABELS
+    from napari_imagec_ai.decoders.scores import SCORES
+    from napari_imagec_ai.decoders.semantic import SEMANTIC
     from napari_imagec_ai.decoders.unet import UNET
     from napari_imagec_ai.decoders.yolo import YOLO
 
-    return {decoder.name: decoder for decoder in (UNET, YOLO)}
+    known = (UNET, SEMANTIC, AFFINITIES, LABELS, YOLO, IMAGE, SCORES)
+    return {decoder.name: decoder for decoder in known}
 
 
 def decoders() -> dict[str, Decoder[Any]]:
@@ -101,12 +122,14 @@ def get_decoder(name: str) -> Decoder[Any]:
 def guess_decoder(model: Model) -> Decoder[Any] | None:
     """The decoder that a model asks for or is recognised by; None: a person chooses.
 
-    ``config.napari_imagec_ai.decoder`` of the description comes first.
+    What a person chose for it comes first, then ``config.napari_imagec_ai.decoder`` of
+    the description.
     """
-    named = model.settings.get("decoder")
     known = decoders()
-    if isinstance(named, str) and named in known:
-        return known[named]
+    chosen = memory.recall(model, _TOPIC).get("decoder")
+    for named in (chosen, model.settings.get("decoder")):
+        if isinstance(named, str) and named in known:
+            return known[named]
     fitting = list(_recognised(model, known))
     return fitting[0] if len(fitting) == 1 else None
 
@@ -136,8 +159,56 @@ def choose_decoder(model: Model, name: str | None = None) -> Decoder[Any]:
     return decoder
 
 
-def decode(prediction: Prediction, settings: Settings | None = None) -> Objects:
-    """Turn a network's raw output into objects.
+def starting_settings(decoder: Decoder[S], model: Model) -> S:
+    """The settings to begin with: the model's own, with what a person chose for it.
+
+    Raises
+    ------
+    DecodeError
+        If a value in the model's description cannot be used.
+    """
+    settings = decoder.defaults(model)
+    kept = memory.recall(model, _TOPIC).get("settings")
+    if not isinstance(kept, Mapping):
+        return settings
+    fields = _of_model(decoder)
+    known = {name: value for name, value in kept.items() if name in fields}
+    try:
+        return settings_with(settings, known)
+    except DecodeError:  # kept by another version, for which it meant another thing
+        return settings
+
+
+def keep_choice(model: Model, decoder: Decoder[S], settings: S) -> None:
+    """Remember how this model is decoded: the decoder, and which channel is what.
+
+    Thresholds and the like belong to an image, and are not kept.
+    """
+    usual = decoder.defaults(model)
+    changed = {
+        name: value
+        for name, value in settings.model_dump(mode="json").items()
+        if name in _of_model(decoder) and value != usual.model_dump(mode="json")[name]
+    }
+    choice: dict[str, Any] = {"settings": changed} if changed else {}
+    memory.keep(model, _TOPIC, {})
+    if guess_decoder(model) is not decoder:
+        choice["decoder"] = decoder.name
+    memory.keep(model, _TOPIC, choice)
+
+
+def _of_model(decoder: Decoder[Any]) -> set[str]:
+    """Settings that say what the model's output means."""
+    return {
+        name
+        for name, field in decoder.settings.model_fields.items()
+        if isinstance(field.json_schema_extra, dict)
+        and field.json_schema_extra.get(OF_MODEL)
+    }
+
+
+def decode(prediction: Prediction, settings: Settings | None = None) -> Result:
+    """Turn a network's raw output into objects, images or scores.
 
     Parameters
     ----------
@@ -149,8 +220,8 @@ def decode(prediction: Prediction, settings: Settings | None = None) -> Objects:
 
     Returns
     -------
-    Objects
-        With ids from 1, and features.
+    Objects, Images or Scores
+        By the decoder: objects with ids from 1 and features, from most of them.
 
     Raises
     ------
@@ -159,10 +230,11 @@ def decode(prediction: Prediction, settings: Settings | None = None) -> Objects:
     """
     if settings is None:
         decoder = choose_decoder(prediction.model)
-        settings = decoder.defaults(prediction.model)
+        settings = starting_settings(decoder, prediction.model)
     else:
         decoder = _decoder_of(settings)
-    return decoder.decode(prediction, settings)
+    found: Result = decoder.decode(prediction, settings)
+    return found
 
 
 def _decoder_of(settings: Settings) -> Decoder[Any]:

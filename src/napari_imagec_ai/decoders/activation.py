@@ -20,7 +20,12 @@ _EXCLUSIVE = ("three_class", "multi_class")
 
 
 def resolve(
-    asked: Activation, model: Model, spec: TensorSpec, values: NDArray[np.float32]
+    asked: Activation,
+    model: Model,
+    spec: TensorSpec,
+    values: NDArray[np.float32],
+    *,
+    exclusive: bool | None = None,
 ) -> tuple[Activation, str]:
     """Which activation to apply, and a sentence where it had to be assumed.
 
@@ -33,19 +38,23 @@ def resolve(
     spec : TensorSpec
         The output; its postprocessing was done already.
     values : array
-        The output, (..., C, [Z,] Y, X).
+        The output, or those of its channels that are probabilities or become some.
+    exclusive : bool, optional
+        Whether its channels exclude each other; by default as the kind says.
     """
     if asked != "auto":
         return asked, ""
-    if any(step.id in ("sigmoid", "softmax", "binarize") for step in spec.steps):
+    if any(step.id in ("sigmoid", "softmax") for step in spec.steps):
         return "none", ""
     low, high = float(values.min()), float(values.max())
     found = f"values from {low:.3g} to {high:.3g}"
     if low >= -_SLACK and high <= 1 + _SLACK:
-        if spec.data_range == (0.0, 1.0):
+        binary = any(step.id == "binarize" for step in spec.steps)
+        if binary or spec.data_range == (0.0, 1.0):
             return "none", ""
         return "none", f"Output '{spec.id}' ({found}) was taken as probabilities."
-    exclusive = model.kind in _EXCLUSIVE and (spec.channels or 1) > 1
+    if exclusive is None:
+        exclusive = model.kind in _EXCLUSIVE and (spec.channels or 1) > 1
     name: Activation = "softmax" if exclusive else "sigmoid"
     return name, f"Output '{spec.id}' ({found}) was turned into probabilities: {name}."
 

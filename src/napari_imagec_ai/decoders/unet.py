@@ -1,73 +1,55 @@
-"""U-Net and its family: maps of the foreground, with or without boundaries.
+"""U-Net and its family: maps of foreground, boundary and distance.
 
-Pixels above the mask threshold are foreground. Touching objects are taken apart by the
-boundaries that the network drew, and by their shape: see
-:mod:`napari_imagec_ai.splitting`.
+Of the foreground, touching objects are taken apart by the boundaries or the distances
+that the network drew, and by their shape. Where it draws boundaries only, such as the
+membranes of a tissue, objects are what lies between them, and the membranes are shared
+out. What lies around a tissue is then an object, too: it touches the edge of the image,
+which is a column to filter by.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
+from scipy import special
 
-from napari_imagec_ai import splitting
-from napari_imagec_ai.decoders import Decoder, Settings, activation, as_described
-from napari_imagec_ai.decoders.activation import Activation
-from napari_imagec_ai.errors import DecodeError
-from napari_imagec_ai.features import measure
-from napari_imagec_ai.intensity import (
-    measured_pixels,
-    physical_area,
-    plane_position,
+from napari_imagec_ai.decoders import Decoder, activation, as_described
+from napari_imagec_ai.decoders.regions import (
+    NECK_OF_MEMBRANES,
+    NECK_WHERE_DRAWN,
+    Evidence,
+    RegionSettings,
+    grid,
+    segment,
 )
-from napari_imagec_ai.kinds import channel_roles, main_output
-from napari_imagec_ai.model import Model
+from napari_imagec_ai.decoders.roles import (
+    Map,
+    assumption,
+    described,
+    main_map,
+    pick_any,
+)
+from napari_imagec_ai.decoders.tables import Regions, tabulate
+from napari_imagec_ai.errors import DecodeError
+from napari_imagec_ai.kinds import main_output
+from napari_imagec_ai.model import Model, TensorSpec
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
 
-Map = NDArray[np.float32]
+KINDS = (
+    "foreground",
+    "foreground_boundary",
+    "foreground_boundary_distance",
+    "three_class",
+    "boundary",
+)
 
-_NECK_WITH_BOUNDARY = 0.5
-"""Where the network draws boundaries, shape only takes apart what is nearly cut off."""
 
-KINDS = ("foreground", "foreground_boundary", "three_class", "boundary")
+class UNetSettings(RegionSettings):
+    """What a person may set for maps of foreground, boundary and distance."""
 
-
-class UNetSettings(Settings):
-    """What a person may set for maps of foreground and boundary."""
-
-    mask_threshold: float = Field(
-        0.5,
-        ge=0.01,
-        le=0.99,
-        description="Pixels are foreground where the network is at least this sure.",
-        json_schema_extra={"step": 0.01},
-    )
-    split: bool = Field(True, description="Take touching objects apart.")
-    neck: float = Field(
-        0.96,
-        ge=0.0,
-        le=1.0,
-        description="Parts are taken apart where the neck between them is narrower "
-        "than this share of the smaller part; 0: never by shape, only at boundaries.",
-        json_schema_extra={"step": 0.01},
-    )
-    fill_holes: bool = Field(True, description="Fill holes in objects.")
-    min_size: int = Field(
-        10,
-        ge=0,
-        le=1_000_000,
-        description="Smaller specks (pixels) are no objects.",
-    )
-    activation: Activation = Field(
-        "auto",
-        description="Turns the output into probabilities; auto: by the description, "
-        "else by the range of the values.",
-    )
     foreground: int = Field(
         0, ge=-1, le=1023, description="Channel of the foreground; -1: none."
     )
@@ -77,185 +59,110 @@ class UNetSettings(Settings):
     background: int = Field(
         -1, ge=-1, le=1023, description="Channel of the background; -1: none."
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Maps:
-    """Probabilities of one plane: of being in an object, and away from its rim."""
-
-    whole: Map
-    interior: Map
-    rim: Map | None
+    distance: int = Field(
+        -1,
+        ge=-1,
+        le=1023,
+        description="Channel that tells how deep inside an object a pixel lies; -1: "
+        "none.",
+    )
 
 
 def decode_maps(prediction: Prediction, settings: UNetSettings) -> Objects:
-    """Decode foreground (and boundary) maps; see :class:`Decoder`."""
-    spec = main_output(prediction.model)
-    if spec.id not in prediction.maps:
-        raise DecodeError(
-            f"Output '{spec.id}' of '{prediction.model.name}' is no map of the image; "
-            "choose another decoder."
-        )
-    values = prediction.maps[spec.id]
+    """Decode maps of foreground, boundary and distance; see :class:`Decoder`."""
+    model = prediction.model
+    spec, values = main_map(prediction)
+    probable = _probable(values, settings.distance, len(prediction.planes))
+    classes = model.kind == "three_class" or settings.background >= 0
+    several = probable.shape[len(prediction.planes)] > 1
     chosen, sentence = activation.resolve(
-        settings.activation, prediction.model, spec, values
-    )
-    probabilities = activation.apply(
-        chosen, values, values.ndim - 1 - len(prediction.space)
+        settings.activation, model, spec, probable, exclusive=classes and several
     )
     # Channels of a softmax exclude each other: the rim is then no part of the inside.
-    exclusive = chosen == "softmax" or prediction.model.kind == "three_class"
-    label_image = np.zeros(prediction.frame.shape, np.int32)
-    tables: list[dict[str, NDArray[Any]]] = []
-    found = 0
-    for index in np.ndindex(prediction.planes):
-        maps = _roles(probabilities[index], settings, exclusive)
-        labels, count = _segment(maps, settings, prediction)
-        whole = maps.whole
-        size = prediction.frame.shape[len(index) :]
-        if labels.shape != size:
-            labels, whole = _resized(labels, size), _resized(whole, size)
-            labels, count = splitting.compact(labels, count)
-        table = measure(
-            labels, count, {**measured_pixels(prediction, index), "confidence": whole}
+    softmax = chosen == "softmax" or any(step.id == "softmax" for step in spec.steps)
+    exclusive = softmax or model.kind == "three_class"
+    pixels = grid(prediction, values)
+
+    def find(index: tuple[int, ...]) -> Regions:
+        depth = _depth(values[index], settings, spec)
+        channels = activation.apply(chosen, probable[index], 0)
+        if depth is not None:  # give the other channels their numbers back
+            channels = np.insert(channels, settings.distance, 0, axis=0)
+        return segment(
+            _evidence(channels, depth, settings, exclusive), settings, pixels
         )
-        table["plane"] = np.tile(plane_position(prediction, index), (count, 1))
-        label_image[index] = np.where(labels > 0, labels + found, 0)
-        tables.append(table)
-        found += count
-    return _objects(prediction, label_image, tables, sentence)
+
+    return tabulate(
+        prediction,
+        find,
+        model.classes[:1] or ("object",),
+        sentence,
+        assumption(model, settings),
+    )
 
 
-def _roles(channels: Map, settings: UNetSettings, exclusive: bool) -> _Maps:
-    def channel(number: int, word: str) -> Map | None:
-        if number >= len(channels):
-            raise DecodeError(
-                f"The output has {len(channels)} channels, but channel {number} was "
-                f"named as the {word}; choose one from 0 to {len(channels) - 1}, or -1."
-            )
-        return channels[number] if number >= 0 else None
+def _probable(values: Map, distance: int, axis: int) -> Map:
+    """All channels but the distance, which must not be taken for a logit."""
+    count = values.shape[axis]
+    if distance == 0 and count == 1:
+        raise DecodeError(
+            "The only channel was named as the distance; name it as the foreground or "
+            "the boundary."
+        )
+    return np.delete(values, distance, axis) if 0 <= distance < count else values
 
-    inside = channel(settings.foreground, "foreground")
-    rim = channel(settings.boundary, "boundary")
-    background = channel(settings.background, "background")
-    between = background if background is not None else rim
+
+def _depth(channels: Map, settings: UNetSettings, spec: TensorSpec) -> Map | None:
+    depth = pick_any(channels, settings.distance, "distance")
+    if depth is not None and any(step.id == "sigmoid" for step in spec.steps):
+        # Done to all channels, where it was meant for the probabilities.
+        return np.asarray(special.logit(np.clip(depth, 1e-7, 1 - 1e-7)), np.float32)
+    return depth
+
+
+def _evidence(
+    channels: Map, depth: Map | None, settings: UNetSettings, exclusive: bool
+) -> Evidence:
+    inside = pick_any(channels, settings.foreground, "foreground")
+    rim = pick_any(channels, settings.boundary, "boundary")
+    background = pick_any(channels, settings.background, "background")
+    between = rim if rim is not None else background
     if inside is None and between is not None:
-        # Membranes: objects are what lies between them.
-        return _Maps(1 - between, 1 - between, None)
+        return Evidence(1 - between, depth=depth, membranes=rim is not None)
     if inside is None:
         raise DecodeError(
             "Neither a foreground nor a boundary channel is chosen; choose one."
         )
     if rim is None:
-        return _Maps(inside, inside, None)
+        return Evidence(inside, depth=depth)
     if exclusive:  # the rim is a class of its own, and part of the object
-        return _Maps(inside + rim, inside, rim)
-    return _Maps(inside, inside * (1 - rim), rim)
-
-
-def _segment(
-    maps: _Maps, settings: UNetSettings, prediction: Prediction
-) -> tuple[NDArray[np.int32], int]:
-    mask = maps.whole >= settings.mask_threshold
-    if settings.fill_holes:
-        mask = splitting.fill_holes(mask)
-    if not settings.split:
-        labels, count = splitting.components(mask)
-    else:
-        relief = _relief(maps, mask, settings, prediction)
-        labels, count = splitting.split_touching(
-            mask, relief, settings.neck, settings.min_size
+        return Evidence(
+            np.minimum(inside + rim, 1), np.minimum(inside, 1 - rim), rim, depth
         )
-    small = np.bincount(labels.reshape(-1), minlength=count + 1) < settings.min_size
-    if small[1:].any():
-        labels, count = splitting.compact(np.where(small[labels], 0, labels), count)
-    return labels, count
-
-
-def _relief(
-    maps: _Maps, mask: splitting.Mask, settings: UNetSettings, prediction: Prediction
-) -> Map:
-    """Hills for objects: how deep a pixel lies inside, and how sure the network is."""
-    interior = mask
-    if maps.rim is not None:
-        interior = mask & (maps.interior >= settings.mask_threshold)
-        if settings.fill_holes:
-            interior = splitting.fill_holes(interior)
-    spacing = prediction.frame.pixel_size[-len(prediction.space) :]
-    depth = splitting.distance(interior, spacing)
-    inside = depth[interior]
-    # A disc's mean depth is a third of its radius: smooth by a tenth of that radius,
-    # enough for the ripples of a pixel outline and too little to close a neck.
-    sigma = min(max(0.3 * float(inside.mean()), 0.6), 2.5) if inside.size else 1.0
-    # Of a hole that was filled, the network is not sure, but we are.
-    filled = mask & (maps.whole < settings.mask_threshold)
-    sure = np.sqrt(np.where(filled, 1, np.clip(maps.whole, 0, 1)))
-    hills = splitting.smooth(depth * sure, interior, sigma)
-    if maps.rim is None:
-        return hills
-    # Between interiors the seam follows the strongest boundary, below all hills.
-    return np.where(interior, hills, -np.clip(maps.rim, 1e-3, 1)).astype(np.float32)
-
-
-def _resized(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Nearest neighbour, for maps of another resolution than the image."""
-    for axis, size in enumerate(shape):
-        at = np.floor((np.arange(size) + 0.5) * array.shape[axis] / size).astype(int)
-        array = array.take(at, axis=axis)
-    return array
-
-
-def _objects(
-    prediction: Prediction,
-    label_image: NDArray[np.int32],
-    tables: list[dict[str, NDArray[Any]]],
-    sentence: str,
-) -> Objects:
-    columns = {
-        name: np.concatenate([table[name] for table in tables]) for name in tables[0]
-    }
-    space = [axis.lower() for axis in prediction.space]
-    boxes = np.stack(
-        [columns.pop(f"box_{axis}{end}") for end in "01" for axis in space], axis=1
-    )
-    confidence = columns.pop("confidence")
-    planes = columns.pop("plane")
-    count = len(confidence)
-    columns |= physical_area(prediction, columns["area"])
-    return Objects(
-        frame=prediction.frame,
-        id=np.arange(1, count + 1, dtype=np.int32),
-        class_id=np.zeros(count, np.int32),
-        confidence=np.clip(confidence, 0, 1).astype(np.float32),
-        boxes=boxes.astype(np.float32),
-        classes=prediction.model.classes[:1] or ("object",),
-        label_image=label_image,
-        features=columns,
-        planes=planes.reshape(count, len(prediction.planes)).astype(np.int32),
-        assumed=(*prediction.assumed, *([sentence] if sentence else [])),
-    )
+    return Evidence(inside, inside * (1 - rim), rim, depth)
 
 
 def default_settings(model: Model) -> UNetSettings:
     """Settings to begin with: what the description says, else what is usual."""
-    roles = channel_roles(model)
-    chosen: dict[str, Any] = {
-        name: -1 if role is None else role
-        for name, role in (
-            ("foreground", roles.foreground),
-            ("boundary", roles.boundary),
-            ("background", roles.background),
-        )
-    }
-    if roles.foreground is None and roles.boundary is None:
+    chosen: dict[str, Any] = described(model)
+    if chosen["foreground"] < 0 and chosen["boundary"] < 0:
         chosen["foreground"] = 0
-    if roles.foreground is not None and roles.boundary is not None:
-        chosen["neck"] = _NECK_WITH_BOUNDARY
-    steps = model.outputs[0].steps
+    if chosen["foreground"] < 0:
+        chosen["neck"] = NECK_OF_MEMBRANES
+    elif chosen["boundary"] >= 0 or chosen["distance"] >= 0:
+        chosen["neck"] = NECK_WHERE_DRAWN
+    steps = main_output(model).steps
     thresholds = [s.kwargs.get("threshold") for s in steps if s.id == "binarize"]
     if thresholds and isinstance(thresholds[0], (int, float)):
-        chosen["mask_threshold"] = min(max(float(thresholds[0]), 0.01), 0.99)
+        chosen["mask_threshold"] = _probability(float(thresholds[0]))
     return as_described(UNetSettings(**chosen), model)
+
+
+def _probability(threshold: float) -> float:
+    """A threshold as a probability: one that can be none was meant for logits."""
+    if not 0 < threshold < 1:
+        threshold = float(special.expit(threshold))
+    return min(max(threshold, 0.01), 0.99)
 
 
 UNET = Decoder(

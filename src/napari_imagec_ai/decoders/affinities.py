@@ -1,0 +1,178 @@
+"""Affinities: how much a pixel and its neighbours belong to one object.
+
+Each channel speaks of pairs of pixels, one offset apart. A pixel is in an object where
+it belongs together with any of its nearest neighbours, and in the interior where it
+does with all of them; what is left of objects goes to interiors as rims do, see
+:mod:`napari_imagec_ai.decoders.regions`. Channels of longer offsets are not used. Some
+networks also hold pixels of the background together: it is then an object, which
+touches the edge of the image.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from napari_imagec_ai.decoders import Decoder, activation, as_described
+from napari_imagec_ai.decoders.regions import (
+    NECK_OF_MEMBRANES,
+    Evidence,
+    RegionSettings,
+    grid,
+    segment,
+)
+from napari_imagec_ai.decoders.roles import Map, main_map
+from napari_imagec_ai.decoders.tables import Regions, tabulate
+from napari_imagec_ai.errors import DecodeError
+from napari_imagec_ai.model import Model
+from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.prediction import Prediction
+
+Offset = tuple[int, ...]
+
+
+class AffinitySettings(RegionSettings):
+    """What a person may set for affinities."""
+
+    attractive: bool = Field(
+        True,
+        description="High values hold pixels together; otherwise they part them.",
+    )
+
+
+def decode_affinities(prediction: Prediction, settings: AffinitySettings) -> Objects:
+    """Decode affinities of neighbours; see :class:`Decoder`."""
+    model = prediction.model
+    spec, values = main_map(prediction)
+    chosen, sentence = activation.resolve(
+        settings.activation, model, spec, values, exclusive=False
+    )
+    count = values.shape[len(prediction.planes)]
+    nearest = _nearest(model, count, prediction.space)
+    pixels = grid(prediction, values)
+
+    def find(index: tuple[int, ...]) -> Regions:
+        channels = activation.apply(chosen, values[index], 0)
+        if not settings.attractive:
+            channels = 1 - channels
+        return segment(_evidence(channels, nearest), settings, pixels)
+
+    return tabulate(
+        prediction,
+        find,
+        model.classes[:1] or ("object",),
+        sentence,
+        _assumption(model, settings),
+    )
+
+
+def _evidence(channels: Map, nearest: Mapping[int, Offset]) -> Evidence:
+    """What the pairs that a pixel is in say about it."""
+    shape = channels.shape[1:]
+    strongest, weakest = np.zeros(shape, np.float32), np.ones(shape, np.float32)
+    for channel, offset in nearest.items():
+        here, there = _pairs(offset, shape)
+        affinity = channels[channel][here]
+        for side in (here, there):
+            np.maximum(strongest[side], affinity, out=strongest[side])
+            np.minimum(weakest[side], affinity, out=weakest[side])
+    return Evidence(strongest, np.minimum(strongest, weakest), 1 - weakest)
+
+
+def _pairs(
+    offset: Offset, shape: tuple[int, ...]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Pixels that have a partner in the image, and their partners."""
+    here = tuple(
+        slice(max(-step, 0), size - max(step, 0))
+        for step, size in zip(offset, shape, strict=True)
+    )
+    there = tuple(
+        slice(max(step, 0), size - max(-step, 0))
+        for step, size in zip(offset, shape, strict=True)
+    )
+    return here, there
+
+
+def _nearest(model: Model, channels: int, space: str) -> dict[int, Offset]:
+    """Channel and offset of the nearest neighbour along each axis."""
+    axes = len(space)
+    offsets = _offsets(model, channels, axes)
+    found: dict[int, Offset] = {}
+    for axis in range(axes):
+        along = [
+            (abs(offset[axis]), channel)
+            for channel, offset in enumerate(offsets)
+            if offset[axis] and not any(np.delete(offset, axis))
+        ]
+        if not along:
+            raise DecodeError(
+                f"Expected affinities along each of the axes '{space}', found "
+                f"{channels} channels, none of them along "
+                f"{space[axis]}; choose another decoder."
+            )
+        channel = min(along)[1]
+        found[channel] = offsets[channel]
+    return found
+
+
+def _offsets(model: Model, channels: int, axes: int) -> list[Offset]:
+    """Offsets of the channels, from the description or as usual: -1 along each axis."""
+    for listed in _found(model.hints, "offsets"):
+        lengths = {len(row) if isinstance(row, list) else 0 for row in listed}
+        if len(listed) == channels and lengths == {axes}:
+            return [tuple(int(step) for step in row) for row in listed]
+    usual = -np.eye(axes, dtype=int)[:channels]
+    return [tuple(int(step) for step in row) for row in usual]
+
+
+def _found(config: Any, key: str) -> Iterator[list[Any]]:
+    """Lists under that key, however deep in a description's config."""
+    if isinstance(config, Mapping):
+        if isinstance(config.get(key), list):
+            yield config[key]
+        for value in config.values():
+            yield from _found(value, key)
+
+
+def _assumption(model: Model, settings: AffinitySettings) -> str:
+    usual = default_settings(model).attractive
+    if settings.attractive != usual or "attractive" in model.settings:
+        return ""
+    if _for_mutex_watershed(model):
+        return (
+            "High values were taken to part pixels, as networks for the mutex "
+            "watershed have them: the description does not say."
+        )
+    return (
+        "High values were taken to hold pixels together: the description does not say."
+    )
+
+
+def _for_mutex_watershed(model: Model) -> bool:
+    # Made with torch-em, which trains "disaffinities"; descriptions name the algorithm.
+    return bool(
+        re.search(rb"\bmws\b|mutex[ _-]?watershed", model.source, re.IGNORECASE)
+    )
+
+
+def default_settings(model: Model) -> AffinitySettings:
+    """Settings to begin with: what the description says, else what is usual."""
+    usual = AffinitySettings(
+        neck=NECK_OF_MEMBRANES, attractive=not _for_mutex_watershed(model)
+    )
+    return as_described(usual, model)
+
+
+AFFINITIES = Decoder(
+    name="affinities",
+    title="Affinities of neighbouring pixels",
+    settings=AffinitySettings,
+    decode=decode_affinities,
+    defaults=default_settings,
+    recognises=lambda model: model.kind == "affinities",
+)

@@ -1,0 +1,87 @@
+"""Labels: networks that end in a segmentation of their own and give ids.
+
+Parts of one id are one object, also where they do not touch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from napari_imagec_ai import splitting
+from napari_imagec_ai.decoders import Decoder, Settings, as_described
+from napari_imagec_ai.decoders.regions import grid
+from napari_imagec_ai.decoders.roles import Map, main_map, pick
+from napari_imagec_ai.decoders.tables import Regions, tabulate
+from napari_imagec_ai.errors import DecodeError
+from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.prediction import Prediction
+
+_SLACK = 0.1
+"""Ids may be this far from whole numbers, and a few of them farther."""
+
+_FEW = 0.01
+
+_HIGHEST = 1 << 24
+"""Above, float32 does not hold every whole number."""
+
+
+class LabelSettings(Settings):
+    """What a person may set for ids that the network gave."""
+
+    min_size: int = Field(
+        10,
+        ge=0,
+        le=1_000_000,
+        description="Smaller specks (pixels) are no objects.",
+    )
+    channel: int = Field(0, ge=0, le=1023, description="Channel of the ids.")
+
+
+def decode_labels(prediction: Prediction, settings: LabelSettings) -> Objects:
+    """Take the network's ids as objects; see :class:`Decoder`."""
+    model = prediction.model
+    spec, values = main_map(prediction)
+    smallest = round(settings.min_size * grid(prediction, values).density)
+
+    def find(index: tuple[int, ...]) -> Regions:
+        labels = _whole(pick(values[index], settings.channel, "ids"), spec.id)
+        small = np.bincount(labels.reshape(-1)) < smallest
+        small[0] = True
+        labels, count = splitting.compact(
+            np.where(small[labels], 0, labels), len(small) - 1
+        )
+        known = labels > 0
+        return Regions(labels, count, known.astype(np.float32), known)
+
+    return tabulate(prediction, find, model.classes[:1] or ("object",))
+
+
+def _whole(ids: Map, name: str) -> splitting.Labels:
+    """The ids as whole numbers; 0 where they are none, if those are few."""
+    rounded = np.rint(ids)
+    # Written so that it also holds for NaN.
+    strange = ~(np.abs(ids - rounded) <= _SLACK)
+    objects = max(int(np.count_nonzero(rounded)), 1)
+    if np.count_nonzero(strange) > _FEW * objects or rounded.max() > _HIGHEST:
+        raise DecodeError(
+            f"Expected whole numbers in output '{name}', one for each object, found "
+            f"{_some(ids[strange])}: these are no labels; choose another decoder."
+        )
+    return np.where(strange, 0, np.maximum(rounded, 0)).astype(np.int32)
+
+
+def _some(strange: Map) -> str:
+    if not len(strange):
+        return "numbers too high for ids"
+    return ", ".join(f"{value:.3g}" for value in strange[:3])
+
+
+LABELS = Decoder(
+    name="labels",
+    title="Labels as the network gives them",
+    settings=LabelSettings,
+    decode=decode_labels,
+    defaults=lambda model: as_described(LabelSettings(), model),
+    recognises=lambda model: model.kind == "labels",
+)

@@ -1,0 +1,195 @@
+"""From what a network says about each pixel to labelled objects.
+
+Pixels above the mask threshold are foreground. Touching objects are taken apart by the
+boundaries or the distances that the network drew, and by their shape: see
+:mod:`napari_imagec_ai.splitting`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from napari_imagec_ai import splitting
+from napari_imagec_ai.decoders import Settings
+from napari_imagec_ai.decoders.activation import Activation
+from napari_imagec_ai.decoders.tables import Regions
+from napari_imagec_ai.prediction import Prediction
+
+Map = NDArray[np.float32]
+
+NECK_WHERE_DRAWN = 0.5
+"""Where the network tells objects apart, shape only parts what is nearly cut off."""
+
+NECK_OF_MEMBRANES = 0.6
+"""Where there are only membranes: gaps in them are narrower, waists of cells wider."""
+
+_MEMBRANE = 4
+"""Membranes up to twice as thick (pixels) are given to the objects on both sides."""
+
+
+class RegionSettings(Settings):
+    """What a person may set for objects that are made from probabilities of pixels."""
+
+    mask_threshold: float = Field(
+        0.5,
+        ge=0.01,
+        le=0.99,
+        description="Pixels are foreground where the network is at least this sure.",
+        json_schema_extra={"step": 0.01},
+    )
+    split: bool = Field(True, description="Take touching objects apart.")
+    neck: float = Field(
+        0.96,
+        ge=0.0,
+        le=1.0,
+        description="Parts are taken apart where the neck between them is narrower "
+        "than this share of the smaller part; 0: never by shape, only at boundaries.",
+        json_schema_extra={"step": 0.01},
+    )
+    fill_holes: bool = Field(True, description="Fill holes in objects.")
+    min_size: int = Field(
+        10,
+        ge=0,
+        le=1_000_000,
+        description="Smaller specks (pixels) are no objects.",
+    )
+    activation: Activation = Field(
+        "auto",
+        description="Turns the output into probabilities; auto: by the description, "
+        "else by the range of the values.",
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What a network says about the pixels of one plane or volume.
+
+    Attributes
+    ----------
+    whole : float32
+        Probability of being in an object.
+    interior : float32, or None
+        Probability of being in an object and away from its rim; None: like ``whole``.
+    rim : float32, or None
+        Probability of being where an object ends.
+    depth : float32, or None
+        How deep inside an object, in any unit, 0 or less at its rim and outside.
+    membranes : bool
+        Whether ``whole`` leaves out membranes that objects share.
+    """
+
+    whole: Map
+    interior: Map | None = None
+    rim: Map | None = None
+    depth: Map | None = None
+    membranes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The pixels of the output: their size, and how many make one of the image."""
+
+    spacing: tuple[float, ...]
+    density: float = 1.0
+
+
+def grid(prediction: Prediction, values: Map) -> Grid:
+    """The grid of a map (planes, C, space) of the prediction."""
+    space = len(prediction.space)
+    own, image = values.shape[-space:], prediction.frame.shape[-space:]
+    factors = [n / size for n, size in zip(own, image, strict=True)]
+    sizes = prediction.frame.pixel_size[-space:]
+    spacing = tuple(s / f for s, f in zip(sizes, factors, strict=True))
+    return Grid(spacing, float(np.prod(factors)))
+
+
+def segment(evidence: Evidence, settings: RegionSettings, pixels: Grid) -> Regions:
+    """Label the objects of one plane or volume."""
+    known = evidence.whole >= settings.mask_threshold
+    mask = known
+    if settings.fill_holes:
+        mask = (
+            fill_membranes(mask) if evidence.membranes else splitting.fill_holes(mask)
+        )
+    labels, count = part(mask, known, evidence, settings, pixels)
+    if evidence.membranes:
+        labels = splitting.close_gaps(labels, count, _reach(pixels.spacing))
+    return Regions(labels, count, evidence.whole, known)
+
+
+def _reach(spacing: tuple[float, ...]) -> tuple[int, ...]:
+    """Half the thickness of membranes; even between planes far apart they have two."""
+    pixels = (round(_MEMBRANE * min(spacing) / step) for step in spacing)
+    return tuple(min(max(count, 2), _MEMBRANE) for count in pixels)
+
+
+def fill_membranes(mask: splitting.Mask) -> splitting.Mask:
+    """Fill what lies in a single object; between several it is a membrane."""
+    parts, count = splitting.components(mask)
+    return splitting.fill_between(parts, count) > 0
+
+
+def part(
+    mask: splitting.Mask,
+    known: splitting.Mask,
+    evidence: Evidence,
+    settings: RegionSettings,
+    pixels: Grid,
+) -> tuple[splitting.Labels, int]:
+    """Label the objects of a mask, in which holes were filled already.
+
+    Parameters
+    ----------
+    mask : bool
+        Pixels of objects.
+    known : bool
+        Those of them that were not only filled in.
+    evidence, settings, pixels
+        As for :func:`segment`.
+    """
+    smallest = round(settings.min_size * pixels.density)
+    if not settings.split:
+        labels, count = splitting.components(mask)
+    else:
+        relief = _relief(mask, known, evidence, settings, pixels)
+        labels, count = splitting.split_touching(mask, relief, settings.neck, smallest)
+    small = np.bincount(labels.reshape(-1), minlength=count + 1) < smallest
+    if small[1:].any():
+        labels, count = splitting.compact(np.where(small[labels], 0, labels), count)
+    return labels, count
+
+
+def _relief(
+    mask: splitting.Mask,
+    known: splitting.Mask,
+    evidence: Evidence,
+    settings: RegionSettings,
+    pixels: Grid,
+) -> Map:
+    """Hills for objects: how deep a pixel lies inside, and how sure the network is."""
+    interior = mask
+    if evidence.interior is not None:
+        interior = mask & (evidence.interior >= settings.mask_threshold)
+        if settings.fill_holes:
+            interior = splitting.fill_holes(interior)
+    if evidence.depth is not None:
+        # The network's own depth ends at other objects, too, whatever its unit is.
+        depth, sigma = np.maximum(evidence.depth, 0), 1.0
+    else:
+        depth = splitting.distance(interior, pixels.spacing)
+        inside = depth[interior]
+        # A disc's mean depth is a third of its radius: smooth by a tenth of that
+        # radius, enough for the ripples of a pixel outline and too little to close a
+        # neck.
+        sigma = min(max(0.3 * float(inside.mean()), 0.6), 2.5) if inside.size else 1.0
+        # Of a hole that was filled, the network is not sure, but we are.
+        depth = depth * np.sqrt(np.where(known, np.clip(evidence.whole, 0, 1), 1))
+    hills = splitting.smooth(depth, interior, sigma, pixels.spacing)
+    if evidence.rim is None:
+        return hills
+    # Between interiors the seam follows the strongest boundary, below all hills.
+    return np.where(interior, hills, -np.clip(evidence.rim, 1e-3, 1)).astype(np.float32)
