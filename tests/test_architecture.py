@@ -13,7 +13,8 @@ from conftest import ROOT
 PACKAGE = ROOT / "src" / "napari_imagec_ai"
 
 FLOORS = [
-    {"errors", "version", "progress", "spread"},
+    {"errors", "version", "progress", "blocks"},
+    {"spread", "scratch"},
     {"image", "tiling", "model", "files", "outlines", "features", "splitting"},
     {"weights", "kinds", "processing", "imagefile", "boxes", "letterbox", "masks"},
     {
@@ -25,22 +26,25 @@ FLOORS = [
         "images",
         "scores",
         "stack",
+        "crop",
     },
     {"rdf_axes", "feed", "limits", "samples", "objects", "candidates"},
-    {"inputs", "greyscale"},
+    {"inputs", "greyscale", "instances"},
     {"rdf"},
     {"engines"},
     {"bare"},
     {"library"},
-    {"reach"},
-    {"dense", "detection", "selftest"},
+    {"reach", "sources", "stitch", "selftest"},
+    {"freedom"},
+    {"dense", "detection"},
     {"prediction"},
     {"storage", "intensity"},
     {"decoders"},
     {"pictures"},
-    {"classes", "export"},
+    {"classes", "export", "correction"},
     {"recipe"},
-    {"session", "runner"},
+    {"session", "runner", "calibration"},
+    {"batch"},
     {"flags"},
     {"cli"},
     {"_napari"},
@@ -68,7 +72,10 @@ def _imports(path: Path) -> list[str]:
 
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
-FILES += [PACKAGE / "engines" / "__init__.py", PACKAGE / "decoders" / "__init__.py"]
+FILES += [
+    PACKAGE / room / "__init__.py"
+    for room in ("engines", "decoders", "export", "correction")
+]
 
 
 def test_every_room_has_its_floor() -> None:

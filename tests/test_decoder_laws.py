@@ -10,9 +10,12 @@ from hypothesis.extra import numpy as hnp
 from scenes import CHANNELS, prediction
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders import settings_with
-from napari_imagec_ai.decoders.unet import default_settings
+from napari_imagec_ai.decoders import choose_decoder, settings_with
 from napari_imagec_ai.objects import Objects
+
+COUNTS = {kind: len(names) for kind, names in CHANNELS.items()}
+COUNTS |= {"multi_class": 3, "affinities": 3, "labels": 1}
+"""Channels by kind."""
 
 CHOSEN = st.fixed_dictionaries(
     {
@@ -27,19 +30,21 @@ CHOSEN = st.fixed_dictionaries(
 
 @st.composite
 def decoded(draw: st.DrawFn) -> tuple[Objects, dict[str, object]]:
-    kind = draw(st.sampled_from(sorted(CHANNELS)))
+    kind = draw(st.sampled_from(sorted(COUNTS)))
     planes = draw(st.sampled_from(["", "T", "Z", "TZ"]))
     space = draw(st.sampled_from(["YX", "YX", "ZYX"])) if "Z" not in planes else "YX"
     sizes = draw(hnp.array_shapes(min_dims=5, max_dims=5, max_side=7))
     shape = (
         *sizes[: len(planes)],
-        len(CHANNELS[kind]),
+        COUNTS[kind],
         *sizes[-len(space) :],
     )
     low, high = draw(st.sampled_from([(0, 1), (-6, 6)]))
     values = draw(
         hnp.arrays(np.float32, shape, elements=st.floats(low, high, width=32))
     )
+    if kind == "labels":
+        values = np.rint(values)
     axes = planes + space
     steps = draw(st.sampled_from([0.5, 1.0, 3.0]))
     made = prediction(
@@ -49,9 +54,14 @@ def decoded(draw: st.DrawFn) -> tuple[Objects, dict[str, object]]:
         space=space,
         pixel_size=(steps, 1.0, 1.0)[-sum(axis in "ZYX" for axis in axes) :],
         unit="micrometer",
+        classes=["one", "two"] if kind == "multi_class" else ["one"],
     )
-    chosen = draw(CHOSEN)
-    return ai.decode(made, settings_with(default_settings(made.model), chosen)), chosen
+    usual = choose_decoder(made.model).defaults(made.model)
+    known = type(usual).model_fields
+    chosen = {name: value for name, value in draw(CHOSEN).items() if name in known}
+    found = ai.decode(made, settings_with(usual, chosen))
+    assert isinstance(found, Objects)
+    return found, chosen
 
 
 @settings(deadline=None, max_examples=150)
@@ -74,6 +84,7 @@ def test_every_number_is_finite_and_every_confidence_from_0_to_1(
     objects, _ = found
     assert all(np.isfinite(column).all() for column in objects.features.values())
     assert ((objects.confidence >= 0) & (objects.confidence <= 1)).all()
+    assert set(objects.class_id) <= set(range(len(objects.classes)))
 
 
 @settings(deadline=None, max_examples=100)

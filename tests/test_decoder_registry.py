@@ -19,7 +19,9 @@ def test_an_unknown_decoder_is_refused_with_the_names_of_the_known() -> None:
 
 
 def test_a_model_of_unknown_kind_asks_the_person() -> None:
-    model = prediction(maps(pairs(), "foreground"), kind="embedding", decoder=None).model
+    model = prediction(
+        maps(pairs(), "foreground"), kind="embedding", decoder=None
+    ).model
     assert guess_decoder(model) is None
     with pytest.raises(ai.DecodeError, match=r"choose a decoder: unet"):
         choose_decoder(model)

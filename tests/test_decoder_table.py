@@ -130,7 +130,7 @@ TABLE = [
     Row("three_class", "three_class", "unet", ALL, 0.95),
     Row("foreground_distance", "foreground", "unet", ALL, 0.93, said=DEPTH),
     Row(*["foreground_boundary_distance"] * 2, "unet", ALL, 0.95),
-    Row("membranes", "boundary", "unet", ALL, 0.8),
+    Row("membranes", "boundary", "unet", ALL, 0.92),
     Row("multi_class", "multi_class", "semantic", ("2D", "3D"), 0.95),
     Row("affinities", "affinities", "affinities", ALL, 0.95),
     Row("labels", "labels", "labels", ALL, 1.0, 1.0),

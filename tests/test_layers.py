@@ -12,7 +12,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 import napari_imagec_ai as ai
-from napari_imagec_ai._napari import layers
+from napari_imagec_ai._napari import drawing, layers
 from napari_imagec_ai._napari.results import MAX_SHAPES, ResultLayers
 from napari_imagec_ai.image import Frame
 from napari_imagec_ai.objects import Objects
@@ -118,7 +118,7 @@ def test_a_later_plane_of_an_anisotropic_stack_lies_in_its_place() -> None:
     for layer in results.all_layers:
         there = layer.data_to_world((0, 12, 14))
         assert np.allclose(there, image.data_to_world((4, 12, 14)))
-    assert np.all(results._shapes["nucleus"].data[0][:, 0] == 0)
+    assert np.all(results._drawings["outlines", "nucleus"].data[0][:, 0] == 0)
 
 
 def test_a_channel_axis_in_front_is_left_out() -> None:
@@ -133,7 +133,7 @@ def test_a_channel_axis_in_front_is_left_out() -> None:
 
 def test_outlines_drawn_again_are_the_labels() -> None:
     labels = discs((80, 90), [(20, 20), (20, 33), (60, 50)], (9, 8, 15))
-    polygons = layers.shape_data(objects_of(labels, flat_frame((80, 90))))
+    polygons = drawing.shape_data(objects_of(labels, flat_frame((80, 90))))
     again = draw({i + 1: [Outline(p)] for i, p in enumerate(polygons)}, (80, 90))
     assert np.array_equal(again, labels)
 
@@ -147,7 +147,7 @@ def test_features_are_keyed_by_the_label() -> None:
     results.show(objects)
     found = results._labels["nucleus"].features.set_index("index")
     assert found.loc[2, "area"] == (labels == 2).sum()
-    assert list(results._shapes["nucleus"].features["index"]) == [2]
+    assert list(results._drawings["outlines", "nucleus"].features["index"]) == [2]
 
 
 def test_each_class_has_a_labels_and_a_shapes_layer_of_its_own() -> None:
@@ -178,10 +178,10 @@ def test_layers_are_updated_in_place_and_deleted_ones_made_again() -> None:
     before = list(viewer.layers)
     results.show(objects[[0]])
     assert list(viewer.layers) == before
-    assert len(results._shapes["nucleus"].data) == 1
+    assert len(results._drawings["outlines", "nucleus"].data) == 1
     results.show(objects)
-    assert len(results._shapes["nucleus"].data) == 2
-    assert len(results._shapes["nucleus"].edge_color) == 2
+    assert len(results._drawings["outlines", "nucleus"].data) == 2
+    assert len(results._drawings["outlines", "nucleus"].edge_color) == 2
     viewer.layers.remove(results._labels["nucleus"])
     results.show(objects)
     assert len(viewer.layers) == 3
@@ -194,13 +194,13 @@ def test_a_class_that_goes_empties_its_shapes_layer_and_leaves_others_alone() ->
     mine = viewer.add_shapes([np.array([[0, 0], [5, 5]])], name="mine")
     results = ResultLayers(viewer, layers.take(image, "YX"))
     results.show(objects_of(labels, flat_frame((40, 60)), ("round", "rod")))
-    spare = results._shapes["rod"]
+    spare = results._drawings["outlines", "rod"]
     results.show(objects_of(labels, flat_frame((40, 60)), ("round",)))
     assert not spare.visible
     assert not spare.data
     assert len(mine.data) == 1
     results.show(objects_of(labels, flat_frame((40, 60)), ("round", "other")))
-    assert results._shapes["other"] is spare
+    assert results._drawings["outlines", "other"] is spare
 
 
 def test_no_objects_give_empty_layers() -> None:
@@ -209,7 +209,7 @@ def test_no_objects_give_empty_layers() -> None:
     results = ResultLayers(viewer, layers.take(image, "YX"))
     results.show(objects_of(np.zeros((40, 60), np.int32), flat_frame((40, 60))))
     assert len(results.all_layers) == 2
-    assert not results._shapes["nucleus"].data
+    assert not results._drawings["outlines", "nucleus"].data
 
 
 def test_too_many_outlines_are_left_out_and_said() -> None:
@@ -221,7 +221,7 @@ def test_too_many_outlines_are_left_out_and_said() -> None:
     results = ResultLayers(viewer, layers.take(image, "YX"))
     notes = results.show(objects_of(labels, flat_frame((side, side))))
     assert "outlines" in notes[0]
-    assert not results._shapes["nucleus"].data
+    assert not results._drawings["outlines", "nucleus"].data
     assert results._labels["nucleus"].data.max() == labels.max()
 
 

@@ -181,7 +181,9 @@ def test_closing_a_run_midway_stops_it_and_closes_the_engine(
     for _ in range(3):
         next(run)
     run.close()
-    assert (engine.calls, closed) == (2, [True])
+    # The tile after the two that were taken may have been under way.
+    assert engine.calls in (2, 3)
+    assert closed == [True]
 
 
 # -- what does not fit -----------------------------------------------------------------
@@ -211,6 +213,17 @@ def test_an_output_of_another_size_than_described_is_told(
     onnx_network(folder / "weights.onnx", expression="half")
     with pytest.raises(ai.EngineError, match=r"\(48, 40\) pixels for a window of"):
         predict(ai.load_model(folder), image())
+
+
+def test_a_network_without_enough_memory_names_a_tile_to_try(
+    make_model: MakeModel,
+) -> None:
+    class Full(CountingEngine):
+        def run(self, inputs: Any) -> list[Any]:
+            raise ai.EngineError("DefaultCPUAllocator: can't allocate memory: 9 GB")
+
+    with pytest.raises(ai.EngineError, match="ran out of memory .* --tile 16,16"):
+        predict(ai.load_model(make_model()), image(), engine=Full(), tile=32)
 
 
 def test_a_fixed_size_in_the_weights_alone_is_told(make_model: MakeModel) -> None:

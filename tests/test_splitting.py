@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 from conftest import discs, match_f1
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scenes import pairs
 from scipy import ndimage
 
 from napari_imagec_ai.splitting import (
+    close_gaps,
     compact,
     components,
     distance,
+    fill_between,
     fill_holes,
     smooth,
     split_touching,
@@ -143,6 +146,60 @@ def test_holes_are_background_that_has_no_way_out(mask: np.ndarray) -> None:
     parts, _ = ndimage.label(outside, np.ones((3, 3)))
     expected = parts[1:-1, 1:-1] != parts[0, 0]
     np.testing.assert_array_equal(fill_holes(mask), expected)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    mask=hnp.arrays(bool, hnp.array_shapes(min_dims=3, max_dims=3, max_side=8)),
+    between=st.sampled_from([0.5, 1.0, 3.0]),
+)
+def test_distance_in_a_volume_is_the_nearest_of_all_planes(
+    mask: np.ndarray, between: float
+) -> None:
+    if mask.all() or not mask.any():
+        return
+    step = np.array([between, 1, 1]) / min(between, 1)
+    expected = ndimage.distance_transform_edt(mask, step)
+    found = distance(mask, (between, 1.0, 1.0))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sigmas", [(3.0, 1.5), (1.0, 4.0, 2.0)], ids=str)
+def test_smoothing_reaches_as_far_as_asked_along_each_axis(
+    sigmas: tuple[float, ...],
+) -> None:
+    middle = (20,) * len(sigmas)
+    spike = np.zeros((41,) * len(sigmas), np.float32)
+    spike[middle] = 1
+    found = smooth(spike, np.ones(spike.shape, bool), sigmas)
+    for axis, sigma in enumerate(sigmas):
+        along = found[(*middle[:axis], slice(None), *middle[axis + 1 :])]
+        spread = (along * (np.arange(41) - 20) ** 2).sum() / along.sum()
+        assert np.sqrt(spread) == pytest.approx(sigma, rel=0.05)
+
+
+@pytest.mark.parametrize("depth", [(), (3,)], ids=["a plane", "a volume"])
+def test_a_hole_is_filled_where_one_object_lies_around_it(depth: tuple[int]) -> None:
+    plane = np.ones((9, 14), np.int32)
+    plane[:, 7:] = 2
+    plane[2:4, 2:4], plane[4:6, 6:8], plane[0, 12] = 0, 0, 0
+    labels = np.broadcast_to(plane, (*depth, 9, 14)).copy()
+    if depth:
+        labels[[0, -1], 2:4, 2:4] = 1
+    found = fill_between(labels, 2)
+    inner = found[1] if depth else found
+    assert (inner[2:4, 2:4] == 1).all()
+    assert not inner[4:6, 6:8].any()
+    assert inner[0, 12] == 0
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_narrow_gap_is_shared_and_a_wide_one_left(axis: int) -> None:
+    row = np.repeat([1, 0, 2, 0, 3], [5, 4, 6, 7, 5]).astype(np.int32)
+    labels = np.broadcast_to(row, (6, 6, len(row))).swapaxes(axis, 2).copy()
+    closed = close_gaps(labels, 3, (2, 2, 2)).swapaxes(axis, 2)
+    expected = np.repeat([1, 2, 0, 3], [7, 8, 7, 5])
+    np.testing.assert_array_equal(closed, np.broadcast_to(expected, closed.shape))
 
 
 def test_compact_closes_gaps_and_keeps_the_order() -> None:

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.limits import declared_halo, geometry
 from napari_imagec_ai.rdf import read_rdf
-from napari_imagec_ai.tiling import AxisLimits, Grid, Tile, pad_window, place, plan_tiles
+from napari_imagec_ai.tiling import (
+    AxisLimits,
+    Grid,
+    Tile,
+    pad_window,
+    place,
+    plan_tiles,
+)
 
 
 def plain(dimensions: int) -> Grid:
@@ -96,8 +103,8 @@ def test_stitching_what_a_network_gives_back_is_the_image(
     image = np.arange(np.prod(shape), dtype=float).reshape(shape)
     canvas, axes = np.full(shape, np.nan), range(len(shape))
     for tile in tiles:
-        window = pad_window(image[tile.window], axes, tile.pad)
-        place(canvas, window, tile, axes, plain(len(shape)), [0] * len(shape))
+        window = pad_window(image[tile.window], tile.pad)
+        place(canvas, window, tile, plain(len(shape)), [0] * len(shape))
     np.testing.assert_array_equal(canvas, image)
 
 
@@ -134,11 +141,11 @@ def test_a_network_that_changes_the_scale_is_stitched_without_seams(
     # The whole image in one window, which is what tiles must agree with.
     pad = (-height % 16, -width % 16)
     size = (round(height * factor), round(width * factor))
-    whole = network(pad_window(image, range(2), pad))[: size[0], : size[1]]
+    whole = network(pad_window(image, pad))[: size[0], : size[1]]
     canvas = np.full(size, np.nan)
     for tile in tiles:
-        window = pad_window(image[tile.window], range(2), tile.pad)
-        place(canvas, network(window), tile, range(2), grid, (0, 0))
+        window = pad_window(image[tile.window], tile.pad)
+        place(canvas, network(window), tile, grid, (0, 0))
     np.testing.assert_array_equal(canvas, whole)
 
 
@@ -153,10 +160,10 @@ def test_a_network_that_loses_its_rim_still_fills_the_image(
     assert grid.lost == (lost, lost)
     canvas = np.full(image.shape, np.nan)
     for tile in plan_tiles(padded.shape, [AxisLimits(16, 4, lost, 4)] * 2, 24 * 24):
-        window = pad_window(padded[tile.window], range(2), tile.pad)
+        window = pad_window(padded[tile.window], tile.pad)
         result = window[lost:-lost, lost:-lost]
         assert result.shape == grid.size(window.shape)
-        place(canvas, result, tile, range(2), grid, (lost, lost))
+        place(canvas, result, tile, grid, (lost, lost))
     np.testing.assert_array_equal(canvas, image)
 
 
@@ -179,7 +186,7 @@ def test_a_window_without_a_core_is_refused_in_words() -> None:
 
 
 def test_padding_mirrors_as_often_as_needed() -> None:
-    padded = pad_window(np.array([1, 2, 3]), [0], [7])
+    padded = pad_window(np.array([1, 2, 3]), [7])
     assert padded.tolist() == [1, 2, 3, 3, 2, 1, 1, 2, 3, 3]
 
 

@@ -43,6 +43,12 @@ def names(viewer: Any) -> list[str]:
     return [layer.name for layer in viewer.layers]
 
 
+def setting(widget: Any, name: str) -> Any:
+    """The control of a decoder's setting, in whichever section it lies."""
+    forms = (widget.settings, widget.assumptions.reading)
+    return next(control for form in forms for control in form if control.name == name)
+
+
 def test_a_click_on_run_gives_labels_and_shapes(
     qtbot: Any, open_widget: Open, scene: np.ndarray
 ) -> None:
@@ -73,7 +79,7 @@ def test_moving_thresholds_never_runs_the_network(
     assert np.count_nonzero(labels.data) < before
     widget.mask_threshold.value = 0.4
     widget.class_threshold.value = 0.75
-    qtbot.waitUntil(lambda: widget.classes[0]["count"].value == "3", timeout=5000)
+    qtbot.waitUntil(lambda: widget.classes[0].number.value == "3", timeout=5000)
     qtbot.waitUntil(lambda: len(viewer.layers[2].data) == 3, timeout=5000)
     assert names(viewer) == ["dish", "thing (dish)", "thing outlines (dish)"]
     assert engine.calls == calls
@@ -99,10 +105,7 @@ def test_what_was_assumed_of_the_output_can_be_changed(
     finish(qtbot, widget)
     assert "probabilities" in widget.status.value
     labels, calls = viewer.layers[1], engine.calls
-    assert not widget.settings.visible
-    widget.more.native.click()
-    assert widget.settings.native.isVisibleTo(widget.native)
-    widget.settings["activation"].value = "sigmoid"
+    setting(widget, "activation").value = "sigmoid"
     qtbot.waitUntil(lambda: (labels.data > 0).all(), timeout=5000)
     assert engine.calls == calls
 
@@ -111,13 +114,13 @@ def test_a_class_takes_the_name_that_the_person_gives(
     qtbot: Any, open_widget: Open, scene: np.ndarray
 ) -> None:
     viewer, widget = open_widget(scene)
-    widget.classes[0]["target"].value = "colony"
+    widget.classes[0].target.value = "colony"
     widget.run()
     finish(qtbot, widget)
     assert "colony (dish)" in names(viewer)
-    widget.classes[0]["keep"].value = False
+    widget.classes[0].keep.value = False
     qtbot.waitUntil(lambda: "colony (dish)" not in names(viewer), timeout=5000)
-    assert widget.classes[0]["count"].value == "-"
+    assert widget.classes[0].number.value == "-"
 
 
 def test_the_image_follows_the_active_layer(
@@ -347,15 +350,16 @@ def test_a_detector_gives_each_class_its_layers_and_tunes_without_the_network(
     ]
     calls = engine.calls
     widget.class_threshold.value = 0.885
-    qtbot.waitUntil(lambda: widget.classes[1]["count"].value == "0", timeout=5000)
-    assert widget.classes[0]["count"].value == "1"
+    qtbot.waitUntil(lambda: widget.classes[1].number.value == "0", timeout=5000)
+    assert widget.classes[0].number.value == "1"
     assert engine.calls == calls
-    assert widget.detecting.native.isVisibleTo(widget.native)
-    widget.scale.value = 2
+    section = widget.assumptions
+    assert section.detecting.native.isVisibleTo(section.body.native)
+    widget.assumptions.scale.value = 2
     widget.run()
     finish(qtbot, widget)
     assert engine.calls > calls + 3
-    widget.black.value, widget.white.value = 90, 10
+    widget.assumptions.black.value, widget.assumptions.white.value = 90, 10
     widget.run()
     finish(qtbot, widget)
     assert "two percentiles" in widget.status.value

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import description, finish, torchscript_network
 from napari.layers import Image
+from test_widget import setting
 
 Open = Callable[..., tuple[Any, Any]]
 RNG = np.random.default_rng(7)
@@ -189,9 +190,8 @@ def test_a_choice_of_channels_is_kept_with_the_model(
     rdf["outputs"][0]["axes"][1]["channel_names"] = ["channel0", "channel1"]
     viewer, widget = open_widget(GREY, **rdf)
     viewer.theme = theme
-    widget.more.native.click()
-    widget.settings["foreground"].value = 1
-    widget.settings["boundary"].value = -1
+    setting(widget, "foreground").value = 1
+    setting(widget, "boundary").value = -1
     from napari_imagec_ai.decoders import get_decoder, starting_settings
 
     kept: Any = starting_settings(get_decoder("unet"), widget.session.model)

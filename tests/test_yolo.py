@@ -195,7 +195,17 @@ def test_a_saved_prediction_decodes_to_the_same(
 
 
 @pytest.mark.parametrize(
-    "shapes", [[(1, 252)], [(1, 4, 16, 16)], [(1, 252, 5)], [(1, 9, 7)] * 2]
+    "shapes",
+    [
+        [(1, 252)],
+        [(1, 4, 16, 16)],
+        [(1, 252, 5)],
+        [(1, 9, 7)] * 2,
+        [(16, 252, 7)],  # not of one image
+        [(1, 252, 7), (2, 4, 16, 16)],
+        [(1, 252, 7), (1, 252)],  # more than is understood
+        [(1, 252, 7), (1, 3, 8, 8, 9)],
+    ],
 )
 def test_tensors_of_no_known_layout_are_refused_with_their_shapes(
     make_model: Any, shapes: Any
@@ -208,6 +218,30 @@ def test_tensors_of_no_known_layout_are_refused_with_their_shapes(
     with pytest.raises(ai.DecodeError, match="known are") as error:
         ai.predict(model, ai.ImageInput(np.zeros((64, 64)), "YX"), engine=Odd())
     assert str(list(shapes[0])) in str(error.value)
+
+
+def test_grids_that_the_rows_were_made_from_are_known_extras(make_model: Any) -> None:
+    class WithGrids(SceneEngine):
+        def run(self, inputs: Any) -> list[np.ndarray]:
+            grids = [np.zeros((1, 3, side, side, 7), np.float32) for side in (8, 4, 2)]
+            return [*super().run(inputs), *grids]
+
+    image, _ = scene((64, 64), [(4, 6, 20, 30, 0)])
+    model = ai.load_model(make_model("v5", network=None, **detector_rdf(masks=False)))
+    engine = WithGrids(masks=False)
+    raw = ai.predict(model, ai.ImageInput(image, "YX"), engine=engine)
+    assert ai.decode(raw).boxes.tolist() == [[4, 6, 20, 30]]
+
+
+def test_a_class_that_comes_up_in_a_later_window_has_a_name(make_model: Any) -> None:
+    rdf = detector_rdf("end_to_end")
+    rdf["config"]["napari_imagec_ai"]["classes"] = []
+    model = ai.load_model(make_model("late", network=None, **rdf))
+    image, _ = scene((200, 200), [(4, 6, 20, 30, 0), (150, 150, 170, 180, 1)])
+    engine = SceneEngine("end_to_end")
+    engine.metadata = {"end2end": "True"}
+    objects = ai.decode(ai.predict(model, ai.ImageInput(image, "YX"), engine=engine))
+    assert [objects.classes[i] for i in objects.class_id] == ["class 1", "class 2"]
 
 
 @pytest.mark.parametrize("names", [["one"], ["one", "two", "three"]])

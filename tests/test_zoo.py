@@ -17,7 +17,7 @@ from stand_ins import STEP, Scene, build, scene
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.images import Images
-from napari_imagec_ai.model import RUNNABLE, Model, TensorSpec
+from napari_imagec_ai.model import RUNNABLE, FixedSize, Model, TensorSpec
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
 from napari_imagec_ai.rdf import read_rdf
@@ -250,10 +250,44 @@ def test_engines_agree_on_scores(case: Case) -> None:
     np.testing.assert_allclose(first.values, second.values, rtol=1e-5)
 
 
-@each("cellpose", "boxes_masks")
+@each("boxes_masks")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_boxes_lie_on_the_blobs(case: Case, engine: str) -> None:
+    found = case.predicted(engine)
+    assert found.engine == engine
+    objects = ai.decode(found)
+    assert isinstance(objects, Objects)
+    assert len(objects) == min(case.scene.expected, _rows(case.model))
+    middle = (objects.boxes[:, :2] + objects.boxes[:, 2:] - 1) / 2
+    away = np.linalg.norm(middle[:, None] - case.scene.centres, axis=-1)
+    assert len(set(away.argmin(axis=1))) == len(objects)
+    assert away.min(axis=1).max() < NEAR
+    # The stand-in's masks are full: objects fill their boxes.
+    sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
+    np.testing.assert_allclose(objects.features["area"], sides.prod(axis=1), rtol=0.1)
+    assert objects.confidence == pytest.approx([0.9] * len(objects))
+    assert {objects.classes[i] for i in objects.class_id} == {"class 1"}
+
+
+def _rows(model: Model) -> int:
+    """For how many objects a detector's tables have room."""
+    size = model.outputs[0].axes[0].size
+    assert isinstance(size, FixedSize)
+    return size.size
+
+
+@each("boxes_masks")
+def test_engines_agree_on_boxes(case: Case) -> None:
+    first, second = (ai.decode(case.predicted(engine)) for engine in ENGINES)
+    assert isinstance(first, Objects)
+    assert isinstance(second, Objects)
+    np.testing.assert_array_equal(first.boxes, second.boxes)
+    np.testing.assert_array_equal(first.as_labels(), second.as_labels())
+
+
+@each("cellpose")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_without_a_decoder_a_choice_is_asked_for(case: Case, engine: str) -> None:
-    # Of a detector's outputs only boxes are kept: it may fail before they are decoded.
     with pytest.raises(ai.DecodeError, match="choose") as error:
         ai.decode(case.predicted(engine))
     _is_sentence(str(error.value))

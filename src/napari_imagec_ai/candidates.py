@@ -13,7 +13,8 @@ name               rows                          a row
 
 with prototypes ``[1, M, h, w]`` beside them, or none. The first is that of YOLOv5, the
 second that of YOLOv8 and later, the third that of exports with their own suppression.
-Boxes are in pixels of the window; scores are probabilities.
+Boxes are in pixels of the window; scores are probabilities. Networks with separate
+tensors for boxes, classes, scores and masks are read by `instances`.
 """
 
 from __future__ import annotations
@@ -38,8 +39,11 @@ FLOOR = 0.05
 
 _LAYOUTS = (
     "[1, N, 5+C+M] with objectness (YOLOv5), [1, 4+C+M, N] (YOLOv8 and later) and "
-    "[1, N, 6+M] (end to end), with prototypes [1, M, h, w] or none"
+    "[1, N, 6+M] (end to end), with prototypes [1, M, h, w] or none, and boxes [N, 4], "
+    "classes [N], scores [N] and masks [N, h, w] as separate outputs (Mask R-CNN)"
 )
+
+UNNAMED = "The classes have no names; they got numbers."
 
 _MOST_FINAL = 3000
 """Networks with suppression inside give a few hundred rows, others thousands."""
@@ -54,9 +58,9 @@ class Layout:
     Attributes
     ----------
     name : str
-        ``objectness``, ``scores`` or ``end_to_end``.
+        ``objectness``, ``scores``, ``end_to_end`` or ``separate``.
     rows, prototypes : int or None
-        Which output holds them.
+        Which output holds them; of ``separate``, rows are the boxes.
     classes : int or None
         How many; None where rows name a class by number.
     masks : int
@@ -65,15 +69,30 @@ class Layout:
         Of the classes.
     assumed : tuple of str
         Sentences: what was not told.
+    confidences, labels, pictures : int or None
+        Of ``separate``: which output holds the scores, the classes and the masks.
     """
 
-    name: Literal["objectness", "scores", "end_to_end"]
+    name: Literal["objectness", "scores", "end_to_end", "separate"]
     rows: int
     prototypes: int | None
     classes: int | None
     masks: int
     names: tuple[str, ...]
     assumed: tuple[str, ...] = ()
+    confidences: int | None = None
+    labels: int | None = None
+    pictures: int | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether the network suppressed doubles itself."""
+        return self.name in ("end_to_end", "separate")
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether objects have masks, and not only boxes."""
+        return self.prototypes is not None or self.pictures is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,15 +107,28 @@ class Candidates:
     class_id : (N,) int32
     coefficients : (N, M) float32
         Of the mask prototypes; M is 0 without.
+    pictures : (N, h, w) float16, or None
+        Of a ``separate`` layout: each mask, from 0 to 1, spread over its box.
     """
 
     boxes: NDArray[np.float32]
     confidence: NDArray[np.float32]
     class_id: NDArray[np.int32]
     coefficients: NDArray[np.float32]
+    pictures: NDArray[np.float16] | None = None
 
     def __len__(self) -> int:
         return len(self.confidence)
+
+    def __getitem__(self, rows: NDArray[Any]) -> Candidates:
+        """Candidates of a boolean mask or of indices."""
+        return Candidates(
+            self.boxes[rows],
+            self.confidence[rows],
+            self.class_id[rows],
+            self.coefficients[rows],
+            None if self.pictures is None else self.pictures[rows],
+        )
 
 
 def find_layout(
@@ -120,7 +152,7 @@ def find_layout(
     """
     flat = [i for i, array in enumerate(outputs) if array.ndim == 3]
     maps = [i for i, array in enumerate(outputs) if array.ndim == 4]
-    if len(flat) != 1 or len(maps) > 1:
+    if len(flat) != 1 or len(maps) > 1 or not _all_known(outputs, flat[0]):
         raise _unknown(outputs)
     rows, prototypes = flat[0], maps[0] if maps else None
     masks = outputs[prototypes].shape[1] if prototypes is not None else 0
@@ -177,6 +209,40 @@ def read(
         confidence=confidence[kept],
         class_id=class_id[kept],
         coefficients=array[kept, first : first + layout.masks],
+    )
+
+
+def settle(layout: Layout, found: Sequence[Candidates]) -> Layout:
+    """Name the classes that came up in any window, where rows name theirs by number.
+
+    Parameters
+    ----------
+    layout : Layout
+        As it was told in one window.
+    found : sequence of Candidates
+        Of all windows.
+    """
+    count = 1 + max((int(each.class_id.max(initial=-1)) for each in found), default=-1)
+    if layout.classes is not None or count <= len(layout.names):
+        return layout
+    return replace(layout, names=numbered(layout.names, count))
+
+
+def numbered(names: Sequence[str], count: int) -> tuple[str, ...]:
+    """That many names of classes: those given, then numbers."""
+    return (*names[:count], *(f"class {i + 1}" for i in range(len(names), count)))
+
+
+def _all_known(outputs: Sequence[Array], rows: int) -> bool:
+    """Whether all is of one image, and nothing is there that has no known meaning.
+
+    Beside rows and prototypes some exports give the grids that the rows were made from.
+    """
+    return all(
+        array.ndim in (3, 4, 5)
+        and array.shape[0] == 1
+        and (array.ndim < 5 or array.shape[-1] in outputs[rows].shape[1:])
+        for array in outputs
     )
 
 
@@ -274,9 +340,8 @@ def _named(
         )
         assumed = (sentence,)
     elif not names:
-        assumed = (f"The {count} classes have no names; they got numbers.",)
-    filled = [*names[:count], *(f"class {i + 1}" for i in range(len(names), count))]
-    return replace(layout, names=tuple(filled), assumed=assumed)
+        assumed = (UNNAMED,)
+    return replace(layout, names=numbered(names, count), assumed=assumed)
 
 
 def _class_names(model: Model | None, told: Mapping[str, Any]) -> tuple[str, ...]:
@@ -310,5 +375,5 @@ def _unknown(outputs: Sequence[Array]) -> DecodeError:
     shapes = ", ".join(str(list(array.shape)) for array in outputs)
     return DecodeError(
         f"The network's outputs {shapes} have no known layout of boxes; known are "
-        f"{_LAYOUTS}."
+        f"{_LAYOUTS}. Export the network in one of these, or choose another model."
     )

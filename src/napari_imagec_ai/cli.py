@@ -126,52 +126,61 @@ def _predict(options: argparse.Namespace) -> int:
             )
         }
     )
-    return _each_image(options, model, made, options.save_prediction)
+    return _each_image(options, made, options.save_prediction)
 
 
 def _run(options: argparse.Namespace) -> int:
+    from napari_imagec_ai.batch import expand, sensible_workers
     from napari_imagec_ai.recipe import Recipe
 
+    workers = options.workers
+    if workers is None:
+        workers = sensible_workers(len(expand(options.images)))
+    if workers < 1:
+        raise ImagecAIError(f"Expected 1 worker or more, found {workers}.")
     recipe = Recipe.load(options.recipe)
-    return _each_image(options, recipe.open_model(), recipe, False)
+    return _each_image(
+        options, recipe, resumable=True, workers=workers, scheduler=options.scheduler
+    )
 
 
 def _each_image(
-    options: argparse.Namespace, model: Any, recipe: Any, save: bool
+    options: argparse.Namespace,
+    recipe: Any,
+    save: bool = False,
+    *,
+    resumable: bool = False,
+    workers: int = 1,
+    scheduler: str | None = None,
 ) -> int:
-    from napari_imagec_ai.runner import Runner
+    from napari_imagec_ai.batch import Batch, expand, run_batch
 
-    images = [Path(image) for image in options.images]
-    stems = [image.stem for image in images]
-    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
-    if twice:
-        raise ImagecAIError(
-            f"Two images are named '{twice[0]}', so their files would be the same; run "
-            "them into different folders."
-        )
-    exports, beside = flags.exports(options.export), flags.other_inputs(options)
-    failed = 0
-    with Runner(model, recipe) as runner:
-        for image in images:
-            try:
-                report = runner.run_file(
-                    image,
-                    Path(options.output),
-                    exports,
-                    axes=options.axes,
-                    beside=beside,
-                    save_prediction=save,
-                    progress=_bar(image.name),
-                )
-            except ImagecAIError as error:
-                if len(images) == 1:
-                    raise
-                failed += 1
-                print(f"imagec-ai: {image.name}: {error}", file=sys.stderr)
-            else:
-                _print_report(report, options.json)
+    images = expand(options.images)
+    batch = Batch(
+        recipe=recipe,
+        folder=Path(options.output),
+        exports=flags.exports(options.export),
+        axes=options.axes,
+        beside=flags.other_inputs(options),
+        save_prediction=save,
+        resumable=resumable and len(images) > 1,
+        again=resumable and options.again,
+    )
+    failed: list[str] = []
+    for outcome in run_batch(
+        batch, images, workers=workers, scheduler=scheduler, progress=_bar()
+    ):
+        if outcome.report is not None:
+            _print_report(outcome.report, options.json)
+            continue
+        if len(images) == 1:
+            raise ImagecAIError(outcome.problem)
+        failed.append(outcome.image.name)
+        print(f"imagec-ai: {outcome.image.name}: {outcome.problem}", file=sys.stderr)
     if failed:
-        raise ImagecAIError(f"{failed} of {len(images)} images failed.")
+        raise ImagecAIError(
+            f"{len(failed)} of {len(images)} images failed: {', '.join(failed)}."
+        )
     return 0
 
 
@@ -224,14 +233,14 @@ COMMANDS = {
 # -- output ----------------------------------------------------------------------------
 
 
-def _bar(name: str) -> Any:
+def _bar() -> Any:
     """A progress callback that writes to stderr, where a person looks on."""
     if not sys.stderr.isatty():
         return None
 
-    def show(progress: Any) -> None:
+    def show(image: Path, progress: Any) -> None:
         end = "\n" if progress.done == progress.total else ""
-        text = f"\r{name}: {progress.done}/{progress.total} tiles"
+        text = f"\r{image.name}: {progress.done}/{progress.total} tiles"
         print(text, end=end, file=sys.stderr, flush=True)
 
     return show

@@ -10,13 +10,13 @@ import itertools
 import math
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai import candidates, processing
+from napari_imagec_ai import candidates, instances, processing
 from napari_imagec_ai.candidates import Candidates, Layout
 from napari_imagec_ai.engines import Engine
 from napari_imagec_ai.errors import ImageError
@@ -112,6 +112,7 @@ class DetectRun:
         self.model, self.feed, self.engine = model, feed, engine
         self.settings = settings
         self.layout: Layout | None = None
+        self._certain = False
         self.windows: list[WindowResult] = []
         self.seconds, self.calls = 0.0, 0
         self.notices: list[str] = []
@@ -144,12 +145,14 @@ class DetectRun:
             for box, core in self.places:
                 self._window(index, box, core, prepare(plane, box))
                 yield Progress(self.calls, total, "windows")
+        self._settle()
 
     def _preparation(self, plane: NDArray[np.float32]) -> Any:
         """A function that turns a piece of the plane into the network's window."""
         spec, letters = self.model.inputs[0], self.feed.letters
+        white = 255.0 if self._takes_bytes() else 1.0
         eight_bits = np.dtype(self.feed.image.data.dtype) == np.uint8
-        if any(step.id != "ensure_dtype" for step in spec.steps):
+        if self._prepared:
             source = plane
             if self._expects_bytes() and not eight_bits and plane.max() > 255:
                 low, scale = self._stretch(plane)
@@ -164,16 +167,27 @@ class DetectRun:
 
             def by_bytes(plane: Any, box: Letterbox) -> Any:
                 window = box.apply(_piece(plane, box).astype(np.uint8), 114)
-                return window.astype(np.float32) / np.float32(255)
+                return window.astype(np.float32) / np.float32(255 / white)
 
             return by_bytes
         low, scale = self._stretch(plane)
 
         def by_percentiles(plane: Any, box: Letterbox) -> Any:
             piece = np.clip((_piece(plane, box) - low) * scale, 0, 1)
-            return box.apply(piece.astype(np.float32), FILL)
+            return box.apply(piece.astype(np.float32) * np.float32(white), FILL * white)
 
         return by_percentiles
+
+    @property
+    def _prepared(self) -> bool:
+        """Whether the description says how grey values are prepared."""
+        steps = self.model.inputs[0].steps
+        return any(step.id != "ensure_dtype" for step in steps)
+
+    def _takes_bytes(self) -> bool:
+        """Whether the network itself takes values from 0 to 255, as described."""
+        spec = self.model.inputs[0]
+        return "int" in spec.dtype or spec.data_range[1] == 255
 
     def _expects_bytes(self) -> bool:
         """Whether the description's steps are fixed numbers meant for 8-bit images."""
@@ -203,14 +217,46 @@ class DetectRun:
         outputs = self.engine.run([self.feed.to_network(window)])
         self.seconds += time.perf_counter() - started
         self.calls += 1
-        if self.layout is None:
-            metadata = getattr(self.engine, "metadata", {})
-            self.layout = candidates.find_layout(self.model, outputs, metadata)
-        found = candidates.read(self.layout, outputs, box.window)
+        layout = self.layout
+        if layout is None or not self._certain:
+            # Empty tables tell little: until something was found, each is looked at.
+            self.layout = layout = self._told(outputs, box.window)
+        reader = instances if layout.name == "separate" else candidates
+        found = reader.read(layout, outputs, box.window)
+        self._certain = self._certain or len(found) > 0
         prototypes = None
-        if self.layout.prototypes is not None and len(found):
-            prototypes = outputs[self.layout.prototypes][0].astype(self._precision)
+        if layout.prototypes is not None and len(found):
+            prototypes = outputs[layout.prototypes][0].astype(self._precision)
         self.windows.append(WindowResult(index, box, core, found, prototypes))
+
+    def _told(self, outputs: list[NDArray[Any]], window: tuple[int, int]) -> Layout:
+        """The layout of a network's outputs."""
+        layout = instances.find_layout(self.model, outputs, window)
+        if layout is None:
+            metadata = getattr(self.engine, "metadata", {})
+            layout = candidates.find_layout(self.model, outputs, metadata)
+        return layout
+
+    def _settle(self) -> None:
+        """Tell from all windows what one alone does not tell: classes."""
+        if self.layout is None:
+            return
+        found = [window.found for window in self.windows]
+        if self.layout.name != "separate":
+            self.layout = candidates.settle(self.layout, found)
+            return
+        self.layout, found = instances.settle(self.layout, found, self.model)
+        self.windows = [
+            replace(window, found=each)
+            for window, each in zip(self.windows, found, strict=True)
+        ]
+        if not self._prepared and not self._takes_bytes():
+            self.notices.append(
+                "The description has no preprocessing: the network was given values "
+                "from 0 to 1, as torchvision's take them. Where it finds little, it "
+                "may take 0 to 255, as detectron2's do; the range of the input's data "
+                "in the description says so."
+            )
 
 
 def _piece(plane: NDArray[Any], box: Letterbox) -> NDArray[Any]:

@@ -95,6 +95,11 @@ class Feed:
         sizes = zip(self.shape, self.scale, strict=True)
         return tuple(max(1, round(size * scale)) for size, scale in sizes)
 
+    @property
+    def count(self) -> int:
+        """How many channels the network gets."""
+        return 1 if self.luminance else len(self.channels)
+
     def planes(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
         """Yield each plane: its index in the result, its position in the image."""
         for positions in itertools.product(*self.ranges):
@@ -104,11 +109,25 @@ class Feed:
             )
             yield index, positions
 
-    def read(self, positions: Sequence[int]) -> NDArray[np.float32]:
-        """Read one plane or volume: (C, [Z,] Y, X) float32, not yet preprocessed."""
+    def read(
+        self, positions: Sequence[int], where: Sequence[slice] | None = None
+    ) -> NDArray[np.float32]:
+        """Read one plane or volume: (C, [Z,] Y, X) float32, not yet preprocessed.
+
+        Parameters
+        ----------
+        positions : sequence of int
+            Along ``plane_axes``.
+        where : sequence of slice, optional
+            Part of the plane along the space axes; all of it by default.
+        """
         at: dict[str, int | slice] = dict(zip(self.plane_axes, positions, strict=True))
+        shape = self.shape
+        if where is not None:
+            at.update(zip(self.space, where, strict=True))
+            shape = tuple(part.stop - part.start for part in where)
         distinct = sorted(set(self.channels))
-        planes = np.zeros((len(distinct), *self.shape), np.float32)
+        planes = np.zeros((len(distinct), *shape), np.float32)
         for target, channel in zip(planes, distinct, strict=True):
             if channel == EMPTY:
                 continue

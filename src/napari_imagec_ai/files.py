@@ -1,8 +1,9 @@
-"""Files are written whole or not at all."""
+"""Files and folders are written whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -37,14 +38,64 @@ def replace_whole(path: Path, write: Callable[[Path], None]) -> Path:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        raise ImagecAIError(
-            f"Could not write '{path}': {error.strerror or error}. Choose another "
-            "folder, or make room."
-        ) from error
+        raise _refused(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
     return path
+
+
+def replace_folder(path: Path, write: Callable[[Path], None]) -> Path:
+    """Write a folder beside its place, then move it there.
+
+    An older one is moved aside first, so that for a moment there may be none, but never
+    half of one.
+
+    Parameters
+    ----------
+    path : Path
+        Final name. A folder of that name is replaced if it is a Zarr store, or empty.
+    write : callable
+        Writes into the empty folder that it is given, which has the same suffix.
+
+    Raises
+    ------
+    ImagecAIError
+        If the folder cannot be written, or another kind of folder is in the way.
+    """
+    aside: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() and not _is_store(path):
+            raise ImagecAIError(
+                f"'{path}' is a folder of other files, which would be lost; choose "
+                "another name."
+            )
+        aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+        fresh = aside / f"new{''.join(path.suffixes[-2:])}"
+        fresh.mkdir()
+        write(fresh)
+        if path.is_dir():
+            path.replace(aside / "old")
+        fresh.replace(path)
+    except OSError as error:
+        raise _refused(path, error) from error
+    finally:
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
+    return path
+
+
+def _is_store(folder: Path) -> bool:
+    marks = (".zgroup", ".zattrs", ".zarray", "zarr.json")
+    return any((folder / mark).exists() for mark in marks) or not any(folder.iterdir())
+
+
+def _refused(path: Path, error: OSError) -> ImagecAIError:
+    return ImagecAIError(
+        f"Could not write '{path}': {error.strerror or error}. Choose another "
+        "folder, or make room."
+    )
 
 
 def _umask() -> int:

@@ -86,6 +86,9 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("--channels", help="of the image for the model's, as 0,2")
     predict.add_argument("--planes", help="to run, as Z=3 or T=0-9; all by default")
     predict.add_argument("--tile", metavar="PIXELS", help="window size")
+    predict.add_argument(
+        "--fixed-tiles", action="store_true", help="no larger ones than described"
+    )
     predict.add_argument("--halo", metavar="PIXELS", help="overlap of windows")
     predict.add_argument("--scale", help="of the image for the network: 0.5 is half")
     predict.add_argument(
@@ -114,6 +117,12 @@ def _add_run(commands: Any) -> None:
     run.add_argument("-o", "--output", metavar="DIR", required=True)
     run.add_argument("--axes", help="of the images, such as ZYX")
     run.add_argument("--input", **_INPUT)
+    spread = run.add_mutually_exclusive_group()
+    spread.add_argument(
+        "--workers", type=int, metavar="N", help="processes; by default as many as fit"
+    )
+    spread.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster")
+    run.add_argument("--again", action="store_true", help="also images that are done")
     run.add_argument("--export", metavar="NAMES", help=EXPORT_HELP)
     run.add_argument("--json", action="store_true")
 
@@ -212,6 +221,8 @@ def feeding(options: argparse.Namespace) -> dict[str, Any]:
     ):
         if (text := getattr(options, name)) is not None:
             chosen[name] = _numbers(text, number, example)
+    if options.fixed_tiles:
+        chosen["larger_tiles"] = False
     for name in ("overlap", "normalize"):
         if (value := getattr(options, name)) is not None:
             chosen[name] = value

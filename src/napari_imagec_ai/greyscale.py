@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai.blocks import Blocks
 from napari_imagec_ai.model import Step, TensorSpec
 
 Normalize = Literal["as described", "range", "percentiles", "type"]
@@ -53,14 +54,16 @@ def _declared(spec: TensorSpec) -> tuple[float, float] | None:
     return (low, high) if high > low else None
 
 
-def doubt(spec: TensorSpec, plane: NDArray[np.float32]) -> str:
+def doubt(spec: TensorSpec, plane: NDArray[np.float32] | Blocks) -> str:
     """A sentence where the grey values are hardly what the network was made for.
 
     Only where the description has no step that would bring them to scale.
     """
     if any(step.id != "ensure_dtype" for step in spec.steps):
         return ""
-    low, high = float(plane.min()), float(plane.max())
+    blocks = plane if isinstance(plane, Blocks) else (plane,)
+    ends = [(float(block.min()), float(block.max())) for block in blocks]
+    low, high = min(pair[0] for pair in ends), max(pair[1] for pair in ends)
     found = f"the image has {low:.6g} to {high:.6g}"
     declared = _declared(spec)
     if declared is not None:

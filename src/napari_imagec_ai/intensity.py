@@ -8,13 +8,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai.channels import EMPTY
 from napari_imagec_ai.prediction import Prediction
 
 
 def measured_pixels(
-    prediction: Prediction, index: tuple[int, ...]
+    prediction: Prediction,
+    index: tuple[int, ...],
+    where: tuple[slice, ...] | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Pixels of the channels that were fed, by column name."""
+    """Pixels of the channels that were fed, by column name.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Of the image.
+    index : tuple of int
+        Of the plane in the result.
+    where : tuple of slice, optional
+        Part of the plane along the space axes; all of it by default.
+    """
     image = prediction.image
     if image is None:
         return {}
@@ -23,7 +36,9 @@ def measured_pixels(
         axis: int(where)
         for axis, where in zip(prediction.frame.axes, position, strict=False)
     }
-    channels = sorted(set(prediction.channels))
+    if where is not None:
+        at |= dict(zip(prediction.space, where, strict=True))
+    channels = sorted(set(prediction.channels) - {EMPTY})
     if "C" not in image.axes:
         return {"mean_intensity": image.read(prediction.space, at)}
     return {

@@ -35,6 +35,10 @@ _ROLES = {
 }
 _MAX_CHANNELS = 1 << 16
 _OBJECTS = {"foreground", "boundary", "distance"}
+_DECODED: dict[str, Kind] = {
+    "stardist_postprocessing": "stardist",
+    "cellpose_flow_dynamics": "cellpose",
+}
 _NUMBERED = re.compile(
     r"(channels?|ch|c|class(es)?|predictions?|outputs?|out|features?|flow|prob(ability)?"
     r"|masks?|labels?|raw|gray|unknown)? ?\d*"
@@ -148,6 +152,9 @@ def infer_kind(model: Model) -> Kind:
 
 def _tools(look: _Look) -> Kind | None:
     """Networks with outputs of their own; where wrapped, they may give labels."""
+    # What makes objects of such outputs. Their type and channels are then the labels'.
+    for step in look.steps & _DECODED.keys():
+        return _DECODED[step]
     if _says(look.inputs, "prompt*"):
         return "promptable"
     features = _says(look.main_id, "embeddings?|features?")

@@ -80,7 +80,7 @@ def declared_halo(model: Model, space: str) -> tuple[int, ...] | None:
     return tuple(halo)
 
 
-def geometry(model: Model, space: str, halo: Sequence[int]) -> Geometry:
+def geometry(model: Model, space: str, halo: Sequence[int], free: int = 0) -> Geometry:
     """Read the geometry from a description.
 
     Parameters
@@ -92,6 +92,8 @@ def geometry(model: Model, space: str, halo: Sequence[int]) -> Geometry:
     halo : sequence of int
         Input pixels at each inner side of a window that are worth less, along each
         space axis.
+    free : int
+        Steps by which windows may be larger than a size that the description fixes.
 
     Raises
     ------
@@ -107,6 +109,7 @@ def geometry(model: Model, space: str, halo: Sequence[int]) -> Geometry:
     limits = []
     for i, letter in enumerate(space.lower()):
         smallest, step = window_sizes(spec, letter)
+        step = step or free
         rim = max(int(halo[i]), margin[i])
         if step == 0 and 2 * rim >= smallest:  # a slip of the description
             rim = max(smallest // 4, margin[i])

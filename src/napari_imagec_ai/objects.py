@@ -39,7 +39,7 @@ class Objects:
         Names of the classes.
     label_image : array of int32, or None
         Ids at pixels, shaped as the frame; may hold ids that are no longer among
-        ``id``.
+        ``id``. A zarr array where it is too large for the memory.
     masks : Masks or None
         One for each object, where they may overlap; instead of ``label_image``.
     features : mapping of str to (N,) array
@@ -48,6 +48,8 @@ class Objects:
         Position along each plane axis (such as T) in the image; P is 0 without.
     assumed : tuple of str
         Sentences: what was assumed on the way here.
+    place : object
+        Keeps the folder alive that a large label image lies in, as a zarr array.
     """
 
     frame: Frame
@@ -63,6 +65,7 @@ class Objects:
         default_factory=lambda: np.zeros((0, 0), np.int32), repr=False
     )
     assumed: tuple[str, ...] = ()
+    place: object = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.id)
@@ -124,14 +127,30 @@ class Objects:
         """
         if self.masks is not None:
             return self._painted(self.masks)
+        return self.labels_at((slice(None),) * len(self.frame.shape))
+
+    def labels_at(self, where: tuple[int | slice, ...]) -> NDArray[np.int32]:
+        """Part of what :meth:`as_labels` gives, for objects with a label image.
+
+        Parameters
+        ----------
+        where : tuple of int or slice
+            Which part, along the axes of the frame.
+
+        Raises
+        ------
+        DecodeError
+            If there is no label image.
+        """
         if self.label_image is None:
             raise DecodeError(
                 "These objects have boxes but no pixels; ask for filled boxes instead."
             )
-        highest = max(self.label_image.max(initial=0), self.id.max(initial=0))
+        part = np.asarray(self.label_image[where])
+        highest = max(part.max(initial=0), self.id.max(initial=0))
         kept = np.zeros(int(highest) + 1, np.int32)
         kept[self.id] = self.id
-        return kept[self.label_image]
+        return kept[part]
 
     def _painted(self, masks: Masks) -> NDArray[np.int32]:
         labels = np.zeros(self.frame.shape, np.int32)

@@ -67,6 +67,8 @@ class Prediction:
         How a detector's tensors are laid out.
     image : ImageInput or None
         The pixels, for intensities; None after loading from a file.
+    place : object
+        Keeps the folder alive that large maps lie in, as zarr arrays.
     """
 
     model: Model
@@ -83,6 +85,7 @@ class Prediction:
     windows: tuple[WindowResult, ...] = ()
     layout: Layout | None = None
     image: ImageInput | None = None
+    place: object = field(default=None, repr=False)
     key: object = field(default_factory=object)
 
     @property
@@ -122,6 +125,7 @@ def predict(
     scale: float | Sequence[float] | None = None,
     halo: int | Sequence[int] | None = None,
     normalize: Normalize = "as described",
+    larger_tiles: bool = True,
     overlap: float = OVERLAP,
     percentiles: tuple[float, float] = PERCENTILES,
     progress: Callable[[Progress], None] | None = None,
@@ -159,6 +163,9 @@ def predict(
         ``as described`` (nothing), ``range`` (darkest and brightest pixel), ``type``
         (ends of the integer type) or ``percentiles`` (1 and 99.8 %) to 0 and 1, or to
         the range that the description declares.
+    larger_tiles : bool
+        Whether a network whose description fixes the window's size is tried, once, with
+        larger ones; they are used if its test output and a larger window agree.
     overlap : float
         For detectors: part of a window that it shares with the next one.
     percentiles : tuple of float
@@ -183,6 +190,7 @@ def predict(
         scale=scale,
         halo=halo,
         normalize=normalize,
+        larger_tiles=larger_tiles,
         overlap=overlap,
         percentiles=percentiles,
     )
@@ -208,6 +216,7 @@ def predict_iter(
     scale: float | Sequence[float] | None = None,
     halo: int | Sequence[int] | None = None,
     normalize: Normalize = "as described",
+    larger_tiles: bool = True,
     overlap: float = OVERLAP,
     percentiles: tuple[float, float] = PERCENTILES,
 ) -> Generator[Progress, None, Prediction]:
@@ -227,7 +236,7 @@ def predict_iter(
         else:
             space = inputs.main.space
             sizes, rim = _each(tile, space, "tile", 1), _each(halo, space, "halo", 0)
-            run = DenseRun(model, inputs, opened, sizes, rim, normalize)
+            run = DenseRun(model, inputs, opened, sizes, rim, normalize, larger_tiles)
         yield from run.steps()
         return _result(run, inputs)
     finally:
@@ -266,7 +275,8 @@ def _result(run: DenseRun | DetectRun, inputs: Inputs) -> Prediction:
     told = [str(sentence) for sentence in told] if isinstance(told, list) else []
     output: dict[str, Any] = {}
     if isinstance(run, DenseRun):
-        output = {"maps": run.maps, "vectors": run.vectors}
+        done = run.stitcher
+        output = {"maps": done.maps, "vectors": done.vectors, "place": done.place}
     else:
         output = {"windows": tuple(run.windows), "layout": run.layout}
         told += run.layout.assumed if run.layout is not None else ()

@@ -16,11 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from napari_imagec_ai.blocks import Blocks
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.model import Step
 from napari_imagec_ai.spread import moments, percentiles
 
 Array = NDArray[Any]
+Sample = Array | Blocks
+"""What statistics are taken from."""
+
 Transform = Callable[[Array], Array]
 """Takes and returns one tensor; never changes its argument."""
 
@@ -36,7 +40,11 @@ class _Fit:
     """What a step is fitted to: the tensor so far, its axes, and the other tensors."""
 
     def __init__(
-        self, step: Step, sample: Array, letters: str, references: Mapping[str, Array]
+        self,
+        step: Step,
+        sample: Sample,
+        letters: str,
+        references: Mapping[str, Sample],
     ) -> None:
         self.step = step
         self.sample = sample
@@ -84,7 +92,7 @@ class _Fit:
         wanted = _as_letters(names)
         return tuple(i for i, letter in enumerate(self.letters) if letter in wanted)
 
-    def measured(self) -> Array:
+    def measured(self) -> Sample:
         """The tensor that statistics are taken from: this one, or the one named."""
         name = self.word("reference_tensor")
         if name is None:
@@ -97,6 +105,8 @@ class _Fit:
             )
         found = self.references[name]
         if self.get("axes") is None:  # all is taken together, whatever the axes are
+            if isinstance(found, Blocks):
+                return found
             return found.reshape(-1, *[1] * (len(self.letters) - 1))
         kept = set(range(len(self.letters))) - set(self.reduced())
         if found.ndim != len(self.letters) or any(
@@ -244,6 +254,9 @@ _STEPS: dict[str, Callable[[_Fit], Transform]] = {
     "fixed_zero_mean_unit_variance": _fixed_zero_mean_unit_variance,
 }
 
+_DECODING = {"cellpose_flow_dynamics", "stardist_postprocessing"}
+"""Steps that make objects of maps: decoders do that, and read the arguments."""
+
 _MEASURING = {"scale_range", "scale_mean_variance", "zero_mean_unit_variance"}
 
 
@@ -253,7 +266,7 @@ def step_problem(step: Step) -> str | None:
     Only the name is looked at: a ``custom`` step would run code from the model folder,
     and is never imported.
     """
-    if step.id in _STEPS:
+    if step.id in _STEPS or step.id in _DECODING:
         return None
     if step.id == "custom":
         return (
@@ -290,9 +303,9 @@ def varies(step: Step, letters: str) -> bool:
 
 def prepare(
     steps: Sequence[Step],
-    sample: Array,
+    sample: Sample,
     letters: str,
-    references: Mapping[str, Array] | None = None,
+    references: Mapping[str, Sample] | None = None,
 ) -> Transform:
     """Fit steps to the whole image.
 
@@ -300,8 +313,9 @@ def prepare(
     ----------
     steps : sequence of Step
         In the order of the description.
-    sample : (...) array
-        The whole tensor, axes as in ``letters``; not changed.
+    sample : (...) array, or Blocks
+        The whole tensor, axes as in ``letters``; not changed. One that is read in
+        blocks must not have a step that :func:`varies`.
     letters : str
         One letter for each axis, such as ``bcyx``.
     references : mapping of str to array, optional
@@ -325,12 +339,17 @@ def prepare(
         problem = step_problem(step)
         if problem is not None:
             raise ModelError(problem)
+        if step.id in _DECODING:
+            continue
         fit = _Fit(step, sample, letters, references or {})
         transform = _STEPS[step.id](fit)
         transforms.append(transform)
         pending -= measures(step)
         if pending:  # a later step measures what this one leaves
-            sample = _chain([transform])(sample)
+            change = _chain([transform])
+            sample = (
+                sample.map(change) if isinstance(sample, Blocks) else change(sample)
+            )
     return _chain(transforms)
 
 

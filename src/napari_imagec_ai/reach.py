@@ -21,6 +21,7 @@ from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.feed import from_network
 from napari_imagec_ai.limits import BUDGET, geometry, main_input, window_sizes
 from napari_imagec_ai.model import Model, TensorSpec
+from napari_imagec_ai.weights import fingerprint
 
 Arrays = list[NDArray[Any]]
 
@@ -59,7 +60,7 @@ def known_overlap(model: Model, space: str, engine: Engine) -> Overlap | None:
     """The overlap that was measured earlier, or None."""
     known = memory.recall(model, _TOPIC)
     reach = known.get(space)
-    if known.get("weights") != _fingerprint(model, engine) or not isinstance(
+    if known.get("weights") != fingerprint(model, engine.name) or not isinstance(
         reach, list
     ):
         return None
@@ -98,7 +99,7 @@ def measure_overlap(
             "side.",
         )
     known = memory.recall(model, _TOPIC)
-    mark = _fingerprint(model, engine)
+    mark = fingerprint(model, engine.name)
     if known.get("weights") != mark:
         known = {"weights": mark}
     memory.keep(model, _TOPIC, known | {space: reach})
@@ -222,15 +223,6 @@ def _distance(
         distances = length // 2 - at[different] / grid.factors[i]
         farthest = max(farthest, float(distances.max(initial=0)))
     return math.ceil(farthest)
-
-
-def _fingerprint(model: Model, engine: Engine) -> str:
-    weights = model.weights.get(engine.name)
-    path = weights.file.path if weights is not None else None
-    if path is None:
-        return engine.name
-    about = path.stat()
-    return f"{about.st_size}-{about.st_mtime_ns}"
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -16,6 +16,7 @@ from napari_imagec_ai.decoders import (
     Result,
     Settings,
     choose_decoder,
+    run_decoder,
     settings_with,
     starting_settings,
 )
@@ -56,6 +57,7 @@ class PredictSettings(_Part):
     scale: float | tuple[float, ...] | None = None
     halo: tuple[int, ...] | None = None
     normalize: Normalize = "as described"
+    larger_tiles: bool = True
     overlap: float = OVERLAP
     percentiles: tuple[float, float] = PERCENTILES
 
@@ -220,7 +222,7 @@ class Recipe(_Part):
         """Decode and classify a prediction as the recipe says."""
         model = prediction.model
         decoder = choose_decoder(model, self.decoder)
-        found: Result = decoder.decode(prediction, self.decoder_settings(model))
+        found = run_decoder(decoder, prediction, self.decoder_settings(model))
         return classify(found, self.classes)
 
 

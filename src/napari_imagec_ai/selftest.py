@@ -70,8 +70,7 @@ def test_model(model: Model, engine: str = "all") -> list[TestResult]:
     if model.problems:
         raise ModelError(f"'{model.name}' cannot run. {model.problem}")
     names = model.runnable if engine in ("all", "auto") else (engine,)
-    inputs = [_tensor(spec, spec.test_tensor, model) for spec in model.inputs]
-    expected = [_tensor(spec, spec.test_tensor, model) for spec in model.outputs]
+    inputs, expected = published_inputs(model), _published_outputs(model)
     results: list[TestResult] = []
     for name in names:
         try:
@@ -89,6 +88,32 @@ def test_model(model: Model, engine: str = "all") -> list[TestResult]:
 
 
 test_model.__test__ = False  # type: ignore[attr-defined]
+
+
+def published_inputs(model: Model) -> list[NDArray[Any]]:
+    """The test tensors of all inputs, as they were published.
+
+    Raises
+    ------
+    ModelError
+        If one is missing or damaged.
+    """
+    return [_tensor(spec, spec.test_tensor, model) for spec in model.inputs]
+
+
+def _published_outputs(model: Model) -> list[NDArray[Any]]:
+    return [_tensor(spec, spec.test_tensor, model) for spec in model.outputs]
+
+
+def compare_published(model: Model, engine: Engine) -> list[TestResult]:
+    """Like :func:`test_model`, for an engine that is open already.
+
+    Raises
+    ------
+    ImagecAIError
+        If the test tensors are missing, or the network does not take them.
+    """
+    return _compare(model, engine, published_inputs(model), _published_outputs(model))
 
 
 def _compare(

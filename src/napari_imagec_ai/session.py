@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Hashable
 
+from pydantic import ValidationError
+
+from napari_imagec_ai import memory
 from napari_imagec_ai.classes import ClassMap, classify
 from napari_imagec_ai.decoders import (
     Decoder,
     Result,
     Settings,
     choose_decoder,
+    run_decoder,
     starting_settings,
 )
 from napari_imagec_ai.engines import Engine, open_engine
@@ -20,6 +24,37 @@ from napari_imagec_ai.prediction import Prediction, predict_iter
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import PredictSettings, Recipe, Used, describe_model
 from napari_imagec_ai.version import version
+
+KEPT = ("normalize", "scale", "halo", "channels", "overlap", "percentiles")
+"""How a network is fed: what a person chose of it is kept with the model."""
+
+_FEEDING, _DECODER = "feeding", "decoder"
+
+
+def starting_feed(model: Model) -> PredictSettings:
+    """How to feed a model to begin with: as it is described, or as a person chose."""
+    try:
+        return PredictSettings.model_validate(memory.recall(model, _FEEDING))
+    except ValidationError:  # kept by another version, for which it meant another thing
+        return PredictSettings()
+
+
+def keep_feed(model: Model, settings: PredictSettings) -> None:
+    """Remember how this model is fed, where that is not as usual."""
+    usual = PredictSettings()
+    chosen = settings.model_dump(
+        mode="json",
+        include={
+            name for name in KEPT if getattr(settings, name) != getattr(usual, name)
+        },
+    )
+    memory.keep(model, _FEEDING, chosen)
+
+
+def forget(model: Model) -> None:
+    """Forget what a person chose for this model: the description counts again."""
+    for topic in (_FEEDING, _DECODER):
+        memory.keep(model, topic, {})
 
 
 class Session:
@@ -86,7 +121,8 @@ class Session:
             raise DecodeError("Nothing was run yet; run the network first.")
         key = (self.prediction.key, settings)
         if self._decoded is None or self._decoded[0] != key:
-            self._decoded = (key, self.decoder.decode(self.prediction, settings))
+            found = run_decoder(self.decoder, self.prediction, settings)
+            self._decoded = (key, found)
         return classify(self._decoded[1], class_map)
 
     @property

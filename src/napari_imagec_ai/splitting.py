@@ -67,7 +67,8 @@ def close_gaps(labels: Labels, count: int, reach: tuple[int, ...]) -> Labels:
     """
     if count < 2:
         return labels
-    window = tuple(2 * r + 1 for r in reach)
+    # Across a gap that both can close, each sees the other from its own side.
+    window = tuple(4 * r + 1 for r in reach)
     lowest, highest = _neighbourhood(labels, count, window)
     at = np.stack(np.nonzero((labels == 0) & (highest > lowest))) + 1
     grown = np.pad(labels, 1)
@@ -107,7 +108,7 @@ def _neighbourhood(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Lowest and highest label in the window around each pixel.
 
-    Both are nearer to each other than in truth where there is only background.
+    Where there is only background the lowest is above the highest.
     """
     turned = np.where(labels > 0, count + 1 - labels, 0)
     if labels.ndim == 2 and count < 1 << 24:  # whole numbers that a float32 can hold
@@ -130,10 +131,29 @@ def distance(mask: Mask, spacing: tuple[float, ...] | None = None) -> Relief:
     if mask.ndim == 2 and np.allclose(step, step[0]):
         source = np.ascontiguousarray(mask, np.uint8)
         return np.asarray(cv2.distanceTransform(source, cv2.DIST_L2, 5), np.float32)
-    sampling = tuple(step / step.min())
-    return np.asarray(
-        ndimage.distance_transform_edt(mask, sampling=sampling), np.float32
-    )
+    step = step / step.min()
+    if mask.ndim == 3 and step[1] == step[2]:
+        return _volume_distance(mask, float(step[0]), float(step[1]))
+    found = ndimage.distance_transform_edt(mask, sampling=tuple(step))
+    return np.asarray(found, np.float32)
+
+
+def _volume_distance(mask: Mask, between: float, within: float) -> Relief:
+    """Distance in a volume, from the distances in its planes: several times faster."""
+    flat = np.full(mask.shape, np.inf, np.float32)
+    for plane, squared in zip(mask, flat, strict=True):
+        if not plane.all():
+            source = np.ascontiguousarray(plane, np.uint8)
+            away = cv2.distanceTransform(source, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            squared[...] = (within * away) ** 2
+    nearest = flat.copy()
+    for planes in range(1, len(mask)):
+        gap = np.float32((planes * between) ** 2)
+        if gap >= nearest.max():
+            break  # everything has something nearer
+        np.minimum(nearest[planes:], flat[:-planes] + gap, out=nearest[planes:])
+        np.minimum(nearest[:-planes], flat[planes:] + gap, out=nearest[:-planes])
+    return np.sqrt(nearest)
 
 
 def split_touching(
@@ -163,15 +183,16 @@ def split_touching(
     """
     parts, number = components(mask)
     hills, marks = _hills(mask, relief)
-    crowded = _several(parts, hills, number)
-    area = crowded[parts]
+    tops = np.flatnonzero(hills)
+    area = _several(parts, hills, number, tops)[parts]
     if not area.any():
         return parts, number
-    basins = watershed(
-        -relief, np.where(area, hills, 0).astype(np.int32), mask=area, connectivity=1
-    )
-    basins = _merge(np.asarray(basins, np.int32), relief, marks, neck, min_size)
-    combined = np.where(basins > 0, basins + number, parts * ~area)
+    basins = watershed(-relief, np.where(area, hills, 0), mask=area, connectivity=1)
+    basins = np.asarray(basins, np.int32)
+    height = np.zeros(marks + 1, np.float32)
+    np.maximum.at(height, hills.reshape(-1)[tops], relief.reshape(-1)[tops])
+    joined = _joined(basins, relief, height, neck, min_size)
+    combined = np.where(area, joined[basins] + number, parts)
     return compact(combined, number + marks)
 
 
@@ -183,32 +204,19 @@ def compact(labels: NDArray[np.integer], highest: int) -> tuple[Labels, int]:
     return table[labels], int(np.count_nonzero(present))
 
 
-def smooth(
-    relief: Relief,
-    mask: Mask,
-    sigma: float,
-    spacing: tuple[float, ...] | None = None,
-) -> Relief:
-    """Smooth a relief with a Gaussian; 0 outside the mask.
+def smooth(relief: Relief, mask: Mask, sigma: float | tuple[float, ...]) -> Relief:
+    """Smooth a relief with a Gaussian of ``sigma`` pixels (along each axis).
 
-    Parameters
-    ----------
-    relief, mask : array
-        Of one shape.
-    sigma : float
-        In units of the smallest spacing.
-    spacing : tuple of float, optional
-        Size of a pixel along each axis; the same along all by default.
+    It is 0 outside the mask.
     """
-    step = np.asarray(spacing or (1.0,) * relief.ndim)
-    sigmas = sigma * step.min() / step
+    sigmas = np.broadcast_to(sigma, relief.ndim)
     if relief.ndim == 2:
         # Lower is one pixel anyway, and 0 would mean: the same as along the other axis.
         y, x = np.maximum(sigmas, 0.05)
         blurred = cv2.GaussianBlur(relief, (0, 0), x, sigmaY=y)
     else:
         blurred = ndimage.gaussian_filter(relief, sigmas)
-    return np.where(mask, blurred, 0).astype(np.float32)
+    return np.where(mask, blurred, 0).astype(np.float32, copy=False)
 
 
 def _hills(mask: Mask, relief: Relief) -> tuple[Labels, int]:
@@ -224,9 +232,10 @@ def _hills(mask: Mask, relief: Relief) -> tuple[Labels, int]:
     return np.asarray(found, np.int32), int(number)
 
 
-def _several(parts: Labels, hills: Labels, number: int) -> NDArray[np.bool_]:
+def _several(
+    parts: Labels, hills: Labels, number: int, tops: NDArray[np.intp]
+) -> NDArray[np.bool_]:
     """Whether each part has more than one hill, by the part's label."""
-    tops = np.flatnonzero(hills)
     part, hill = parts.reshape(-1)[tops], hills.reshape(-1)[tops]
     highest, lowest = np.zeros(number + 1, np.int32), np.full(number + 1, 1 << 30)
     np.maximum.at(highest, part, hill)
@@ -239,34 +248,32 @@ def _several(parts: Labels, hills: Labels, number: int) -> NDArray[np.bool_]:
 def _ridges(basins: Labels, relief: Relief, count: int) -> tuple[Any, Any, Any]:
     """Pairs of neighbouring basins, and the height of the ridge between them."""
     keys, heights = [], []
-    for axis in range(basins.ndim):
-        before = [slice(None)] * basins.ndim
-        after = list(before)
-        before[axis], after[axis] = slice(None, -1), slice(1, None)
-        here, there = tuple(before), tuple(after)
-        a, b = basins[here], basins[there]
-        at = np.nonzero((a != b) & (a > 0) & (b > 0))
-        low = np.minimum(a[at], b[at]).astype(np.int64)
-        high = np.maximum(a[at], b[at])
-        keys.append(low * (count + 1) + high)
-        heights.append(np.minimum(relief[here][at], relief[there][at]))
+    # With a margin of background no row runs into the next one.
+    flat, level = np.pad(basins, 1).reshape(-1), np.pad(relief, 1).reshape(-1)
+    step = 1
+    for axis in reversed(range(basins.ndim)):
+        a, b = flat[:-step], flat[step:]
+        at = np.flatnonzero((a != b) & (a > 0) & (b > 0))
+        low, high = np.minimum(a[at], b[at]), np.maximum(a[at], b[at])
+        keys.append(low.astype(np.int64) * (count + 1) + high)
+        heights.append(np.minimum(level[at], level[at + step]))
+        step *= basins.shape[axis] + 2
     key, inverse = np.unique(np.concatenate(keys), return_inverse=True)
     height = np.full(len(key), -np.inf, np.float32)
     np.maximum.at(height, inverse, np.concatenate(heights))
     return key // (count + 1), key % (count + 1), height
 
 
-def _merge(
-    basins: Labels, relief: Relief, count: int, neck: float, min_size: int
+def _joined(
+    basins: Labels, relief: Relief, top: Relief, neck: float, min_size: int
 ) -> Labels:
-    """Join basins over ridges that are nearly as high as the lower hill."""
+    """Join basins over ridges that are nearly as high as the lower hill.
+
+    Gives the new label of each; ``top`` has the height of their hills.
+    """
+    count = len(top) - 1
     first, second, height = _ridges(basins, relief, count)
-    if not len(height):
-        return basins
     size = np.bincount(basins.reshape(-1), minlength=count + 1)
-    top = np.zeros(count + 1, np.float32)
-    inside = np.flatnonzero(basins)
-    np.maximum.at(top, basins.reshape(-1)[inside], relief.reshape(-1)[inside])
     parent = list(range(count + 1))
 
     def root(i: int) -> int:
@@ -283,5 +290,4 @@ def _merge(
         if height[ridge] >= neck * top[low] or min(size[a], size[b]) < min_size:
             parent[low] = high
             size[high] += size[low]
-    table = np.array([root(i) for i in range(count + 1)], np.int32)
-    return table[basins]
+    return np.array([root(i) for i in range(count + 1)], np.int32)

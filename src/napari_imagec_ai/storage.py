@@ -20,7 +20,7 @@ from napari_imagec_ai.letterbox import Letterbox
 from napari_imagec_ai.prediction import Prediction
 from napari_imagec_ai.rdf import parse_rdf
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file's layout."""
 
 _PLAIN = ("space", "engine", "device", "network_seconds", "network_calls")
@@ -52,6 +52,8 @@ def write_prediction(prediction: Prediction, path: Path) -> None:
             arrays[f"window{i}_{name}"] = getattr(window.found, name)
         if window.prototypes is not None:
             arrays[f"window{i}_prototypes"] = window.prototypes
+        if window.found.pictures is not None:
+            arrays[f"window{i}_pictures"] = window.found.pictures
     arrays["rdf"] = np.frombuffer(prediction.model.source, np.uint8)
     arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
 
@@ -125,6 +127,9 @@ def _window(
         plane=tuple(entry["plane"]),
         box=Letterbox(**{key: tuple(value) for key, value in entry["box"].items()}),
         core=(y, x),
-        found=Candidates(*(stored[name + column] for column in _COLUMNS)),
+        found=Candidates(
+            **{column: stored[name + column] for column in _COLUMNS},
+            pictures=stored.get(name + "pictures"),
+        ),
         prototypes=stored.get(name + "prototypes"),
     )

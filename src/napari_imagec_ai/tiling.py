@@ -19,6 +19,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,11 +111,17 @@ class Tile:
     pad: tuple[int, ...]
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Size of the window with its padding, as the network gets it."""
+        return tuple(
+            part.stop - part.start + pad
+            for part, pad in zip(self.window, self.pad, strict=True)
+        )
+
+    @property
     def pixels(self) -> int:
         """How many pixels the network computes."""
-        return math.prod(
-            s.stop - s.start + p for s, p in zip(self.window, self.pad, strict=True)
-        )
+        return math.prod(self.shape)
 
 
 def plan_tiles(
@@ -238,63 +245,64 @@ def _stride(size: int, halo: int, align: int) -> int:
 
 
 def pad_window(
-    window: NDArray[np.generic], axes: Sequence[int], pad: Sequence[int]
+    window: NDArray[np.generic],
+    pad: Sequence[int],
+    before: Sequence[int] | None = None,
 ) -> NDArray[np.generic]:
-    """Mirror a window at its far ends, as often as needed.
+    """Mirror a window at its ends, as often as needed.
 
     Parameters
     ----------
     window : array
-        Any number of axes.
-    axes : sequence of int
-        Positions of the space axes.
+        Space axes last.
     pad : sequence of int
-        Pixels to add behind each of them.
+        Pixels to add behind each space axis.
+    before : sequence of int, optional
+        Pixels to add before each.
     """
-    if not any(pad):
+    before = before or (0,) * len(pad)
+    if not any(pad) and not any(before):
         return window
-    widths = [(0, 0)] * window.ndim
-    for axis, extra in zip(axes, pad, strict=True):
-        widths[axis] = (0, extra)
+    widths = [(0, 0)] * (window.ndim - len(pad)) + list(zip(before, pad, strict=True))
     return np.pad(window, widths, mode="symmetric")
 
 
 def place(
-    canvas: NDArray[np.generic],
+    canvas: Any,
     result: NDArray[np.generic],
     tile: Tile,
-    axes: Sequence[int],
     grid: Grid,
     margin: Sequence[int],
+    lead: tuple[int, ...] = (),
 ) -> None:
     """Write a tile's core into the stitched result.
 
     Parameters
     ----------
     canvas : array
-        The whole result, changed in place; axes as in ``result``.
+        The whole result, changed in place: axes of ``lead``, then those of ``result``.
     result : array
-        What the network gave for the window and its padding.
+        What the network gave for the window and its padding; space axes last.
     tile : Tile
         Which one.
-    axes : sequence of int
-        Positions of the space axes in ``canvas`` and ``result``.
     grid : Grid
         How the result lies on its window.
     margin : sequence of int
         Pixels that were added before the image along each space axis.
+    lead : tuple of int
+        Where in the canvas, along axes that the result does not have.
     """
-    target: list[slice] = [slice(None)] * canvas.ndim
-    source: list[slice] = [slice(None)] * canvas.ndim
-    for i, axis in enumerate(axes):
+    others = result.ndim - len(tile.core)
+    target: list[int | slice] = [*lead, *(slice(None),) * others]
+    source: list[slice] = [slice(None)] * others
+    for i, size in enumerate(canvas.shape[len(target) :]):
         factor, core = grid.factors[i], tile.core[i]
         # Pixel 0 of the result, in pixels of the canvas.
         origin = round((tile.window[i].start - margin[i]) * factor)
         origin -= round(grid.offsets[i] / 2)
         start = max(round((core.start - margin[i]) * factor), origin, 0)
         stop = round((core.stop - margin[i]) * factor)
-        stop = min(stop, canvas.shape[axis], origin + result.shape[axis])
-        stop = max(start, stop)
-        target[axis] = slice(start, stop)
-        source[axis] = slice(start - origin, stop - origin)
+        stop = max(start, min(stop, size, origin + result.shape[others + i]))
+        target.append(slice(start, stop))
+        source.append(slice(start - origin, stop - origin))
     canvas[tuple(target)] = result[tuple(source)]

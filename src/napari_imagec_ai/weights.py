@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 from napari_imagec_ai.errors import ModelError
-from napari_imagec_ai.model import RUNNABLE, FileRef, Weights
+from napari_imagec_ai.model import RUNNABLE, FileRef, Model, Weights
 
 _CHUNK = 1 << 20
 
@@ -83,6 +83,16 @@ def verify_hash(weights: Weights) -> None:
             "model again, or correct the sha256 in the description if you changed the "
             "weights yourself."
         )
+
+
+def fingerprint(model: Model, name: str) -> str:
+    """What changes when a model's weights of a format are replaced."""
+    weights = model.weights.get(name)
+    path = weights.file.path if weights is not None else None
+    if path is None:
+        return name
+    about = path.stat()
+    return f"{about.st_size}-{about.st_mtime_ns}"
 
 
 def sha256(path: Path) -> str:

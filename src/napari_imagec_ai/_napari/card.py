@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 from napari_imagec_ai.library import ModelEntry
 from napari_imagec_ai.model import FixedSize, Model, SteppedSize, TensorSpec
 from napari_imagec_ai.scores import Scores
+from napari_imagec_ai.selftest import TestResult
 
 GIVES = {
     "foreground": "objects (foreground map)",
@@ -29,9 +32,50 @@ GIVES = {
 }
 """Kinds of models in words."""
 
+GROUPS = {
+    "Objects": (
+        "foreground",
+        "foreground_boundary",
+        "three_class",
+        "foreground_boundary_distance",
+        "boundary",
+        "affinities",
+        "labels",
+        "stardist",
+        "cellpose",
+        "boxes_masks",
+    ),
+    "Boxes": ("boxes",),
+    "Classes of pixels": ("multi_class",),
+    "Images": ("image",),
+    "Scores": ("scores", "embedding"),
+}
+"""What models give, as the list is grouped."""
+
+OTHER = "Other"
+
+MOST_NAMES = 6
+"""Names of channels that are listed; the others are counted."""
+
+
+def group(entry: ModelEntry) -> str:
+    """The group of the list that a model belongs to."""
+    kind = entry.model.kind if entry.model is not None else "unknown"
+    return next((name for name, kinds in GROUPS.items() if kind in kinds), OTHER)
+
+
+def fits(entry: ModelEntry, words: str) -> bool:
+    """Whether all words that a person searches for are in a model's description."""
+    model = entry.model
+    parts = [entry.name, entry.path.name, group(entry)]
+    if model is not None:
+        parts += [model.description, *model.tags, *model.authors, GIVES[model.kind]]
+    text = " ".join(parts).lower()
+    return all(word in text for word in words.lower().split())
+
 
 def card(entry: ModelEntry | None) -> str:
-    """A model's card as HTML, or a word on what to do without one."""
+    """A model in short as HTML, or a word on what to do without one."""
     if entry is None:
         return "Put a model folder (rdf.yaml with weights) into ./models, and refresh."
     model = entry.model
@@ -48,9 +92,54 @@ def card(entry: ModelEntry | None) -> str:
         f"Takes {describe_input(model.inputs[0])}; gives {GIVES[model.kind]}. "
         f"Weights: {', '.join(model.runnable) or 'none that run here'}."
     )
-    facts = [model.license, ", ".join(name for name in model.authors if name)]
-    lines.append(escape(" - ".join(fact for fact in facts if fact)))
     return "<br>".join(line for line in lines if line)
+
+
+def details(entry: ModelEntry | None) -> str:
+    """Everything else about a model as HTML."""
+    model = entry.model if entry is not None else None
+    if entry is None or model is None:
+        return ""
+    facts = {
+        "Version": model.version,
+        "Authors": ", ".join(name for name in model.authors if name),
+        "Licence": model.license,
+        "Cite": " ".join(model.citation),
+        "Tags": ", ".join(model.tags),
+        "Takes": "; ".join(_tensor(spec) for spec in model.inputs),
+        "Gives": "; ".join(_tensor(spec) for spec in model.outputs),
+        "Classes": ", ".join(model.classes),
+        "Weights": ", ".join(_weights(model)),
+        "Folder": str(entry.path),
+    }
+    return "<br>".join(
+        f"<b>{name}:</b> {escape(words)}" for name, words in facts.items() if words
+    )
+
+
+def _tensor(spec: TensorSpec) -> str:
+    named = list(spec.channel_names[:MOST_NAMES])
+    more = len(spec.channel_names) - len(named)
+    named += [f"{more} more"] if more else []
+    names = f" ({', '.join(named)})" if named else ""
+    if not spec.space:
+        return f"'{spec.id}': numbers{names}"
+    return f"'{spec.id}': {describe_input(spec)}{names}"
+
+
+def _weights(model: Model) -> list[str]:
+    found = []
+    for name, weights in model.weights.items():
+        path = weights.file.path
+        there = path is not None and Path(path).is_file()
+        size = f" ({_size(Path(path).stat().st_size)})" if there and path else ""
+        problem = " - cannot run here" if weights.problem is not None else ""
+        found.append(f"{name}{size}{problem}")
+    return found
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
 def score_lines(scores: Scores, most: int = 10) -> str:
@@ -61,6 +150,19 @@ def score_lines(scores: Scores, most: int = 10) -> str:
     if len(values) > most:
         lines.append(f"and {len(values) - most} more")
     return "<br>".join(["<b>Scores</b>", *lines])
+
+
+def tested_lines(results: Sequence[TestResult]) -> str:
+    """What came out of a model's own test, as HTML; one line an engine and output."""
+    lines = []
+    for one in results:
+        what = f"'{one.output}' " if one.output else ""
+        if one.passed:
+            said = f"{what}is as published (largest difference {one.max_abs_error:.2g})"
+        else:
+            said = f"<b>{escape(one.problem or f'{what}is not as published')}</b>"
+        lines.append(f"{escape(one.engine)}: {said}")
+    return "<br>".join(lines)
 
 
 def describe_input(spec: TensorSpec) -> str:

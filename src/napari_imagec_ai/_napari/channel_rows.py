@@ -7,6 +7,7 @@ from typing import Any
 
 from magicgui.widgets import ComboBox, Container
 
+from napari_imagec_ai._napari.parts import align, keep_low
 from napari_imagec_ai.channels import EMPTY
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image import ImageInput
@@ -38,8 +39,9 @@ class ChannelRows(Container):  # type: ignore[type-arg]
         changed: Callable[[], None],
         choices: Callable[[], Sequence[tuple[str, int]]],
     ) -> None:
-        super().__init__(name="channels")
+        super().__init__(name="channels", label="Channels")
         self.margins = (0, 0, 0, 0)
+        keep_low(self)
         self._notify, self._layers = changed, choices
         self._names: tuple[str, ...] = ()
 
@@ -75,6 +77,30 @@ class ChannelRows(Container):  # type: ignore[type-arg]
             )
             choice.changed.connect(lambda _: self._notify())
             self.append(choice)
+        align(self)
+
+    def suggest(self, channels: Sequence[int] | None) -> None:
+        """Choose these channels of the image where nothing was chosen; tells nobody.
+
+        Parameters
+        ----------
+        channels : sequence of int or None
+            One for each row; None: as they come.
+        """
+        if channels is not None and len(channels) != len(self):
+            return
+        layers = self._layers()
+        if not layers or (any(row.value is not None for row in self) and channels):
+            return
+        name, count = layers[0]
+        if channels is not None and max(channels) >= count:
+            return
+        wanted: list[Choice] = [None] * len(self)
+        if channels is not None:
+            wanted = [("" if one == EMPTY else name, one) for one in channels]
+        for row, choice in zip(self, wanted, strict=True):
+            with row.changed.blocked():
+                row.value = choice
 
     def _choices(self, _widget: Any = None) -> list[tuple[str, Choice]]:
         listed: list[tuple[str, Choice]] = [(AS_IT_COMES, None)]

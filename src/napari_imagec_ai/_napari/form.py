@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
-from magicgui.widgets import (
-    CheckBox,
-    ComboBox,
-    Container,
-    FloatSlider,
-    FloatSpinBox,
-    ProgressBar,
-    PushButton,
-)
+from magicgui.widgets import ComboBox, Container, ProgressBar, PushButton
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDoubleSpinBox, QFrame, QScrollArea
+from qtpy.QtWidgets import QFrame, QScrollArea
 
+from napari_imagec_ai._napari.assumptions import Assumptions
+from napari_imagec_ai._napari.calibrate_form import CalibrateForm
 from napari_imagec_ai._napari.class_rows import ClassRows
 from napari_imagec_ai._napari.image_choice import ImageChoice
+from napari_imagec_ai._napari.layer_options import LayerOptions
 from napari_imagec_ai._napari.model_choice import ModelChoice
-from napari_imagec_ai._napari.parts import heading, keep_low, row, text
-from napari_imagec_ai._napari.settings_form import SettingsForm
-from napari_imagec_ai.detection import OVERLAP, PERCENTILES
+from napari_imagec_ai._napari.parts import NARROW, Fold, column, row, text
+from napari_imagec_ai._napari.thresholds_form import ThresholdsForm
 from napari_imagec_ai.engines import engine_names
-from napari_imagec_ai.greyscale import Normalize
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "dml")
 
@@ -39,7 +32,6 @@ class Form(Container):  # type: ignore[type-arg]
         self.margins = (0, 0, 0, 0)
         self._make_model()
         self._make_image()
-        self._make_detecting()
         self._make_run()
         self._make_tuning()
         self._arrange()
@@ -48,11 +40,6 @@ class Form(Container):  # type: ignore[type-arg]
         self.choice = ModelChoice(self._model_changed, self._decoder_changed)
         self.model, self.card = self.choice.model, self.choice.card
         self.refresh, self.decoder = self.choice.refresh, self.choice.decoder
-
-    def _make_image(self) -> None:
-        self.source = ImageChoice(self._source_changed)
-        self.image, self.axes = self.source.layer, self.source.axes
-        self.channels, self.planes = self.source.channels, self.source.planes
         self.engine = ComboBox(
             choices=["auto", *engine_names()],
             name="engine",
@@ -65,49 +52,14 @@ class Form(Container):  # type: ignore[type-arg]
             label="Device",
             tooltip="Where it runs; auto takes a GPU where the runtime has one.",
         )
-        self.normalize = ComboBox(
-            choices=list(get_args(Normalize)),
-            name="normalize",
-            label="Grey values",
-            tooltip="Brought to 0..1 before the model's own steps: by the darkest and "
-            "brightest pixel, by percentiles (1 and 99.8), by the integer type.",
-        )
-        self.scale = FloatSpinBox(
-            value=0,
-            min=0,
-            max=20,
-            step=0.05,
-            name="scale",
-            label="Scale",
-            tooltip="Size at which the image is fed: 0.5 is half; 0: by the pixel "
-            "sizes of model and image where both are known, else by itself.",
-        )
 
-    def _make_detecting(self) -> None:
-        self.overlap = FloatSpinBox(
-            value=OVERLAP,
-            min=0,
-            max=0.8,
-            step=0.05,
-            name="overlap",
-            label="Overlap",
-            tooltip="Part of a window that it shares with the next one.",
+    def _make_image(self) -> None:
+        self.source = ImageChoice(self._source_changed, self._channels_changed)
+        self.image, self.axes = self.source.layer, self.source.axes
+        self.channels, self.planes = self.source.channels, self.source.planes
+        self.assumptions = Assumptions(
+            self._feeding_changed, self._reading_changed, self._forget
         )
-        self.black, self.white = (
-            FloatSpinBox(
-                value=value,
-                min=0,
-                max=100,
-                step=0.1,
-                name=name,
-                label=f"{name.capitalize()} %",
-                tooltip="Percentile of the grey values that becomes "
-                f"{name}, where the image has not 8 bits.",
-            )
-            for name, value in zip(("black", "white"), PERCENTILES, strict=True)
-        )
-        controls: list[Any] = [self.overlap, self.black, self.white]
-        self.detecting = Container(widgets=controls, name="detecting", visible=False)
 
     def _make_run(self) -> None:
         self.run_button = PushButton(text="Run", tooltip="Run the network once.")
@@ -117,71 +69,31 @@ class Form(Container):  # type: ignore[type-arg]
         self.progress = ProgressBar(value=0, min=0, max=1, step=1, visible=False)
         self.status = text("status")
         self.scores = text("scores")
+        self.scores.visible = False
 
     def _make_tuning(self) -> None:
-        self.mask_threshold = FloatSlider(
-            value=0.5,
-            min=0.01,
-            max=0.99,
-            step=0.01,
-            name="mask_threshold",
-            label="Mask threshold",
-            tooltip="Pixels are foreground where the network is at least this sure.",
+        self.thresholds = ThresholdsForm(self._thresholds_changed, self._told)
+        self.mask_threshold = self.thresholds.mask
+        self.class_threshold = self.thresholds.classes
+        self.split, self.settings = self.thresholds.split, self.thresholds.settings
+        self.classes = ClassRows(self._classes_changed, self._styles_changed)
+        self.calibration = CalibrateForm(self._calibrate)
+        self.layer_options = LayerOptions(self._layers_changed)
+        self.tuning = column(
+            self.thresholds,
+            self.calibration,
+            Fold("Classes", [self.classes]),
+            self.layer_options,
+            labels=False,
         )
-        self.class_threshold = FloatSlider(
-            value=0.5,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            name="class_threshold",
-            label="Class threshold",
-            tooltip="Objects count where the network is at least this sure of them.",
-        )
-        self.split = CheckBox(
-            value=True,
-            name="split",
-            text="Take touching objects apart",
-            tooltip="By the boundaries that the network drew, and by their shape.",
-        )
-        self.more = PushButton(
-            text="More settings",
-            name="more",
-            tooltip="Show or hide the settings of the decoder.",
-        )
-        self.more.native.setCheckable(True)
-        self.settings = SettingsForm(self._classes_changed)
-        self.settings.visible = False
-        self.classes = ClassRows(self._classes_changed)
 
     def _arrange(self) -> None:
-        runtime = Container(
-            widgets=[self.scale, self.normalize, self.engine, self.device]
-        )
-        thresholds = Container(widgets=[self.mask_threshold, self.class_threshold])
-        self.tuning = Container(
-            labels=False,
-            widgets=[
-                heading("Thresholds"),
-                thresholds,
-                self.split,
-                self.more,
-                self.settings,
-                heading("Classes"),
-                self.classes,
-            ],
-        )
-        for group in (self.source, runtime, self.detecting, thresholds, self.tuning):
-            group.margins = (0, 0, 0, 0)
-            keep_low(group)
         self._body: Any = Container(
             labels=False,
             widgets=[
-                heading("Model"),
-                self.choice,
-                heading("Image"),
-                self.source,
-                runtime,
-                self.detecting,
+                Fold("Model", [self.choice, column(self.engine, self.device)]),
+                Fold("Image", [self.source]),
+                self.assumptions,
                 row(self.run_button, self.cancel_button),
                 self.progress,
                 self.status,
@@ -189,9 +101,9 @@ class Form(Container):  # type: ignore[type-arg]
                 self.tuning,
             ],
         )
+        self._body.margins = (4, 4, 4, 4)
         self._body.native.layout().addStretch(1)
-        for readout in thresholds.native.findChildren(QDoubleSpinBox):
-            readout.setFixedWidth(58)  # made for larger numbers, it takes much room
+        self._body.native.setStyleSheet(NARROW)
         # magicgui's own scroll area is left behind when napari docks a widget.
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
@@ -205,14 +117,43 @@ class Form(Container):  # type: ignore[type-arg]
         """Read the lists of layers again; napari calls it when layers change."""
         self._body.reset_choices()
 
+    # -- for the widget to do ----------------------------------------------------------
+
     def _model_changed(self) -> None:
-        """Answer a change of the model; for the widget to do."""
+        """Answer a change of the model."""
 
     def _decoder_changed(self) -> None:
-        """Answer a change of what the output means; for the widget to do."""
+        """Answer a change of what the output means."""
 
     def _source_changed(self) -> None:
-        """Answer a change of the image; for the widget to do."""
+        """Answer a change of the image."""
+
+    def _channels_changed(self) -> None:
+        """Answer a change of what feeds the network's channels."""
+
+    def _feeding_changed(self) -> None:
+        """Answer a change of how the network is fed."""
+
+    def _reading_changed(self) -> None:
+        """Answer a change of what channels of the output mean."""
+
+    def _forget(self) -> None:
+        """Forget what was chosen for the model."""
+
+    def _thresholds_changed(self) -> None:
+        """Answer a change of thresholds or settings."""
 
     def _classes_changed(self) -> None:
-        """Answer a change of classes or settings; for the widget to do."""
+        """Answer a change of classes."""
+
+    def _styles_changed(self) -> None:
+        """Answer a change of what classes look like."""
+
+    def _calibrate(self) -> None:
+        """Choose thresholds by what the person knows."""
+
+    def _layers_changed(self) -> None:
+        """Answer a change of what layers are wanted."""
+
+    def _told(self, sentence: str) -> None:
+        """Answer a sentence that a control has to say."""

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from magicgui.widgets import ComboBox, Container, LineEdit, SpinBox, create_widget
+from magicgui.widgets import (
+    CheckBox,
+    ComboBox,
+    Container,
+    LineEdit,
+    SpinBox,
+    create_widget,
+)
 from napari.layers import Image
 
 from napari_imagec_ai._napari import layers
 from napari_imagec_ai._napari.channel_rows import ChannelRows, fed
+from napari_imagec_ai._napari.parts import align
+from napari_imagec_ai._napari.region import RegionChoice
 from napari_imagec_ai.errors import ImagecAIError, ImageError
 from napari_imagec_ai.feed import Planes, planes_from_text
 from napari_imagec_ai.image import ImageInput
@@ -27,15 +36,28 @@ class ImageChoice(Container):  # type: ignore[type-arg]
     ----------
     notify : callable
         Called when any of them changes.
+    channels_changed : callable
+        Called before that when the person chooses a channel.
     """
 
-    def __init__(self, notify: Callable[[], None]) -> None:
+    def __init__(
+        self, notify: Callable[[], None], channels_changed: Callable[[], None]
+    ) -> None:
+        self._suggested: tuple[int, ...] | None = None
+        self._channels_changed = channels_changed
         self.layer: Any = create_widget(
             annotation=Image,
             name="image",
             label="Image",
             options={"tooltip": "The image layer to run on; follows the active layer."},
         )
+        self.pin = CheckBox(
+            value=False,
+            name="pin",
+            text="Stay with this image",
+            tooltip="Do not follow the active layer any more.",
+        )
+        self.region = RegionChoice(notify)
         self.level = SpinBox(
             value=0,
             min=0,
@@ -50,7 +72,7 @@ class ImageChoice(Container):  # type: ignore[type-arg]
             label="Axes",
             tooltip="What the dimensions of the image mean, in order.",
         )
-        self.channels = ChannelRows(notify, self._channel_choices)
+        self.channels = ChannelRows(self._channel_chosen, self._channel_choices)
         self.planes = ComboBox(
             choices=[ALL_PLANES, THIS_PLANE, SOME_PLANES],
             name="planes",
@@ -65,9 +87,12 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         )
         self.others: Any = Container(name="others")
         self.others.margins = (0, 0, 0, 0)
-        controls: list[Any] = [self.layer, self.level, self.axes, self.channels]
-        controls += [self.planes, self.span, self.others]
+        controls: list[Any] = [self.layer, self.pin, self.level, self.axes]
+        controls += [self.channels, self.planes, self.span, self.region.where]
+        controls += [self.region.shapes, self.others]
         super().__init__(widgets=controls, name="image_choice")
+        self.margins = (0, 0, 0, 0)
+        align(self)
         self._notify = notify
         self._model: Model | None = None
         controls[0].changed.connect(lambda _: self.layer_changed())
@@ -80,6 +105,8 @@ class ImageChoice(Container):  # type: ignore[type-arg]
 
     def follow(self, layer: Any) -> None:
         """Choose a layer, if it is an image."""
+        if self.pin.value:
+            return
         if isinstance(layer, Image) and layer in self.layer.choices:
             self.layer.value = layer
         self.layer_changed()
@@ -90,6 +117,16 @@ class ImageChoice(Container):  # type: ignore[type-arg]
             self._model = model
             self._show_others(model)
         self._show_channels()
+
+    def suggest(self, channels: tuple[int, ...] | None) -> None:
+        """Choose these channels to begin with, where an image has them."""
+        self._suggested = channels
+        self.channels.suggest(channels)
+
+    def _channel_chosen(self) -> None:
+        self._suggested = None  # the person has chosen
+        self._channels_changed()
+        self._notify()
 
     def layer_changed(self) -> None:
         """Bring the other controls up to date with the layer."""
@@ -117,6 +154,8 @@ class ImageChoice(Container):  # type: ignore[type-arg]
     def _show_channels(self) -> None:
         spec = _main(self._model)
         self.channels.show_channels(spec, "C" in (self.axes.value or ""))
+        if self._suggested is not None:
+            self.channels.suggest(self._suggested)
 
     def _show_others(self, model: Model | None) -> None:
         self.others.clear()
@@ -157,9 +196,11 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         """
         if self.layer.value is None:
             raise ImageError("Open an image, or choose an image layer.")
-        return layers.take(
+        whole = layers.take(
             self.layer.value, self.axes.value or "", self.level.value or 0
         )
+        points = self.region.points(self.layer.value)
+        return whole if points is None else layers.cut(whole, points)
 
     def inputs(self, model: Model) -> tuple[InputImages, tuple[int, ...] | None]:
         """What is fed to the network: images by input, and channels of the main one.
@@ -179,9 +220,7 @@ class ImageChoice(Container):  # type: ignore[type-arg]
                 continue
             chosen = control.value
             if isinstance(chosen, Image):
-                given[control.label] = layers.take(
-                    chosen, layers.guess_axes(chosen)
-                ).image
+                given[control.label] = self._part(chosen)
             else:
                 given[control.label] = _numbers(str(chosen), control.label)
         return given, channels
@@ -190,7 +229,13 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         layer = next((one for one in self.layer.choices if one.name == name), None)
         if layer is None:
             raise ImageError(f"The layer '{name}' is gone; choose another channel.")
-        return layers.take(layer, layers.guess_axes(layer)).image
+        return self._part(layer)
+
+    def _part(self, layer: Image) -> ImageInput:
+        """Another layer's pixels, of the region that is chosen in the main one."""
+        whole = layers.take(layer, layers.guess_axes(layer))
+        points = self.region.points(self.layer.value)
+        return (whole if points is None else layers.cut(whole, points)).image
 
     def check(self, model: Model) -> None:
         """See whether the layers would feed a model.

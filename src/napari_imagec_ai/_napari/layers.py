@@ -7,7 +7,7 @@ the person does to the layer meanwhile changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
+from napari_imagec_ai.crop import corner, cropped
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.export import table
 from napari_imagec_ai.image import ImageInput
@@ -23,7 +24,7 @@ from napari_imagec_ai.images import Images
 from napari_imagec_ai.objects import Objects
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Labels, Layer, Shapes
+    from napari.layers import Image, Layer
 
 AXES = {
     2: ("YX",),
@@ -43,6 +44,14 @@ _LENGTHS = ("micrometer", "nanometer", "millimeter", "centimeter", "meter", "ang
 
 
 @dataclass(frozen=True, slots=True)
+class Style:
+    """What the layers of a class look like."""
+
+    colour: str
+    visible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """An image layer as it was when a run started.
 
@@ -55,11 +64,26 @@ class Source:
     placement : dict
         Scale, translate, rotate, shear, affine, units and axis labels for layers that
         have the image's axes without channels.
+    corner : tuple of int
+        Where the pixels begin in the layer, along the same axes, where they are a part
+        of it; empty: all are there.
+    layer : int
+        Which layer it was: its ``id``.
     """
 
     image: ImageInput
     name: str
     placement: dict[str, Any] = field(repr=False)
+    corner: tuple[int, ...] = ()
+    layer: int = 0
+
+    @property
+    def matrix(self) -> NDArray[Any]:
+        """From pixels of the image to the world, for homogeneous coordinates."""
+        outer = np.asarray(self.placement["affine"])
+        parts = ("scale", "translate", "rotate", "shear")
+        inner = Affine(**{name: self.placement[name] for name in parts})
+        return np.asarray(outer @ inner.affine_matrix)
 
 
 def guess_axes(layer: Image) -> str:
@@ -115,7 +139,7 @@ def take(layer: Image, axes: str, level: int = 0) -> Source:
     )
     placement = _placement(layer, axes)
     kept = [factor for axis, factor in zip(axes, coarser, strict=True) if axis != "C"]
-    return Source(image, layer.name, _enlarged(placement, kept))
+    return Source(image, layer.name, _enlarged(placement, kept), layer=id(layer))
 
 
 def _placement(layer: Image, axes: str) -> dict[str, Any]:
@@ -158,6 +182,50 @@ def _linear(placement: dict[str, Any]) -> NDArray[Any]:
     return np.asarray(Affine(**parts).linear_matrix)
 
 
+def cut(source: Source, world: NDArray[Any]) -> Source:
+    """The part of an image around some points.
+
+    Parameters
+    ----------
+    source : Source
+        The whole image.
+    world : (N, 2) float
+        Points in the world, along the last two axes.
+
+    Raises
+    ------
+    ImageError
+        If the image has no pixel there.
+    """
+    matrix = source.matrix
+    points = np.tile(matrix[:-1, -1], (len(world), 1))  # in the first plane
+    points[:, -2:] = world
+    pixels = np.linalg.solve(matrix[:-1, :-1], (points - matrix[:-1, -1]).T)[-2:]
+    # A pixel reaches half of its size to each side of its centre.
+    start = np.floor(pixels.min(axis=1) + 0.5 + 1e-6).astype(int)
+    stop = np.ceil(pixels.max(axis=1) + 0.5 - 1e-6).astype(int)
+    box = {a: (int(i), int(j)) for a, i, j in zip("YX", start, stop, strict=True)}
+    begin = corner(source.image, box)
+    return replace(
+        source,
+        image=cropped(source.image, box),
+        placement=placed(source, begin),
+        corner=begin,
+    )
+
+
+def in_pixels(source: Source, world: NDArray[Any]) -> NDArray[Any]:
+    """Points in the world, along the image's axes, as pixels of the image."""
+    matrix = source.matrix
+    missing = len(matrix) - 1 - world.shape[1]
+    if missing > 0:  # drawn on a flat layer, they are meant for the first plane
+        first = np.tile(matrix[:missing, -1], (len(world), 1))
+        world = np.hstack([first, world])
+    world = world[:, world.shape[1] - len(matrix) + 1 :]
+    shifted = (world - matrix[:-1, -1]).T
+    return np.asarray(np.linalg.solve(matrix[:-1, :-1], shifted).T)
+
+
 def placed(source: Source, origin: Sequence[int]) -> dict[str, Any]:
     """Transforms of a result that begins at ``origin`` in the image."""
     placement = dict(source.placement)
@@ -174,9 +242,22 @@ def move(layer: Layer, source: Source, origin: Sequence[int]) -> None:
         layer.translate = there
 
 
-def feature_table(objects: Objects) -> pd.DataFrame:
-    """The objects' table; ``index`` is the id, as napari's Labels want it."""
+def feature_table(objects: Objects, source: Source) -> pd.DataFrame:
+    """The objects' table; ``index`` is the id, as napari's Labels want it.
+
+    Positions are in pixels of the whole layer, and the centroid in the world, too.
+    """
     columns = table(objects)
+    axes = objects.frame.axes.lower()
+    named = [axis if axis in columns else f"centroid_{axis}" for axis in axes]
+    points = np.stack([np.asarray(columns[name], float) for name in named], axis=1)
+    matrix = source.matrix
+    world = points @ matrix[:-1, :-1].T + matrix[:-1, -1]
+    for axis, start in zip(axes, source.corner, strict=False):
+        for name in (f"centroid_{axis}", f"box_{axis}0", f"box_{axis}1"):
+            if name in columns:
+                columns[name] = columns[name] + start
+    columns |= {f"world_{axis}": world[:, i] for i, axis in enumerate(axes)}
     frame = pd.DataFrame({"index": columns.pop("id"), **columns})
     return frame.astype({"class": "string"})
 
@@ -255,33 +336,3 @@ def _with_axis(placement: dict[str, Any], position: int) -> dict[str, Any]:
 def one_colour(colour: str) -> DirectLabelColormap:
     """A colormap that gives every object the same colour."""
     return DirectLabelColormap(color_dict={None: colour, 0: "transparent"})
-
-
-def update_labels(layer: Labels, objects: Objects) -> None:
-    """Show these objects in a Labels layer that is there already."""
-    layer.data = label_data(objects)
-    layer.features = feature_table(objects)
-
-
-def style_shapes(layer: Shapes, colour: str) -> None:
-    """Give a Shapes layer's outlines their look, those to come as well."""
-    layer.current_edge_color = colour
-    layer.current_face_color = "transparent"
-    layer.current_edge_width = 1
-    if len(layer.data):
-        layer.edge_color = colour
-        layer.face_color = "transparent"
-        layer.edge_width = 1
-
-
-def update_shapes(layer: Shapes, objects: Objects) -> None:
-    """Show these objects in a Shapes layer that is there already.
-
-    napari trims colours and features by position when the data change. All outlines of
-    a layer look the same, so only the features have to be set again.
-    """
-    kind = "polygon" if objects.has_pixels else "rectangle"
-    # Thin outlines leave a thumbnail black: drawing it thrice would be for nothing.
-    with layer.block_thumbnail_update():
-        layer.data = [(outline, kind) for outline in shape_data(objects)]
-    layer.features = feature_table(objects)

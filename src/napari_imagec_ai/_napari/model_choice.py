@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import ComboBox, Container, PushButton
-from qtpy.QtCore import QUrl
-from qtpy.QtGui import QDesktopServices
+from magicgui.widgets import ComboBox, Container, LineEdit, PushButton
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QPalette
+from qtpy.QtWidgets import QApplication
 
-from napari_imagec_ai._napari import preferences
-from napari_imagec_ai._napari.card import card
-from napari_imagec_ai._napari.parts import row, text
+from napari_imagec_ai._napari.card import (
+    GROUPS,
+    OTHER,
+    card,
+    citation,
+    details,
+    fits,
+    group,
+)
+from napari_imagec_ai._napari.folders import FolderWatch, open_folder, search_folders
+from napari_imagec_ai._napari.parts import Fold, Picture, column, row, text
 from napari_imagec_ai.decoders import decoders, guess_decoder
-from napari_imagec_ai.library import ModelEntry, default_folders, find_models
+from napari_imagec_ai.library import ModelEntry, find_models
 
 ASK = ""
 """Value of the output's choice while the person has made none."""
@@ -35,62 +43,162 @@ class ModelChoice(Container):  # type: ignore[type-arg]
         self._entries: list[ModelEntry] = []
         self._model_changed = model_changed
         self._asking = True
-        self.model = ComboBox(
-            choices=self._choices,
-            name="model",
-            tooltip="Models found in ./models, in your models folder and built in.",
-        )
-        self.refresh = PushButton(
-            text="Refresh", tooltip="Look for models again in all model folders."
-        )
-        self.open_folder = PushButton(
-            text="Open folder", tooltip="Show the folder that models go into."
-        )
-        self.card = text("card")
+        self._make_list()
+        self._make_buttons()
+        self._make_card()
         self.decoder = ComboBox(
             choices=self._meanings,
             name="decoder",
             label="Output is",
             tooltip="What the network's output means; kept for this model.",
         )
-        reading = Container(widgets=[self.decoder])
-        reading.margins = (0, 0, 0, 0)
         super().__init__(
             labels=False,
             name="model_choice",
             widgets=[
+                self.search,
                 self.model,
-                row(self.refresh, self.open_folder),
                 self.card,
-                reading,
+                column(self.decoder),
+                self.about,
+                row(self.refresh, self.open_folder, self.install),
             ],
         )
         self.margins = (0, 0, 0, 0)
+        self._watch = FolderWatch(self.native, self.look)
         self.refresh.changed.connect(lambda: self.look())
-        self.open_folder.changed.connect(lambda: _open_folder())
+        self.open_folder.changed.connect(lambda: open_folder())
+        self.copy.changed.connect(lambda: self._copy())
+        self.search.changed.connect(lambda _: self._search())
         self.model.changed.connect(lambda _: self._chosen())
         self.decoder.changed.connect(lambda _: decoder_changed())
+
+    def _make_list(self) -> None:
+        self.search = LineEdit(
+            name="search",
+            tooltip="Words from the name, the description, the tags or the authors.",
+        )
+        self.search.native.setPlaceholderText("search models")
+        self.search.native.setClearButtonEnabled(True)
+        self.search.native.setAccessibleName("Search models")
+        self.model = ComboBox(
+            choices=self._choices,
+            name="model",
+            tooltip="Models found in ./models, in your models folder and built in; "
+            "grey ones cannot run here, and say why.",
+        )
+        self.model.native.setAccessibleName("Model")
+
+    def _make_buttons(self) -> None:
+        self.refresh = PushButton(
+            text="Refresh", tooltip="Look for models again in all model folders."
+        )
+        self.open_folder = PushButton(
+            text="Folder", tooltip="Show the folder that models go into."
+        )
+        self.install = PushButton(
+            text="Install...",
+            name="install",
+            tooltip="Unpack a model package (.zip) into your models folder; or drop "
+            "one here.",
+        )
+
+    def _make_card(self) -> None:
+        self.card, self.details = text("card"), text("details")
+        self.cover = Picture()
+        self.test = PushButton(
+            text="Test this model",
+            name="test",
+            tooltip="Run the tensors that were published with it through each engine, "
+            "and compare.",
+        )
+        self.copy = PushButton(
+            text="Copy citation", tooltip="How its authors want to be cited."
+        )
+        self.tested = text("tested")
+        self.about = Fold(
+            "About this model",
+            [self.cover, self.details, row(self.test, self.copy), self.tested],
+            tooltip="Authors, licence, what it takes and gives, and its own test.",
+            open_=False,
+        )
+
+    # -- the list ----------------------------------------------------------------------
 
     def look(self) -> None:
         """Look for models; the chosen one stays chosen."""
         chosen = self.entry
-        self._entries = find_models(*_folders())
+        self._watch.watch()
+        self._entries = find_models(*search_folders())
+        self._fill(chosen)
+        self._chosen()
+
+    def _search(self) -> None:
+        chosen = self.entry
+        self._fill(chosen)
+        if self.entry is not chosen:
+            self._chosen()
+
+    def _fill(self, chosen: ModelEntry | None) -> None:
+        """Fill the list, with the chosen model or the first that can run."""
         with self.model.changed.blocked():
             self.model.reset_choices()
-            usable = [i for i, e in enumerate(self._entries) if e.problem is None]
-            paths = [entry.path for entry in self._entries]
+            listed = [i for _, i in self._choices() if i >= 0]
+            paths = {self._entries[i].path: i for i in listed}
+            usable = [i for i in listed if self._entries[i].problem is None]
             if chosen is not None and chosen.path in paths:
-                self.model.value = paths.index(chosen.path)
-            elif usable:
-                self.model.value = usable[0]
-        self._chosen()
+                self.model.value = paths[chosen.path]
+            elif usable or listed:
+                self.model.value = (usable or listed)[0]
+        self._mark()
+
+    def _choices(self, _widget: Any = None) -> list[tuple[str, int]]:
+        """Models with their numbers, under headings with numbers below 0."""
+        words = str(self.search.value)
+        names = [entry.name for entry in self._entries]
+        choices: list[tuple[str, int]] = []
+        for number, title in enumerate((*GROUPS, OTHER), start=1):
+            mine = [
+                (self._title(entry, names), i)
+                for i, entry in enumerate(self._entries)
+                if group(entry) == title and fits(entry, words)
+            ]
+            if mine:
+                choices += [(title, -number), *mine]
+        return choices
+
+    def _title(self, entry: ModelEntry, names: list[str]) -> str:
+        twice = names.count(entry.name) > 1
+        name = f"{entry.name} ({entry.path.name})" if twice else entry.name
+        return name if entry.problem is None else f"{name} - cannot run"
+
+    def _mark(self) -> None:
+        """Headings cannot be chosen; models that cannot run are grey, and say why."""
+        combo = self.model.native
+        grey = combo.palette().color(
+            QPalette.ColorGroup.Disabled, QPalette.ColorRole.WindowText
+        )
+        for row_ in range(combo.count()):
+            number = combo.itemData(row_)
+            if number is None or number < 0:
+                combo.model().item(row_).setEnabled(False)
+                continue
+            problem = self._entries[number].problem
+            if problem is not None:
+                combo.setItemData(row_, grey, Qt.ItemDataRole.ForegroundRole)
+                combo.setItemData(row_, problem, Qt.ItemDataRole.ToolTipRole)
 
     def _chosen(self) -> None:
         entry = self.entry
-        self.card.value = card(entry)
+        model = entry.model if entry is not None else None
+        self.card.value = card(entry) if self._entries or entry else card(None)
+        self.details.value = details(entry)
+        self.cover.show_file(model.cover if model is not None else None)
+        self.tested.value = ""
+        self.copy.enabled = model is not None and bool(model.citation)
         usable = entry is not None and entry.problem is None
-        model = entry.model if entry is not None and usable else None
-        guess = guess_decoder(model) if model is not None else None
+        self.test.enabled = usable
+        guess = guess_decoder(model) if model is not None and usable else None
         self._asking = guess is None
         with self.decoder.changed.blocked():
             self.decoder.reset_choices()
@@ -102,39 +210,27 @@ class ModelChoice(Container):  # type: ignore[type-arg]
         known = [(decoder.title, name) for name, decoder in decoders().items()]
         return [("choose what it means", ASK), *known] if self._asking else known
 
-    def _choices(self, _widget: Any = None) -> list[tuple[str, int]]:
-        names = [entry.name for entry in self._entries]
-        choices = []
-        for i, entry in enumerate(self._entries):
-            name = entry.name
-            if names.count(name) > 1:
-                name = f"{name} ({entry.path.name})"
-            choices.append((name if entry.problem is None else f"{name} - no", i))
-        return choices
+    def _copy(self) -> None:
+        entry = self.entry
+        if entry is not None and entry.model is not None:
+            QApplication.clipboard().setText(citation(entry.model))
 
     @property
     def entry(self) -> ModelEntry | None:
         """The chosen model."""
         i = self.model.value
-        return self._entries[i] if i is not None and i < len(self._entries) else None
+        inside = i is not None and 0 <= i < len(self._entries)
+        return self._entries[i] if inside else None
 
     @property
     def entries(self) -> list[ModelEntry]:
-        """All models of the list."""
+        """All models that were found."""
         return list(self._entries)
 
     def choose(self, folder: str) -> None:
         """Choose the first model whose folder has this name."""
         names = [entry.path.name for entry in self._entries]
-        self.model.value = names.index(folder)
-
-
-def _folders() -> list[Path]:
-    extra = preferences.models_folder()
-    folders = [*([extra] if extra is not None else []), *default_folders()]
-    return [folder for folder in folders if folder.is_dir()]
-
-
-def _open_folder() -> None:
-    folder = next((f for f in _folders() if f.is_dir()), Path.cwd())
-    QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+        number = names.index(folder)
+        if number not in [i for _, i in self._choices()]:
+            self.search.value = ""
+        self.model.value = number

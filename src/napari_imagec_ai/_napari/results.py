@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from napari_imagec_ai._napari import layers
-from napari_imagec_ai._napari.layers import COLOURS, Source
+from napari_imagec_ai._napari import drawing, layers
+from napari_imagec_ai._napari.drawing import Kind
+from napari_imagec_ai._napari.layers import COLOURS, Source, Style
 from napari_imagec_ai.images import Images
 from napari_imagec_ai.objects import Objects
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels, Layer, Shapes
+    from napari.layers import Image, Labels, Layer, Points, Shapes
 
 MAX_SHAPES = 5000
 """More outlines than these take napari seconds to build."""
 
 METADATA = "napari_imagec_ai"
 """Key of a layer's metadata under which the recipe lies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a person wants to see of the objects beside their pixels.
+
+    Attributes
+    ----------
+    outlines, boxes, points : bool
+        Which layers to make.
+    many : bool
+        Also where napari takes seconds to build them.
+    """
+
+    outlines: bool = True
+    boxes: bool = False
+    points: bool = False
+    many: bool = False
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds that are wanted."""
+        every: tuple[Kind, ...] = ("outlines", "boxes", "points")
+        return tuple(kind for kind in every if getattr(self, kind))
 
 
 class ResultLayers:
@@ -35,14 +62,20 @@ class ResultLayers:
         Where layers are added.
     source : Source
         The image layer that they lie on.
+    spare : sequence of Shapes
+        Empty layers of an earlier run, to be used again.
     """
 
-    def __init__(self, viewer: ViewerModel, source: Source) -> None:
+    def __init__(
+        self, viewer: ViewerModel, source: Source, spare: Sequence[Shapes] = ()
+    ) -> None:
         self.viewer = viewer
         self.source = source
+        self.drawn = Drawn()
+        self.styles: dict[str, Style] = {}
         self._labels: dict[str, Labels] = {}
-        self._shapes: dict[str, Shapes] = {}
-        self._spare: list[Shapes] = []
+        self._drawings: dict[tuple[Kind, str], Shapes | Points] = {}
+        self._spare: list[Shapes] = list(spare)
         self._images: dict[str, Image] = {}
 
     def show(self, objects: Objects, outlines: bool = True) -> list[str]:
@@ -51,9 +84,10 @@ class ResultLayers:
         Parameters
         ----------
         objects : Objects
-            Classified; one pair of layers for each of their classes.
+            Classified; one set of layers for each of their classes.
         outlines : bool
-            Bring the Shapes up to date, too; they take longer than the Labels.
+            Bring outlines, boxes and points up to date, too; they take longer than the
+            Labels.
 
         Returns
         -------
@@ -65,16 +99,20 @@ class ResultLayers:
         active = set(self.viewer.layers.selection)
         for i, name in enumerate(objects.classes):
             mine = objects[objects.class_id == i]
-            colour = COLOURS[i % len(COLOURS)]
+            style = self.styles.setdefault(name, Style(COLOURS[i % len(COLOURS)]))
             if objects.has_pixels:
-                self._show_labels(name, mine, colour)
-            if outlines and len(objects.space) == 2:
-                notes += self._show_shapes(name, mine, colour)
-        # New layers must not take the selection: the image stays the active layer.
-        kept = active & set(self.viewer.layers)
+                self._show_labels(name, mine, style)
+            for kind in self.drawn.kinds if outlines else ():
+                if kind == "points" or len(objects.space) == 2:
+                    notes += self._draw(kind, name, mine, style)
+        self._select(active)
+        return notes
+
+    def _select(self, layers: set[Layer]) -> None:
+        """New layers must not take the selection: the image stays the active layer."""
+        kept = layers & set(self.viewer.layers)
         if kept:
             self.viewer.layers.selection = kept
-        return notes
 
     def show_images(self, images: Images) -> None:
         """Show computed images, in the layers of earlier ones where they fit."""
@@ -86,76 +124,136 @@ class ResultLayers:
                 if layer is not None and layer in self.viewer.layers:
                     self.viewer.layers.remove(layer)
                 self._images[name] = self.viewer.add_image(data, **arguments)
-        kept = active & set(self.viewer.layers)
-        if kept:
-            self.viewer.layers.selection = kept
+        self._select(active)
 
     def note(self, recipe: dict[str, Any]) -> None:
         """Write the recipe into the metadata of every layer."""
         for layer in self.all_layers:
             layer.metadata = {**layer.metadata, METADATA: recipe}
 
-    def _show_labels(self, name: str, mine: Objects, colour: str) -> None:
+    def restyle(self, styles: Mapping[str, Style]) -> None:
+        """Give classes other colours, show them or hide them."""
+        before, self.styles = self.styles, dict(styles)
+        for name, labels in self._labels.items():
+            if name in styles and labels in self.viewer.layers:
+                if name not in before or before[name].colour != styles[name].colour:
+                    drawing.style_labels(labels, styles[name].colour)
+                labels.visible = styles[name].visible
+        for (kind, name), layer in self._drawings.items():
+            if name in styles and layer in self.viewer.layers:
+                _style(kind, layer, styles[name].colour)
+                layer.visible = styles[name].visible
+
+    def _show_labels(self, name: str, mine: Objects, style: Style) -> None:
         layer = self._labels.get(name)
         if layer is not None and layer in self.viewer.layers:
-            layers.update_labels(layer, mine)
+            drawing.update_labels(layer, mine, self.source)
             layers.move(layer, self.source, mine.frame.origin)
             return
         self._labels[name] = self.viewer.add_labels(
-            layers.label_data(mine),
+            drawing.label_data(mine),
             name=f"{name} ({self.source.name})",
-            features=layers.feature_table(mine),
-            colormap=layers.one_colour(colour),
+            features=layers.feature_table(mine, self.source),
+            colormap=drawing.one_colour(style.colour),
             opacity=0.35,
+            visible=style.visible,
             **layers.placed(self.source, mine.frame.origin),
         )
 
-    def _show_shapes(self, name: str, mine: Objects, colour: str) -> list[str]:
+    def _draw(self, kind: Kind, name: str, mine: Objects, style: Style) -> list[str]:
         notes = []
-        if len(mine) > MAX_SHAPES:
+        if kind != "points" and len(mine) > MAX_SHAPES and not self.drawn.many:
             notes.append(
-                f"{name}: {len(mine)} outlines would take napari long; the Labels "
-                f"layer has all of them, the Shapes layer none above {MAX_SHAPES}."
+                f"{name}: {len(mine)} {kind} take napari long to build, so the Shapes "
+                f"layer has none above {MAX_SHAPES}; 'Draw very many' under 'Layers' "
+                "draws them."
             )
             mine = mine[np.zeros(len(mine), bool)]
-        layer = self._shapes.get(name)
+        layer = self._drawings.get((kind, name))
         if layer is None or layer not in self.viewer.layers:
-            layer = self._new_shapes(name, mine)
-            layers.style_shapes(layer, colour)
-        layers.update_shapes(layer, mine)
+            layer = self._new(kind, name, mine)
+            layer.visible = style.visible
+            _style(kind, layer, style.colour)
+        if kind == "points":
+            drawing.update_points(cast("Points", layer), mine, self.source)
+        else:
+            drawing.update_shapes(cast("Shapes", layer), mine, self.source, kind)
         layers.move(layer, self.source, mine.frame.origin)
         return notes
 
-    def _new_shapes(self, name: str, mine: Objects) -> Shapes:
-        title = f"{name} outlines ({self.source.name})"
-        spare = [layer for layer in self._spare if layer in self.viewer.layers]
-        if spare:
-            layer = spare[0]
-            self._spare.remove(layer)
-            layer.name, layer.visible = title, True
+    def _new(self, kind: Kind, name: str, mine: Objects) -> Shapes | Points:
+        title = f"{name} {kind} ({self.source.name})"
+        placed = layers.placed(self.source, mine.frame.origin)
+        ndim = len(mine.frame.axes)
+        spare = [
+            layer
+            for layer in self._spare
+            if layer in self.viewer.layers and layer.ndim == ndim
+        ]
+        if kind == "points":
+            made = self.viewer.add_points(ndim=ndim, name=title, **placed)
+        elif spare:
+            made = spare[0]
+            self._spare.remove(made)
+            made.name = title
+            for part, value in placed.items():
+                setattr(made, part, value)
         else:
-            layer = self.viewer.add_shapes(
-                ndim=len(mine.frame.axes),
-                name=title,
-                **layers.placed(self.source, mine.frame.origin),
-            )
-        self._shapes[name] = layer
-        return layer
+            made = self.viewer.add_shapes(ndim=ndim, name=title, **placed)
+        self._drawings[kind, name] = made
+        return cast("Shapes | Points", made)
 
     def _retire(self, wanted: tuple[str, ...]) -> None:
+        """Take away the layers of classes and kinds that are no longer wanted."""
         for name in [name for name in self._labels if name not in wanted]:
-            gone = self._labels.pop(name)
-            if gone in self.viewer.layers:
-                self.viewer.layers.remove(gone)
-        for name in [name for name in self._shapes if name not in wanted]:
-            unused = self._shapes.pop(name)
-            if unused in self.viewer.layers:
+            self._remove(self._labels.pop(name))
+        kinds = self.drawn.kinds
+        for kind, name in list(self._drawings):
+            if name in wanted and kind in kinds:
+                continue
+            unused = self._drawings.pop((kind, name))
+            if kind == "points":
+                self._remove(unused)
+            elif unused in self.viewer.layers:
                 unused.data = []
                 unused.name, unused.visible = "no objects", False
-                self._spare.append(unused)
+                self._spare.append(cast("Shapes", unused))
+
+    def _remove(self, layer: Layer) -> None:
+        if layer in self.viewer.layers:
+            self.viewer.layers.remove(layer)
+
+    def clear(self) -> list[Shapes]:
+        """Take all layers away; gives the emptied Shapes, which others may use."""
+        for image in self._images.values():
+            self._remove(image)
+        self._images = {}
+        self._retire(())
+        return self._spare
+
+    def labels_of(self, layer: Layer) -> Labels | None:
+        """The layer itself, if it is one of the Labels here."""
+        return next((mine for mine in self._labels.values() if mine is layer), None)
+
+    @property
+    def label_layers(self) -> list[Labels]:
+        """The Labels that are still in the viewer."""
+        return [one for one in self._labels.values() if one in self.viewer.layers]
 
     @property
     def all_layers(self) -> list[Layer]:
-        """All layers that are still in the viewer."""
-        mine = (*self._labels.values(), *self._shapes.values(), *self._images.values())
+        """All layers that are still in the viewer; Labels before what is drawn."""
+        mine: list[Layer] = []
+        for name, labels in self._labels.items():
+            mine.append(labels)
+            mine += [one for (_, of), one in self._drawings.items() if of == name]
+        mine += [one for one in self._drawings.values() if one not in mine]
+        mine += self._images.values()
         return [layer for layer in mine if layer in self.viewer.layers]
+
+
+def _style(kind: Kind, layer: Shapes | Points, colour: str) -> None:
+    if kind == "points":
+        drawing.style_points(cast("Points", layer), colour)
+    else:
+        drawing.style_shapes(cast("Shapes", layer), colour)

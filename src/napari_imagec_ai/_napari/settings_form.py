@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, get_origin
 
 from annotated_types import Ge, Le
@@ -16,11 +16,22 @@ from magicgui.widgets import (
 )
 from pydantic.fields import FieldInfo
 
-from napari_imagec_ai.decoders import Settings
+from napari_imagec_ai._napari.parts import align, keep_low
+from napari_imagec_ai.decoders import OF_MODEL, Settings
+
+
+def about_the_model(settings: Settings) -> tuple[str, ...]:
+    """Names of settings that say what the model's output means."""
+    return tuple(
+        name
+        for name, info in type(settings).model_fields.items()
+        if isinstance(info.json_schema_extra, dict)
+        and info.json_schema_extra.get(OF_MODEL)
+    )
 
 
 class SettingsForm(Container):  # type: ignore[type-arg]
-    """Controls for the settings that have no place of their own in the widget.
+    """Controls for some of a decoder's settings.
 
     Parameters
     ----------
@@ -31,31 +42,36 @@ class SettingsForm(Container):  # type: ignore[type-arg]
     def __init__(self, changed: Callable[[], None]) -> None:
         super().__init__(name="settings")
         self.margins = (0, 0, 0, 0)
+        keep_low(self)
         self._notify = changed
         self._lists: set[str] = set()
 
-    def show_settings(self, settings: Settings, without: set[str]) -> None:
-        """Make controls for these settings, with their values.
-
-        Parameters
-        ----------
-        settings : Settings
-            Of a decoder.
-        without : set of str
-            Names that have a control elsewhere.
-        """
+    def show_settings(self, settings: Settings, names: Collection[str]) -> None:
+        """Make controls for the settings of these names, with their values."""
         self.clear()
         self._lists = set()
         for name, info in type(settings).model_fields.items():
-            if name in without:
+            if name not in names:
                 continue
             value = getattr(settings, name)
             if isinstance(value, tuple):  # a list of names, in one line
                 self._lists.add(name)
-                value = ", ".join(value)
+                value = ", ".join(map(str, value))
             control = _control(name, info, value)
             control.changed.connect(lambda _: self._notify())
             self.append(control)
+        align(self)
+        self.visible = len(self) > 0
+
+    def set_values(self, values: Mapping[str, Any]) -> None:
+        """Show other values; tells nobody."""
+        for control in self:
+            value = values.get(control.name)
+            if control.name in self._lists and isinstance(value, (tuple, list)):
+                value = ", ".join(map(str, value))
+            if value is not None and value != control.value:
+                with control.changed.blocked():
+                    control.value = value
 
     def values(self) -> dict[str, Any]:
         """What the form says, by name."""
@@ -74,7 +90,7 @@ def _words(line: str) -> tuple[str, ...]:
 def _control(name: str, info: FieldInfo, value: Any) -> Any:
     common: dict[str, Any] = {
         "name": name,
-        "label": name.replace("_", " "),
+        "label": name.replace("_", " ").capitalize(),
         "tooltip": info.description or "",
         "value": value,
     }

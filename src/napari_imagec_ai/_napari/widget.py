@@ -9,31 +9,36 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari.qt.threading import create_worker
-from superqt.utils import qdebounced, qthrottled
+from napari.utils.theme import get_theme
 
 from napari_imagec_ai._napari import work
 from napari_imagec_ai._napari.card import score_lines
+from napari_imagec_ai._napari.extras import Extras
 from napari_imagec_ai._napari.form import Form
+from napari_imagec_ai._napari.history import History
+from napari_imagec_ai._napari.inspecting import Inspector
+from napari_imagec_ai._napari.layers import Source
 from napari_imagec_ai._napari.model_choice import ASK
 from napari_imagec_ai._napari.results import ResultLayers
+from napari_imagec_ai._napari.runs import Run
+from napari_imagec_ai._napari.settings_form import about_the_model
+from napari_imagec_ai._napari.tuning import State, Tuner
+from napari_imagec_ai.calibration import counted, shares
 from napari_imagec_ai.classes import ClassMap
 from napari_imagec_ai.decoders import Result, Settings, keep_choice, settings_with
 from napari_imagec_ai.errors import DecodeError, ImagecAIError
 from napari_imagec_ai.images import Images
 from napari_imagec_ai.library import ModelEntry
+from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import DETECTORS
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import PredictSettings, class_threshold
 from napari_imagec_ai.scores import Scores
-from napari_imagec_ai.session import Session
+from napari_imagec_ai.session import Session, forget, keep_feed, starting_feed
 
 if TYPE_CHECKING:
     import napari
-
-_ELSEWHERE = {"mask_threshold", "split"}
-"""Settings of decoders that have a control of their own."""
 
 
 class ClassifierWidget(Form):
@@ -50,11 +55,15 @@ class ClassifierWidget(Form):
         self.session: Session | None = None
         self.results: ResultLayers | None = None
         self._problem = ""
-        self._worker: Any = None
-        self._tuner: Any = None
-        self._tune_again = self._showing = False
-        self._ran_with: PredictSettings | None = None
+        self._run: Run | None = None
+        self._showing = False
+        self._ran_with = PredictSettings()
+        self._placed: dict[int, ResultLayers] = {}
+        self._history: History[tuple[Settings, ClassMap]] = History()
         super().__init__()
+        self._tuner = Tuner(self.state, self._tuned)
+        self._inspector = Inspector(self.viewer, self.say)
+        self._extras = Extras(self)
         self._connect()
         self.choice.look()
         self._follow_active()
@@ -62,15 +71,12 @@ class ClassifierWidget(Form):
     def _connect(self) -> None:
         self.run_button.changed.connect(lambda: self.run())
         self.cancel_button.changed.connect(lambda: self.cancel())
-        self.more.native.toggled.connect(self._show_more)
-        # The mouse moves faster than layers can be drawn: Labels follow it, outlines
-        # come when it rests.
-        self._tune_soon = qthrottled(self._tune, timeout=40)
-        self._outlines_soon = qdebounced(self._tune_outlines, timeout=200)
-        for slider in (self.mask_threshold, self.class_threshold, self.split):
-            slider.changed.connect(lambda _: self._tune_soon())
+        self.thresholds.reset.changed.connect(lambda: self._reset())
+        self.thresholds.undo.changed.connect(lambda: self._go(self._history.undo()))
+        self.thresholds.redo.changed.connect(lambda: self._go(self._history.redo()))
         self.viewer.layers.selection.events.active.connect(self._follow_active)
         self.viewer.layers.events.removed.connect(self._layer_removed)
+        self.thresholds.histogram.accent = lambda: _accent(self.viewer)
         self.native.destroyed.connect(partial(_stop, self.__dict__))
 
     # -- model -------------------------------------------------------------------------
@@ -96,13 +102,18 @@ class ClassifierWidget(Form):
     def _model_changed(self) -> None:
         entry = self.entry
         model = entry.model if entry is not None and entry.problem is None else None
-        if self.session and model and self.session.model.path == model.path:
+        if self.session and model and _is_same(self.session.model, model):
+            self.session.model = model  # its folder may have another name now
             self._check()
             return
-        if self.session is not None and self._worker is None:
+        if self.session is not None and self._run is None:
             self.session.close()
         self.session, self.results, self._problem = None, None, ""
         self.source.show_model(model)
+        if model is not None:
+            feed = starting_feed(model)
+            self.assumptions.show_settings(feed)
+            self.source.suggest(feed.channels)
         if model is not None and self.decoder.value != ASK:
             self._begin()
         self._check()
@@ -116,11 +127,11 @@ class ClassifierWidget(Form):
             self._begin()
         else:
             self.session.use(name)
-            self._reset_tuning()
+            self._show_session()
         if self.session is not None:
             keep_choice(model, self.session.decoder, self.session.defaults)
         self._check()
-        self._tune()
+        self._tuner.tune()
 
     def _begin(self) -> None:
         entry = self.entry
@@ -128,31 +139,63 @@ class ClassifierWidget(Form):
             return
         try:
             self.session = Session(entry.model, self.decoder.value)
-            self._reset_tuning()
+            self._show_session()
         except ImagecAIError as error:
             self.session, self._problem = None, str(error)
 
-    def _reset_tuning(self) -> None:
-        """Thresholds and classes as the model has them."""
+    def _show_session(self) -> None:
+        """Thresholds, classes and what can be tuned, as the model has them."""
+        session = self.session
+        if session is None:
+            return
+        settings = session.defaults
+        self.thresholds.show_settings(settings, class_threshold(session.model))
+        self.assumptions.reading.show_settings(settings, about_the_model(settings))
+        self.assumptions.show_kind(session.model.kind in DETECTORS)
+        self.assumptions.show_sentences(())
+        self.tuning.visible = session.decoder.gives is Objects
+        self.classes.set_classes(session.model.classes)
+        self._history.clear()
+        self._note()
+
+    def _feeding_changed(self) -> None:
+        if self.session is not None:
+            model = self.session.model
+            before = starting_feed(model).channels
+            feed = PredictSettings(channels=before, **self.assumptions.settings())
+            keep_feed(model, feed)
+        if not self._check() and self.results is not None:
+            self.say("Run again to feed the network so.")
+
+    def _channels_changed(self) -> None:
+        """Remember which channel of an image is which of the network's."""
         if self.session is None:
             return
-        settings = self.session.defaults.model_dump()
-        with self._quiet():
-            self.mask_threshold.value = settings.get("mask_threshold", 0.5)
-            self.class_threshold.value = class_threshold(self.session.model)
-            self.split.value = settings.get("split", True)
-        self.settings.show_settings(self.session.defaults, _ELSEWHERE)
-        self.mask_threshold.visible = "mask_threshold" in settings
-        self.split.visible = "split" in settings
-        self.detecting.visible = self.session.model.kind in DETECTORS
-        self.tuning.visible = self.session.decoder.gives is Objects
-        self.classes.set_classes(self.session.model.classes)
+        try:
+            _, channels = self.source.inputs(self.session.model)
+        except ImagecAIError:
+            return  # some rows are still to be chosen
+        model = self.session.model
+        feed = starting_feed(model).model_copy(update={"channels": channels})
+        keep_feed(model, feed)
 
-    def _show_more(self, shown: bool) -> None:
-        self.settings.visible = shown
+    def _reading_changed(self) -> None:
+        settings = self._settings()
+        if self.session is not None and settings is not None:
+            keep_choice(self.session.model, self.session.decoder, settings)
+        self._tune()
 
-    def _quiet(self) -> _Quiet:
-        return _Quiet(self.mask_threshold, self.class_threshold, self.split)
+    def _forget(self) -> None:
+        """The description counts again, and nothing that was chosen before."""
+        if self.session is None:
+            return
+        model = self.session.model
+        forget(model)
+        self.source.suggest(None)
+        self.assumptions.show_settings(starting_feed(model))
+        self.assumptions.reading.set_values(self.session.defaults.model_dump())
+        self.say(f"For '{model.name}' its description counts again.")
+        self._tuner.soon()
 
     # -- image -------------------------------------------------------------------------
 
@@ -170,12 +213,12 @@ class ClassifierWidget(Form):
     def _check(self) -> str:
         """Enable Run, or say why it cannot run; gives the reason."""
         reason = self._reason()
-        self.run_button.enabled = not reason and self._worker is None
+        self.run_button.enabled = not reason and self._run is None
         self.source.show_planes()
         if reason:
-            self._say(reason)
-        elif self._worker is None and self.results is None:
-            self._say("Ready.")
+            self.say(reason)
+        elif self._run is None and self.results is None:
+            self.say("Ready.")
         return reason
 
     def _reason(self) -> str:
@@ -197,30 +240,31 @@ class ClassifierWidget(Form):
 
     def run(self) -> None:
         """Run the network on the image layer as it is now."""
-        if self._worker is not None:
-            self._say("A run is under way; cancel it or wait for its end.", bad=True)
+        if self._run is not None:
+            self.say("A run is under way; cancel it or wait for its end.", bad=True)
             return
-        reason = self._check()
-        settings = self._settings()
-        if reason or self.session is None or settings is None:
-            self._say(reason, bad=True)
+        reason, state = self._check(), self.state()
+        if reason or state is None:
+            self.say(reason or self._problem, bad=True)
             return
-        session, source = self.session, self.source.take()
+        session, source = state[0], self.source.take()
         images, channels = self.source.inputs(session.model)
         predicted = self._predict_settings(channels)
-        arguments = (session, images, predicted, settings, self._class_map())
-        self._worker = create_worker(work.run, *arguments, _start_thread=False)
-        self._worker.yielded.connect(self._progressed)
-        self._worker.returned.connect(
-            lambda outcome: self._ran(session, source, predicted, outcome)
+        self._run = Run(
+            work.run,
+            session,
+            images,
+            predicted,
+            *state[1:],
+            progressed=self._progressed,
+            returned=partial(self._ran, session, source, predicted),
+            failed=self._failed,
+            finished=self._finished,
         )
-        self._worker.aborted.connect(lambda: self._say("Cancelled; nothing changed."))
-        self._worker.errored.connect(lambda error: self._say(_bug(error), bad=True))
-        self._worker.finished.connect(self._finished)
         self.run_button.enabled, self.cancel_button.enabled = False, True
         self.progress.visible = True
-        self._say(f"Opening {session.model.name}...")
-        self._worker.start()
+        self.say(f"Opening {session.model.name}...")
+        self._run.start()
 
     def _predict_settings(self, channels: tuple[int, ...] | None) -> PredictSettings:
         return PredictSettings(
@@ -228,16 +272,13 @@ class ClassifierWidget(Form):
             device=self.device.value,
             channels=channels,
             planes=self.source.chosen_planes(self.viewer.dims.current_step),
-            scale=round(self.scale.value, 4) or None,
-            normalize=self.normalize.value,
-            overlap=round(self.overlap.value, 4),
-            percentiles=(round(self.black.value, 4), round(self.white.value, 4)),
+            **self.assumptions.settings(),
         )
 
     @property
     def running(self) -> bool:
         """Whether a run is under way."""
-        return self._worker is not None
+        return self._run is not None
 
     def objects(self) -> Objects:
         """The objects that the layers show now.
@@ -247,45 +288,46 @@ class ClassifierWidget(Form):
         DecodeError
             If nothing was run yet, or what came out is no objects.
         """
-        settings = self._settings()
-        if self.session is None or settings is None:
+        state = self.state()
+        if state is None:
             raise DecodeError("Nothing was run yet; choose a model and run it.")
-        result = self.session.result(settings, self._class_map())
+        session, settings, class_map = state
+        result = session.result(settings, class_map)
         if not isinstance(result, Objects):
-            raise DecodeError(f"'{self.session.model.name}' gives no objects.")
+            raise DecodeError(f"'{session.model.name}' gives no objects.")
         return result
 
     def cancel(self) -> None:
         """Stop the run after the tile that it is at."""
-        if self._worker is not None:
-            self._worker.quit()
+        if self._run is not None:
+            self._run.cancel()
 
-    def _progressed(self, progress: Progress) -> None:
+    def _progressed(self, progress: Progress, words: str) -> None:
         self.progress.max = max(progress.total, 1)
         self.progress.value = progress.done
-        self._say(f"{progress.done} of {progress.total} tiles done.")
+        self.say(words)
 
     def _ran(
         self,
         session: Session,
-        source: Any,
+        source: Source,
         predicted: PredictSettings,
         outcome: work.Outcome,
     ) -> None:
         prediction, result = outcome.prediction, outcome.result
         if prediction is None or result is None:
-            self._say(outcome.problem, bad=True)
+            self.say(outcome.problem, bad=True)
             return
         if session is not self.session:
-            self._say("Another model was chosen meanwhile; the run was left out.")
+            self.say("Another model was chosen meanwhile; the run was left out.")
             return
-        if self.results is None or self.results.source.image.key != source.image.key:
-            self.results = ResultLayers(self.viewer, source)
+        self.results = self._layers_for(source)
         self._ran_with = predicted
         if isinstance(session.decoded, Objects):  # detectors may tell classes only now
             self.classes.set_classes(session.decoded.classes)
         found = self._show(result, outlines=True)
-        self._say(
+        self.assumptions.show_sentences(result.assumed)
+        self.say(
             f"{found} Ran on {prediction.device} with {prediction.engine}, "
             f"{prediction.network_calls} tile"
             f"{'' if prediction.network_calls == 1 else 's'}, "
@@ -294,13 +336,28 @@ class ClassifierWidget(Form):
             *self._gone(source.name),
         )
 
+    def _layers_for(self, source: Source) -> ResultLayers:
+        """Where a result goes: into the layers of an earlier run, or into new ones."""
+        before, keep = self._placed.get(source.layer), self.layer_options.keep.value
+        if before is not None and not keep:
+            same = before.source.image.key == source.image.key
+            if same and before is self.results:
+                return before
+        spare = before.clear() if before is not None and not keep else []
+        made = ResultLayers(self.viewer, source, spare)
+        self._placed[source.layer] = made
+        return made
+
     def _gone(self, name: str) -> list[str]:
         if any(layer.name == name for layer in self.viewer.layers):
             return []
         return [f"The layer '{name}' is gone; the result lies where it was."]
 
+    def _failed(self, sentence: str) -> None:
+        self.say(sentence, bad=not sentence.startswith("Cancelled"))
+
     def _finished(self) -> None:
-        self._worker = None
+        self._run = None
         self.cancel_button.enabled = False
         self.progress.visible = False
         self.run_button.enabled = not self._reason()
@@ -311,61 +368,81 @@ class ClassifierWidget(Form):
         if self.session is None:
             return None
         settings = self.session.defaults
+        form = self.thresholds.values() | self.assumptions.reading.values()
         known = type(settings).model_fields
-        form = {
-            "mask_threshold": round(self.mask_threshold.value, 4),
-            "split": self.split.value,
-            **self.settings.values(),
-        }
         return settings_with(settings, {k: v for k, v in form.items() if k in known})
 
     def _class_map(self) -> ClassMap:
-        return self.classes.class_map(round(self.class_threshold.value, 4))
+        return self.classes.class_map(self.thresholds.class_threshold)
+
+    def state(self) -> State | None:
+        """What is tuned and how; None, and the reason is said, where that cannot be."""
+        try:
+            settings, class_map = self._settings(), self._class_map()
+        except ImagecAIError as error:
+            self._problem = str(error)
+            self.say(self._problem, bad=True)
+            return None
+        if self.session is None or settings is None:
+            return None
+        return self.session, settings, class_map
+
+    def _thresholds_changed(self) -> None:
+        self._tune()
 
     def _classes_changed(self) -> None:
-        settings = self._settings()
-        if self.session is not None and settings is not None:
-            keep_choice(self.session.model, self.session.decoder, settings)
         self._tune()
 
     def _tune(self) -> None:
         """Decode and classify again, without the network."""
-        session, settings = self.session, self._settings()
-        if session is None or session.prediction is None or self.results is None:
-            return
-        if self._tuner is not None:
-            self._tune_again = True
-            return
+        self._tuner.soon()
+
+    def _styles_changed(self) -> None:
+        if self.results is not None:
+            self.results.restyle(self.classes.styles())
+
+    def _calibrate(self) -> None:
+        self._extras.calibrate()
+
+    def _layers_changed(self) -> None:
+        self._tuner.tune()
+
+    def set_thresholds(self, mask: float | None, of_class: float) -> None:
+        """Set the thresholds, as if the person had moved them."""
+        if mask is not None:
+            self.mask_threshold.value = mask
+        self.class_threshold.value = of_class
+
+    def _note(self) -> None:
+        """Note the settings, so that the person can come back to them."""
+        state = self.state()
+        if state is not None:
+            self._history.add(state[1:])
+        self.thresholds.undo.enabled = self._history.can_undo
+        self.thresholds.redo.enabled = self._history.can_redo
+
+    def _go(self, settings: tuple[Settings, ClassMap] | None) -> None:
+        """Bring the form to these settings."""
         if settings is None:
             return
-        class_map = self._class_map()
-        if work.is_small(session.prediction):
-            self._tuned(work.tune(session, settings, class_map), outlines=False)
-            self._outlines_soon()
-            return
-        arguments = (session, settings, class_map)
-        self._tuner = create_worker(work.tune, *arguments, _start_thread=False)
-        self._tuner.returned.connect(self._tuned)
-        self._tuner.finished.connect(self._tuner_finished)
-        self._tuner.start()
+        chosen, class_map = settings
+        self.thresholds.set_values(chosen, class_map.class_threshold)
+        self.assumptions.reading.set_values(chosen.model_dump())
+        self.classes.set_map(class_map)
+        self._tuner.tune()
 
-    def _tuned(self, outcome: work.Outcome, outlines: bool = True) -> None:
+    def _reset(self) -> None:
+        """Thresholds and the decoder's settings as the model has them."""
+        if self.session is not None:
+            threshold = class_threshold(self.session.model)
+            self.thresholds.set_values(self.session.defaults, threshold)
+            self._tuner.tune()
+
+    def _tuned(self, outcome: work.Outcome, outlines: bool) -> None:
         if outcome.result is None:
-            self._say(outcome.problem, bad=True)
-        elif not self._tune_again:
-            self._say(self._show(outcome.result, outlines))
-
-    def _tuner_finished(self) -> None:
-        self._tuner = None
-        if self._tune_again:
-            self._tune_again = False
-            self._tune()
-
-    def _tune_outlines(self) -> None:
-        session, settings = self.session, self._settings()
-        if session is None or session.prediction is None or settings is None:
-            return
-        self._tuned(work.tune(session, settings, self._class_map()))
+            self.say(outcome.problem, bad=True)
+        elif self.results is not None:
+            self.say(self._show(outcome.result, outlines))
 
     def _show(self, result: Result, outlines: bool) -> str:
         """Bring the layers up to date; gives a sentence on what is there."""
@@ -376,45 +453,38 @@ class ClassifierWidget(Form):
             self._showing = False
 
     def _layers_show(self, result: Result, outlines: bool) -> str:
-        if self.results is None or self.session is None:
+        state = self.state()
+        if self.results is None or state is None:
             return ""
+        session, settings, class_map = state
         self.scores.value = score_lines(result) if isinstance(result, Scores) else ""
+        self.scores.visible = isinstance(result, Scores)
         sentence, notes = "", []
-        if isinstance(result, Objects):
-            notes = self.results.show(result, outlines)
+        if isinstance(result, Objects) and isinstance(session.decoded, Objects):
+            self.classes.set_features(tuple(session.decoded.features))
             self.classes.show_counts(result.counts())
-            found = self.session.decoded
-            total = len(found) if found is not None else len(result)
-            sentence = f"{len(result)} of {total} objects count."
+            self.results.styles = self.classes.styles()
+            self.results.drawn = self.layer_options.drawn()
+            notes = self.results.show(result, outlines)
+            self._inspector.watch(self.results)
+            self.thresholds.show_histogram(shares(counted(session.decoded, class_map)))
+            sentence = f"{len(result)} of {len(session.decoded)} objects count."
         elif isinstance(result, Images) and outlines:
             self.results.show_images(result)
             sentence = f"{', '.join(result.maps)}: see the new layers."
-        settings = self._settings()
-        if outlines and settings is not None:
-            recipe = self.session.recipe(
-                self._ran_with or PredictSettings(), settings, self._class_map()
-            )
+        if outlines:
+            recipe = session.recipe(self._ran_with, settings, class_map)
             self.results.note(recipe.model_dump(mode="json"))
+            self._note()
         return " ".join([sentence, *notes])
 
-    def _say(self, *sentences: str, bad: bool = False) -> None:
+    def _told(self, sentence: str) -> None:
+        self.say(sentence)
+
+    def say(self, *sentences: str, bad: bool = False) -> None:
+        """Show sentences under the Run button; those about a failure stand out."""
         words = " ".join(sentence for sentence in sentences if sentence)
         self.status.value = f"<b>{words}</b>" if bad else words
-
-
-class _Quiet:
-    """Keeps controls from telling of changes that the code makes."""
-
-    def __init__(self, *widgets: Any) -> None:
-        self._blockers = [widget.changed.blocked() for widget in widgets]
-
-    def __enter__(self) -> None:
-        for blocker in self._blockers:
-            blocker.__enter__()
-
-    def __exit__(self, *problem: Any) -> None:
-        for blocker in self._blockers:
-            blocker.__exit__(*problem)
 
 
 def _stop(state: dict[str, Any], *_: Any) -> None:
@@ -422,12 +492,21 @@ def _stop(state: dict[str, Any], *_: Any) -> None:
 
     The widget itself may be half gone, too, so only its attributes are looked at.
     """
-    for name in ("_tune_soon", "_outlines_soon"):
+    for name in ("_tuner", "_inspector"):
         if name in state:
-            state[name].cancel()
-    if state.get("_worker") is not None:
-        state["_worker"].quit()
+            state[name].stop()
+    if state.get("_run") is not None:
+        state["_run"].cancel()
+    elif state.get("session") is not None:
+        state["session"].close()
 
 
-def _bug(error: BaseException) -> str:
-    return f"Something went wrong that should not ({type(error).__name__}: {error})."
+def _accent(viewer: Any) -> str:
+    """The colour that the viewer's theme marks things with."""
+    return str(get_theme(viewer.theme).current.as_hex())
+
+
+def _is_same(one: Model, other: Model) -> bool:
+    """Whether two are one model, which may have been moved."""
+    moved = one.source == other.source and not one.path.exists()
+    return one.path == other.path or moved

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 
+from napari_imagec_ai.calibration import (
+    MASK_THRESHOLDS,
+    Calibration,
+    Truth,
+    calibrate,
+)
 from napari_imagec_ai.classes import ClassMap
-from napari_imagec_ai.decoders import Result, Settings
-from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.decoders import Result, Settings, get_decoder, settings_with
+from napari_imagec_ai.errors import DecodeError, ImagecAIError
+from napari_imagec_ai.images import Images
 from napari_imagec_ai.inputs import InputImages
+from napari_imagec_ai.library import install
+from napari_imagec_ai.model import Model
+from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import PredictSettings
+from napari_imagec_ai.selftest import TestResult, test_model
 from napari_imagec_ai.session import Session
 
 _LIVE_PIXELS = 1 << 21
@@ -58,3 +70,57 @@ def is_small(prediction: Prediction) -> bool:
     """Whether a result can be tuned between two pictures of the screen."""
     pixels = sum(values.size for values in prediction.maps.values())
     return pixels <= _LIVE_PIXELS and len(prediction.windows) <= _LIVE_WINDOWS
+
+
+def calibrated(
+    session: Session, settings: Settings, class_map: ClassMap, truth: Truth
+) -> Calibration | str:
+    """Thresholds that meet what a person knows, or a sentence why there are none."""
+    prediction = session.prediction
+    if prediction is None:
+        return "Run the network first; then thresholds can be chosen."
+
+    def decode(mask: float | None) -> Objects:
+        changed = {} if mask is None else {"mask_threshold": mask}
+        tried = settings_with(settings, changed)
+        found = session.decoder.decode(prediction, tried)
+        if not isinstance(found, Objects):
+            raise DecodeError(f"'{session.model.name}' gives no objects to count.")
+        return found
+
+    start = settings.model_dump().get("mask_threshold")
+    masks = (None,) if start is None else MASK_THRESHOLDS
+    try:
+        return calibrate(decode, class_map, truth, masks, start)
+    except ImagecAIError as error:
+        return str(error)
+
+
+def tested(model: Model) -> list[TestResult] | str:
+    """What came out of a model's own test, or a sentence why it cannot be tested."""
+    try:
+        return test_model(model)
+    except ImagecAIError as error:
+        return str(error)
+
+
+def installed(package: Path) -> Path | str:
+    """The folder that a model package was unpacked to, or why it was not."""
+    try:
+        return install(package)
+    except ImagecAIError as error:
+        return str(error)
+
+
+def maps(session: Session) -> Images | str:
+    """What the network gave, as images, or a sentence why there are none."""
+    if session.prediction is None:
+        return "Run the network first; then its maps can be shown."
+    decoder = get_decoder("image")
+    try:
+        found = decoder.decode(session.prediction, decoder.settings())
+    except ImagecAIError as error:
+        return str(error)
+    if not isinstance(found, Images):
+        return f"'{session.model.name}' gives no maps."
+    return found

@@ -7,6 +7,7 @@ point group ``napari_imagec_ai.decoders``: the object is a :class:`Decoder`.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -15,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_imagec_ai import memory
+from napari_imagec_ai.blocks import LARGE
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.images import Images
 from napari_imagec_ai.model import Model
@@ -65,6 +67,9 @@ class Decoder(Generic[S]):
         Whether a model is of this family, from its description.
     gives : type
         What comes out: Objects, Images or Scores.
+    settle : callable or None
+        Settings for the parts of a prediction, in which is chosen what depends on the
+        whole of it, and a sentence on what had to be assumed; None: nothing does.
     """
 
     name: str
@@ -74,18 +79,23 @@ class Decoder(Generic[S]):
     defaults: Callable[[Model], S]
     recognises: Callable[[Model], bool]
     gives: type = Objects
+    settle: Callable[[Prediction, S], tuple[S, str]] | None = None
 
 
 def _built_in() -> dict[str, Decoder[Any]]:
     from napari_imagec_ai.decoders.affinities import AFFINITIES
+    from napari_imagec_ai.decoders.cellpose import CELLPOSE
     from napari_imagec_ai.decoders.image import IMAGE
     from napari_imagec_ai.decoders.labels import LABELS
+    from napari_imagec_ai.decoders.rcnn import RCNN
     from napari_imagec_ai.decoders.scores import SCORES
     from napari_imagec_ai.decoders.semantic import SEMANTIC
+    from napari_imagec_ai.decoders.stardist import STARDIST
     from napari_imagec_ai.decoders.unet import UNET
     from napari_imagec_ai.decoders.yolo import YOLO
 
-    known = (UNET, SEMANTIC, AFFINITIES, LABELS, YOLO, IMAGE, SCORES)
+    maps = (UNET, SEMANTIC, AFFINITIES, LABELS, STARDIST, CELLPOSE)
+    known = (*maps, YOLO, RCNN, IMAGE, SCORES)
     return {decoder.name: decoder for decoder in known}
 
 
@@ -233,8 +243,32 @@ def decode(prediction: Prediction, settings: Settings | None = None) -> Result:
         settings = starting_settings(decoder, prediction.model)
     else:
         decoder = _decoder_of(settings)
-    found: Result = decoder.decode(prediction, settings)
-    return found
+    return run_decoder(decoder, prediction, settings)
+
+
+def run_decoder(decoder: Decoder[S], prediction: Prediction, settings: S) -> Result:
+    """Decode with these settings; in blocks, where the maps are large.
+
+    Raises
+    ------
+    DecodeError
+        If the output cannot be decoded so.
+    """
+    size = math.prod(prediction.frame.shape[-len(prediction.space) :])
+    if size <= LARGE or decoder.gives is not Objects or not prediction.maps:
+        return decoder.decode(prediction, settings)
+    from napari_imagec_ai.decoders.large import decode_in_blocks
+
+    settled, sentence = settings, ""
+    if decoder.settle is not None:
+        settled, sentence = decoder.settle(prediction, settings)
+
+    def decode_part(part: Prediction) -> Objects:
+        found = decoder.decode(part, settled)
+        assert isinstance(found, Objects)
+        return found
+
+    return decode_in_blocks(prediction, decode_part, sentence)
 
 
 def _decoder_of(settings: Settings) -> Decoder[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ def resolve(
     asked: Activation,
     model: Model,
     spec: TensorSpec,
-    values: NDArray[np.float32],
+    values: Iterable[NDArray[np.float32]],
     *,
     exclusive: bool | None = None,
 ) -> tuple[Activation, str]:
@@ -37,8 +38,9 @@ def resolve(
         For its kind.
     spec : TensorSpec
         The output; its postprocessing was done already.
-    values : array
-        The output, or those of its channels that are probabilities or become some.
+    values : array, or iterable of arrays
+        The output, or those of its channels that are probabilities or become some; not
+        looked at where nothing depends on them.
     exclusive : bool, optional
         Whether its channels exclude each other; by default as the kind says.
     """
@@ -46,7 +48,7 @@ def resolve(
         return asked, ""
     if any(step.id in ("sigmoid", "softmax") for step in spec.steps):
         return "none", ""
-    low, high = float(values.min()), float(values.max())
+    low, high = _ends(values)
     found = f"values from {low:.3g} to {high:.3g}"
     if low >= -_SLACK and high <= 1 + _SLACK:
         binary = any(step.id == "binarize" for step in spec.steps)
@@ -57,6 +59,12 @@ def resolve(
         exclusive = model.kind in _EXCLUSIVE and (spec.channels or 1) > 1
     name: Activation = "softmax" if exclusive else "sigmoid"
     return name, f"Output '{spec.id}' ({found}) was turned into probabilities: {name}."
+
+
+def _ends(values: Iterable[NDArray[np.float32]]) -> tuple[float, float]:
+    """The lowest and the highest value; NaN if there is one."""
+    ends = np.array([(part.min(), part.max()) for part in values], np.float64)
+    return float(ends[:, 0].min()), float(ends[:, 1].max())
 
 
 def apply(

@@ -17,15 +17,17 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from napari_imagec_ai.decoders import Decoder, activation, as_described
+from napari_imagec_ai.decoders import OF_MODEL, Decoder, activation, as_described
+from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.regions import (
     NECK_OF_MEMBRANES,
     Evidence,
     RegionSettings,
-    grid,
+    grid_of,
     segment,
+    settled,
 )
-from napari_imagec_ai.decoders.roles import Map, main_map
+from napari_imagec_ai.decoders.roles import Map, main_map, parts
 from napari_imagec_ai.decoders.tables import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model import Model
@@ -41,25 +43,24 @@ class AffinitySettings(RegionSettings):
     attractive: bool = Field(
         True,
         description="High values hold pixels together; otherwise they part them.",
+        json_schema_extra={OF_MODEL: True},
     )
 
 
 def decode_affinities(prediction: Prediction, settings: AffinitySettings) -> Objects:
     """Decode affinities of neighbours; see :class:`Decoder`."""
     model = prediction.model
-    spec, values = main_map(prediction)
-    chosen, sentence = activation.resolve(
-        settings.activation, model, spec, values, exclusive=False
-    )
+    _, values = main_map(prediction, settings.output)
+    chosen, sentence = _activation(prediction, settings)
     count = values.shape[len(prediction.planes)]
     nearest = _nearest(model, count, prediction.space)
-    pixels = grid(prediction, values)
+    grid = grid_of(prediction, values)
 
     def find(index: tuple[int, ...]) -> Regions:
         channels = activation.apply(chosen, values[index], 0)
         if not settings.attractive:
             channels = 1 - channels
-        return segment(_evidence(channels, nearest), settings, pixels)
+        return segment(_evidence(channels, nearest), settings, grid)
 
     return tabulate(
         prediction,
@@ -67,6 +68,16 @@ def decode_affinities(prediction: Prediction, settings: AffinitySettings) -> Obj
         model.classes[:1] or ("object",),
         sentence,
         _assumption(model, settings),
+    )
+
+
+def _activation(
+    prediction: Prediction, settings: AffinitySettings
+) -> tuple[Activation, str]:
+    spec, values = main_map(prediction, settings.output)
+    found = parts(prediction, values)
+    return activation.resolve(
+        settings.activation, prediction.model, spec, found, exclusive=False
     )
 
 
@@ -87,15 +98,12 @@ def _pairs(
     offset: Offset, shape: tuple[int, ...]
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Pixels that have a partner in the image, and their partners."""
-    here = tuple(
-        slice(max(-step, 0), size - max(step, 0))
-        for step, size in zip(offset, shape, strict=True)
-    )
-    there = tuple(
-        slice(max(step, 0), size - max(-step, 0))
-        for step, size in zip(offset, shape, strict=True)
-    )
-    return here, there
+    here, there = [], []
+    for step, size in zip(offset, shape, strict=True):
+        before, after = min(max(-step, 0), size), max(size - max(step, 0), 0)
+        here.append(slice(before, after))
+        there.append(slice(max(before + step, 0), max(after + step, 0)))
+    return tuple(here), tuple(there)
 
 
 def _nearest(model: Model, channels: int, space: str) -> dict[int, Offset]:
@@ -123,11 +131,15 @@ def _nearest(model: Model, channels: int, space: str) -> dict[int, Offset]:
 def _offsets(model: Model, channels: int, axes: int) -> list[Offset]:
     """Offsets of the channels, from the description or as usual: -1 along each axis."""
     for listed in _found(model.hints, "offsets"):
-        lengths = {len(row) if isinstance(row, list) else 0 for row in listed}
-        if len(listed) == channels and lengths == {axes}:
-            return [tuple(int(step) for step in row) for row in listed]
+        if len(listed) == channels and all(_is_offset(row, axes) for row in listed):
+            return [tuple(row) for row in listed]
     usual = -np.eye(axes, dtype=int)[:channels]
     return [tuple(int(step) for step in row) for row in usual]
+
+
+def _is_offset(row: Any, axes: int) -> bool:
+    steps = row if isinstance(row, list) else []
+    return len(steps) == axes and all(isinstance(step, int) for step in steps)
 
 
 def _found(config: Any, key: str) -> Iterator[list[Any]]:
@@ -175,4 +187,5 @@ AFFINITIES = Decoder(
     decode=decode_affinities,
     defaults=default_settings,
     recognises=lambda model: model.kind == "affinities",
+    settle=settled(_activation),
 )

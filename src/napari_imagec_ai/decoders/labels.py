@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from napari_imagec_ai import splitting
-from napari_imagec_ai.decoders import Decoder, Settings, as_described
-from napari_imagec_ai.decoders.regions import grid
+from napari_imagec_ai.decoders import OF_MODEL, Decoder, Settings, as_described
+from napari_imagec_ai.decoders.regions import grid_of, without_small
 from napari_imagec_ai.decoders.roles import Map, main_map, pick
 from napari_imagec_ai.decoders.tables import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
@@ -35,22 +35,30 @@ class LabelSettings(Settings):
         le=1_000_000,
         description="Smaller specks (pixels) are no objects.",
     )
-    channel: int = Field(0, ge=0, le=1023, description="Channel of the ids.")
+    channel: int = Field(
+        0,
+        ge=0,
+        le=1023,
+        description="Channel of the ids.",
+        json_schema_extra={OF_MODEL: True},
+    )
+    output: str = Field(
+        "",
+        description="Name of the network's output; empty: the main one.",
+        json_schema_extra={OF_MODEL: True},
+    )
 
 
 def decode_labels(prediction: Prediction, settings: LabelSettings) -> Objects:
     """Take the network's ids as objects; see :class:`Decoder`."""
     model = prediction.model
-    spec, values = main_map(prediction)
-    smallest = round(settings.min_size * grid(prediction, values).density)
+    spec, values = main_map(prediction, settings.output)
+    smallest = grid_of(prediction, values).scaled(settings.min_size)
 
     def find(index: tuple[int, ...]) -> Regions:
-        labels = _whole(pick(values[index], settings.channel, "ids"), spec.id)
-        small = np.bincount(labels.reshape(-1)) < smallest
-        small[0] = True
-        labels, count = splitting.compact(
-            np.where(small[labels], 0, labels), len(small) - 1
-        )
+        ids = _whole(pick(values[index], settings.channel, "ids"), spec.id)
+        labels, count = splitting.compact(ids, int(ids.max(initial=0)))
+        labels, count = without_small(labels, count, smallest)
         known = labels > 0
         return Regions(labels, count, known.astype(np.float32), known)
 

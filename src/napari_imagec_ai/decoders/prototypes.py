@@ -100,10 +100,10 @@ def _logits(
     coefficients = window.found.coefficients[row]
     small = np.asarray(prototypes[:, near[0], near[1]], np.float32)
     sums = (coefficients @ small.reshape(len(small), -1)).reshape(small.shape[1:])
-    return _interpolated(sums, taps), (where[0], where[1])
+    return interpolated(sums, taps), (where[0], where[1])
 
 
-def _interpolated(
+def interpolated(
     values: NDArray[np.float32],
     taps: Sequence[tuple[NDArray[Any], NDArray[np.float32]]],
 ) -> NDArray[np.float32]:

@@ -7,14 +7,17 @@ boundaries or the distances that the network drew, and by their shape: see
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from napari_imagec_ai import splitting
-from napari_imagec_ai.decoders import Settings
+from napari_imagec_ai.decoders import OF_MODEL, Settings
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.tables import Regions
 from napari_imagec_ai.prediction import Prediction
@@ -27,8 +30,11 @@ NECK_WHERE_DRAWN = 0.5
 NECK_OF_MEMBRANES = 0.6
 """Where there are only membranes: gaps in them are narrower, waists of cells wider."""
 
-_MEMBRANE = 4
+_MEMBRANE = 2
 """Membranes up to twice as thick (pixels) are given to the objects on both sides."""
+
+_STAIRS = 0.9
+"""Pixels that the shape is smoothed by along any axis, however large they are."""
 
 
 class RegionSettings(Settings):
@@ -61,7 +67,28 @@ class RegionSettings(Settings):
         "auto",
         description="Turns the output into probabilities; auto: by the description, "
         "else by the range of the values.",
+        json_schema_extra={OF_MODEL: True},
     )
+    output: str = Field(
+        "",
+        description="Name of the network's output; empty: the main one.",
+        json_schema_extra={OF_MODEL: True},
+    )
+
+
+R = TypeVar("R", bound=RegionSettings)
+
+
+def settled(
+    resolve: Callable[[Prediction, R], tuple[Activation, str]],
+) -> Callable[[Prediction, R], tuple[R, str]]:
+    """What :class:`Decoder` calls ``settle``: the activation is that of the whole."""
+
+    def settle(prediction: Prediction, settings: R) -> tuple[R, str]:
+        chosen, sentence = resolve(prediction, settings)
+        return settings.model_copy(update={"activation": chosen}), sentence
+
+    return settle
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +123,17 @@ class Grid:
     spacing: tuple[float, ...]
     density: float = 1.0
 
+    def sigmas(self, sigma: float, least: float = 0.0) -> tuple[float, ...]:
+        """The same length along each axis, in its pixels, or at least so many."""
+        finest = min(self.spacing)
+        return tuple(max(sigma * finest / step, least) for step in self.spacing)
 
-def grid(prediction: Prediction, values: Map) -> Grid:
+    def scaled(self, count: int) -> int:
+        """How many it has where the image has at least so many."""
+        return math.ceil(count * self.density - 1e-6)
+
+
+def grid_of(prediction: Prediction, values: Map) -> Grid:
     """The grid of a map (planes, C, space) of the prediction."""
     space = len(prediction.space)
     own, image = values.shape[-space:], prediction.frame.shape[-space:]
@@ -107,7 +143,7 @@ def grid(prediction: Prediction, values: Map) -> Grid:
     return Grid(spacing, float(np.prod(factors)))
 
 
-def segment(evidence: Evidence, settings: RegionSettings, pixels: Grid) -> Regions:
+def segment(evidence: Evidence, settings: RegionSettings, grid: Grid) -> Regions:
     """Label the objects of one plane or volume."""
     known = evidence.whole >= settings.mask_threshold
     mask = known
@@ -115,16 +151,15 @@ def segment(evidence: Evidence, settings: RegionSettings, pixels: Grid) -> Regio
         mask = (
             fill_membranes(mask) if evidence.membranes else splitting.fill_holes(mask)
         )
-    labels, count = part(mask, known, evidence, settings, pixels)
+    labels, count = part(mask, known, evidence, settings, grid)
     if evidence.membranes:
-        labels = splitting.close_gaps(labels, count, _reach(pixels.spacing))
+        labels = splitting.close_gaps(labels, count, _reach(grid.spacing))
     return Regions(labels, count, evidence.whole, known)
 
 
 def _reach(spacing: tuple[float, ...]) -> tuple[int, ...]:
-    """Half the thickness of membranes; even between planes far apart they have two."""
-    pixels = (round(_MEMBRANE * min(spacing) / step) for step in spacing)
-    return tuple(min(max(count, 2), _MEMBRANE) for count in pixels)
+    """Half the thickness of membranes; between planes far apart they still have two."""
+    return tuple(max(round(_MEMBRANE * min(spacing) / step), 1) for step in spacing)
 
 
 def fill_membranes(mask: splitting.Mask) -> splitting.Mask:
@@ -138,7 +173,7 @@ def part(
     known: splitting.Mask,
     evidence: Evidence,
     settings: RegionSettings,
-    pixels: Grid,
+    grid: Grid,
 ) -> tuple[splitting.Labels, int]:
     """Label the objects of a mask, in which holes were filled already.
 
@@ -148,19 +183,28 @@ def part(
         Pixels of objects.
     known : bool
         Those of them that were not only filled in.
-    evidence, settings, pixels
+    evidence, settings, grid
         As for :func:`segment`.
     """
-    smallest = round(settings.min_size * pixels.density)
+    smallest = grid.scaled(settings.min_size)
     if not settings.split:
         labels, count = splitting.components(mask)
     else:
-        relief = _relief(mask, known, evidence, settings, pixels)
+        relief = _relief(mask, known, evidence, settings, grid)
         labels, count = splitting.split_touching(mask, relief, settings.neck, smallest)
-    small = np.bincount(labels.reshape(-1), minlength=count + 1) < smallest
-    if small[1:].any():
-        labels, count = splitting.compact(np.where(small[labels], 0, labels), count)
-    return labels, count
+    return without_small(labels, count, smallest)
+
+
+def without_small(
+    labels: splitting.Labels, count: int, smallest: int
+) -> tuple[splitting.Labels, int]:
+    """Leave out objects of fewer pixels, or of none."""
+    size = np.bincount(labels.reshape(-1), minlength=count + 1)
+    small = size < max(smallest, 1)
+    if not small[1:].any():
+        return labels, count
+    small[0] = True
+    return splitting.compact(np.where(small[labels], 0, labels), count)
 
 
 def _relief(
@@ -168,7 +212,7 @@ def _relief(
     known: splitting.Mask,
     evidence: Evidence,
     settings: RegionSettings,
-    pixels: Grid,
+    grid: Grid,
 ) -> Map:
     """Hills for objects: how deep a pixel lies inside, and how sure the network is."""
     interior = mask
@@ -178,18 +222,20 @@ def _relief(
             interior = splitting.fill_holes(interior)
     if evidence.depth is not None:
         # The network's own depth ends at other objects, too, whatever its unit is.
-        depth, sigma = np.maximum(evidence.depth, 0), 1.0
+        depth, sigmas = np.maximum(evidence.depth, 0), grid.sigmas(1.0)
     else:
-        depth = splitting.distance(interior, pixels.spacing)
+        depth = splitting.distance(interior, grid.spacing)
         inside = depth[interior]
         # A disc's mean depth is a third of its radius: smooth by a tenth of that
         # radius, enough for the ripples of a pixel outline and too little to close a
         # neck.
         sigma = min(max(0.3 * float(inside.mean()), 0.6), 2.5) if inside.size else 1.0
+        # Less along z leaves the stairs of planes far apart, which look like necks.
+        sigmas = grid.sigmas(sigma, least=min(sigma, _STAIRS))
         # Of a hole that was filled, the network is not sure, but we are.
         depth = depth * np.sqrt(np.where(known, np.clip(evidence.whole, 0, 1), 1))
-    hills = splitting.smooth(depth, interior, sigma, pixels.spacing)
+    hills = splitting.smooth(depth, interior, sigmas)
     if evidence.rim is None:
         return hills
     # Between interiors the seam follows the strongest boundary, below all hills.
-    return np.where(interior, hills, -np.clip(evidence.rim, 1e-3, 1)).astype(np.float32)
+    return np.where(interior, hills, -np.clip(evidence.rim, 1e-3, 1))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai.blocks import grid
 from napari_imagec_ai.decoders import Settings
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.kinds import channel_roles, main_output
@@ -17,21 +20,43 @@ ROLES = ("foreground", "boundary", "background", "distance")
 """Names of the settings that hold a channel; -1 is none."""
 
 
-def main_map(prediction: Prediction) -> tuple[TensorSpec, Map]:
-    """The output that the model's kind speaks of, (planes, C, space).
+def main_map(prediction: Prediction, output: str = "") -> tuple[TensorSpec, Map]:
+    """An output of the network, (planes, C, space).
+
+    Parameters
+    ----------
+    prediction : Prediction
+        With maps.
+    output : str
+        Its name; empty: the output that the model's kind speaks of.
 
     Raises
     ------
     DecodeError
         If it is no map.
     """
-    spec = main_output(prediction.model)
-    if spec.id not in prediction.maps:
-        raise DecodeError(
-            f"Output '{spec.id}' of '{prediction.model.name}' is no map of the image; "
-            "choose another decoder."
-        )
-    return spec, prediction.maps[spec.id]
+    model, maps = prediction.model, prediction.maps
+    spec = main_output(model)
+    if output:
+        spec = next((s for s in model.outputs if s.id == output), TensorSpec("", ()))
+    if spec.id in maps:
+        return spec, maps[spec.id]
+    known = ", ".join(f"'{name}'" for name in maps)
+    advice = f"choose one of {known}" if known else "choose another decoder"
+    raise DecodeError(
+        f"'{output or spec.id}' is no output of '{model.name}' that is a map of the "
+        f"image; {advice}."
+    )
+
+
+def parts(prediction: Prediction, values: Map, but: int = -1) -> Iterator[Map]:
+    """A map in parts that are not large, without the channel ``but``."""
+    space = values.ndim - len(prediction.planes) - 1
+    own = [n for n in range(values.shape[-space - 1]) if n != but]
+    for index in np.ndindex(prediction.planes):
+        for where in grid(values.shape[-space:]):
+            for channel in own:
+                yield np.asarray(values[(*index, channel, *where)])
 
 
 def described(model: Model) -> dict[str, int]:

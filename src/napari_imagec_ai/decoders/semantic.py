@@ -10,19 +10,23 @@ from pydantic import Field
 from scipy import ndimage
 
 from napari_imagec_ai import splitting
-from napari_imagec_ai.decoders import Decoder, activation, as_described
+from napari_imagec_ai.decoders import OF_MODEL, Decoder, activation, as_described
+from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.regions import (
     Evidence,
     Grid,
     RegionSettings,
-    grid,
+    grid_of,
     part,
+    settled,
+    without_small,
 )
 from napari_imagec_ai.decoders.roles import (
     Map,
     assumption,
     described,
     main_map,
+    parts,
     pick_any,
 )
 from napari_imagec_ai.decoders.tables import Regions, tabulate
@@ -41,26 +45,38 @@ class SemanticSettings(RegionSettings):
         le=1023,
         description="Channel of what is no object; -1: none, then a pixel is no object "
         "where no class reaches the mask threshold.",
+        json_schema_extra={OF_MODEL: True},
     )
 
 
 def decode_classes(prediction: Prediction, settings: SemanticSettings) -> Objects:
     """Decode maps of classes; see :class:`Decoder`."""
     model = prediction.model
-    spec, values = main_map(prediction)
+    _, values = main_map(prediction, settings.output)
     count = values.shape[len(prediction.planes)]
     classes = _classes(model, count, settings.background)
-    chosen, sentence = activation.resolve(
-        settings.activation, model, spec, values, exclusive=count > 1
-    )
-    pixels = grid(prediction, values)
+    chosen, sentence = _activation(prediction, settings)
+    grid = grid_of(prediction, values)
 
     def find(index: tuple[int, ...]) -> Regions:
         channels = activation.apply(chosen, values[index], 0)
-        return _find(channels, settings, pixels)
+        return _find(channels, settings, grid)
 
     said = (sentence, assumption(model, settings))
     return tabulate(prediction, find, classes, *said)
+
+
+def _activation(
+    prediction: Prediction, settings: SemanticSettings
+) -> tuple[Activation, str]:
+    spec, values = main_map(prediction, settings.output)
+    return activation.resolve(
+        settings.activation,
+        prediction.model,
+        spec,
+        parts(prediction, values),
+        exclusive=values.shape[len(prediction.planes)] > 1,
+    )
 
 
 def _classes(model: Model, channels: int, background: int) -> tuple[str, ...]:
@@ -78,7 +94,7 @@ def _classes(model: Model, channels: int, background: int) -> tuple[str, ...]:
     return model.classes
 
 
-def _find(channels: Map, settings: SemanticSettings, pixels: Grid) -> Regions:
+def _find(channels: Map, settings: SemanticSettings, grid: Grid) -> Regions:
     """Objects of all classes; those of one class have consecutive ids."""
     background = pick_any(channels, settings.background, "background")
     own = [n for n in range(len(channels)) if n != settings.background]
@@ -99,7 +115,11 @@ def _find(channels: Map, settings: SemanticSettings, pixels: Grid) -> Regions:
     found = 0
     for number, place in _present(filled):
         mask, sure = filled[place] == number, known[place] == number
-        mine, count = part(mask, sure, Evidence(somewhere[place]), settings, pixels)
+        # What another class takes of the inside does not make a neck.
+        shape = splitting.fill_holes(mask) if settings.fill_holes else mask
+        mine, count = part(shape, sure, Evidence(somewhere[place]), settings, grid)
+        mine = np.where(mask, mine, 0)
+        mine, count = without_small(mine, count, grid.scaled(settings.min_size))
         np.copyto(labels[place], mine + found, where=mine > 0)
         class_id.append(np.full(count, number - 1, np.int32))
         found += count
@@ -126,4 +146,5 @@ SEMANTIC = Decoder(
     decode=decode_classes,
     defaults=default_settings,
     recognises=lambda model: model.kind == "multi_class",
+    settle=settled(_activation),
 )

@@ -15,20 +15,24 @@ import numpy as np
 from pydantic import Field
 from scipy import special
 
-from napari_imagec_ai.decoders import Decoder, activation, as_described
+from napari_imagec_ai.decoders import OF_MODEL, Decoder, activation, as_described
+from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.regions import (
     NECK_OF_MEMBRANES,
     NECK_WHERE_DRAWN,
     Evidence,
     RegionSettings,
-    grid,
+    grid_of,
     segment,
+    settled,
 )
 from napari_imagec_ai.decoders.roles import (
     Map,
     assumption,
     described,
     main_map,
+    parts,
+    pick,
     pick_any,
 )
 from napari_imagec_ai.decoders.tables import Regions, tabulate
@@ -51,13 +55,25 @@ class UNetSettings(RegionSettings):
     """What a person may set for maps of foreground, boundary and distance."""
 
     foreground: int = Field(
-        0, ge=-1, le=1023, description="Channel of the foreground; -1: none."
+        0,
+        ge=-1,
+        le=1023,
+        description="Channel of the foreground; -1: none.",
+        json_schema_extra={OF_MODEL: True},
     )
     boundary: int = Field(
-        -1, ge=-1, le=1023, description="Channel of the boundaries; -1: none."
+        -1,
+        ge=-1,
+        le=1023,
+        description="Channel of the boundaries; -1: none.",
+        json_schema_extra={OF_MODEL: True},
     )
     background: int = Field(
-        -1, ge=-1, le=1023, description="Channel of the background; -1: none."
+        -1,
+        ge=-1,
+        le=1023,
+        description="Channel of the background; -1: none.",
+        json_schema_extra={OF_MODEL: True},
     )
     distance: int = Field(
         -1,
@@ -65,32 +81,24 @@ class UNetSettings(RegionSettings):
         le=1023,
         description="Channel that tells how deep inside an object a pixel lies; -1: "
         "none.",
+        json_schema_extra={OF_MODEL: True},
     )
 
 
 def decode_maps(prediction: Prediction, settings: UNetSettings) -> Objects:
     """Decode maps of foreground, boundary and distance; see :class:`Decoder`."""
     model = prediction.model
-    spec, values = main_map(prediction)
-    probable = _probable(values, settings.distance, len(prediction.planes))
-    classes = model.kind == "three_class" or settings.background >= 0
-    several = probable.shape[len(prediction.planes)] > 1
-    chosen, sentence = activation.resolve(
-        settings.activation, model, spec, probable, exclusive=classes and several
-    )
+    spec, values = main_map(prediction, settings.output)
+    chosen, sentence = _activation(prediction, settings)
     # Channels of a softmax exclude each other: the rim is then no part of the inside.
     softmax = chosen == "softmax" or any(step.id == "softmax" for step in spec.steps)
     exclusive = softmax or model.kind == "three_class"
-    pixels = grid(prediction, values)
+    grid = grid_of(prediction, values)
 
     def find(index: tuple[int, ...]) -> Regions:
         depth = _depth(values[index], settings, spec)
-        channels = activation.apply(chosen, probable[index], 0)
-        if depth is not None:  # give the other channels their numbers back
-            channels = np.insert(channels, settings.distance, 0, axis=0)
-        return segment(
-            _evidence(channels, depth, settings, exclusive), settings, pixels
-        )
+        channels = _Channels(values[index], chosen, settings.distance)
+        return segment(_evidence(channels, depth, settings, exclusive), settings, grid)
 
     return tabulate(
         prediction,
@@ -101,15 +109,56 @@ def decode_maps(prediction: Prediction, settings: UNetSettings) -> Objects:
     )
 
 
-def _probable(values: Map, distance: int, axis: int) -> Map:
-    """All channels but the distance, which must not be taken for a logit."""
-    count = values.shape[axis]
-    if distance == 0 and count == 1:
+def _activation(
+    prediction: Prediction, settings: UNetSettings
+) -> tuple[Activation, str]:
+    """How all channels but the distance, which is no logit, become probabilities."""
+    spec, values = main_map(prediction, settings.output)
+    count = values.shape[len(prediction.planes)]
+    if settings.distance == 0 and count == 1:
         raise DecodeError(
             "The only channel was named as the distance; name it as the foreground or "
             "the boundary."
         )
-    return np.delete(values, distance, axis) if 0 <= distance < count else values
+    classes = prediction.model.kind == "three_class" or settings.background >= 0
+    several = count - (0 <= settings.distance < count) > 1
+    return activation.resolve(
+        settings.activation,
+        prediction.model,
+        spec,
+        parts(prediction, values, settings.distance),
+        exclusive=classes and several,
+    )
+
+
+class _Channels:
+    """Probabilities of a plane or volume; only those that are asked for are made.
+
+    Parameters
+    ----------
+    values : (C, ...) float32
+        Of the network.
+    chosen : str
+        The activation.
+    distance : int
+        Channel that holds no probabilities: where it is asked for, it is 0.
+    """
+
+    def __init__(self, values: Map, chosen: Activation, distance: int) -> None:
+        self._values, self._chosen, self._distance = values, chosen, distance
+
+    def pick(self, number: int, word: str) -> Map | None:
+        """One channel; -1 is none."""
+        if number < 0:
+            return None
+        values = pick(self._values, number, word)
+        if number == self._distance:
+            return np.zeros_like(values)
+        if self._chosen != "softmax":
+            return activation.apply(self._chosen, values, 0)
+        own = [n for n in range(len(self._values)) if n != self._distance]
+        probable = activation.apply("softmax", self._values[own], 0)
+        return np.asarray(probable[own.index(number)])
 
 
 def _depth(channels: Map, settings: UNetSettings, spec: TensorSpec) -> Map | None:
@@ -121,11 +170,11 @@ def _depth(channels: Map, settings: UNetSettings, spec: TensorSpec) -> Map | Non
 
 
 def _evidence(
-    channels: Map, depth: Map | None, settings: UNetSettings, exclusive: bool
+    channels: _Channels, depth: Map | None, settings: UNetSettings, exclusive: bool
 ) -> Evidence:
-    inside = pick_any(channels, settings.foreground, "foreground")
-    rim = pick_any(channels, settings.boundary, "boundary")
-    background = pick_any(channels, settings.background, "background")
+    inside = channels.pick(settings.foreground, "foreground")
+    rim = channels.pick(settings.boundary, "boundary")
+    background = channels.pick(settings.background, "background")
     between = rim if rim is not None else background
     if inside is None and between is not None:
         return Evidence(1 - between, depth=depth, membranes=rim is not None)
@@ -172,4 +221,5 @@ UNET = Decoder(
     decode=decode_maps,
     defaults=default_settings,
     recognises=lambda model: model.kind in KINDS,
+    settle=settled(_activation),
 )

@@ -1,205 +1,41 @@
 """YOLO and its family: boxes, and masks from prototypes.
 
-Boxes are suppressed by sureness (:func:`napari_imagec_ai.boxes.nms`); a box's mask is
-the sum of the prototypes with the box's coefficients, in the box. Of windows that
-overlap, each answers for the boxes whose centre lies in its core. A box that an inner
-border cut gives way to the whole one next door; parts of objects that are larger than
-the overlap are joined.
+A box's mask is the sum of the prototypes with the box's coefficients, in the box.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
-
-from napari_imagec_ai import boxes as box_math
-from napari_imagec_ai.decoders import Decoder, Settings, as_described
-from napari_imagec_ai.decoders.joining import Found, concatenated, join_windows
+from napari_imagec_ai import instances
+from napari_imagec_ai.decoders import Decoder, as_described
+from napari_imagec_ai.decoders.detections import BoxSettings, decode_boxes, layout_of
 from napari_imagec_ai.decoders.prototypes import draw_masks
-from napari_imagec_ai.detection import WindowResult
 from napari_imagec_ai.errors import DecodeError
-from napari_imagec_ai.intensity import measured_pixels, physical_area
-from napari_imagec_ai.masks import Masks
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import DETECTORS, Prediction
 
 
-class YoloSettings(Settings):
-    """What a person may set for detectors."""
-
-    mask_threshold: float = Field(
-        0.5,
-        ge=0.01,
-        le=0.99,
-        description="Pixels of a box are the object's where the network is this sure.",
-        json_schema_extra={"step": 0.01},
-    )
-    iou_threshold: float = Field(
-        0.45,
-        ge=0.0,
-        le=1.0,
-        description="Of two boxes of a class that overlap more, the surer one stays.",
-        json_schema_extra={"step": 0.01},
-    )
-    ios_threshold: float = Field(
-        0.5,
-        ge=0.0,
-        le=1.0,
-        description="In images of several windows: of two boxes of a class that share "
-        "more than this part of the smaller one, the surer one stays.",
-        json_schema_extra={"step": 0.01},
-    )
-    class_agnostic: bool = Field(
-        False, description="Boxes of different classes remove each other, too."
-    )
-    fill_boxes: bool = Field(
-        False, description="Boxes without masks become filled boxes in Labels."
-    )
+class YoloSettings(BoxSettings):
+    """What a person may set for detectors of the YOLO family."""
 
 
-def decode_boxes(prediction: Prediction, settings: YoloSettings) -> Objects:
+def decode(prediction: Prediction, settings: YoloSettings) -> Objects:
     """Decode a detector's candidates; see :class:`Decoder`."""
-    layout = prediction.layout
-    if layout is None:
+    layout = layout_of(prediction, "yolo")
+    if layout.name == "separate":
         raise DecodeError(
-            f"'{prediction.model.name}' gave maps and no boxes, which the decoder "
-            "'yolo' needs; choose another decoder."
+            f"'{prediction.model.name}' gave boxes, classes and scores in tensors of "
+            "their own, where the decoder 'yolo' expects one table; choose the decoder "
+            "'rcnn'."
         )
-    found: list[Found] = []
-    planes: list[tuple[int, ...]] = []
-    masks: list[Masks | None] = []
-    for index in np.ndindex(prediction.planes):
-        windows = [w for w in prediction.windows if w.plane == index]
-        kept = _suppressed(windows, settings, layout.name == "end_to_end")
-        mask = None
-        if layout.prototypes is not None:
-            mask = draw_masks(windows, kept, settings.mask_threshold)
-            # An object without a pixel is none.
-            rows = np.flatnonzero([pixels.any() for pixels in mask.pixels])
-            kept, mask = kept[rows], mask[rows]
-        elif settings.fill_boxes:
-            mask = _filled(kept.boxes)
-        found.append(kept)
-        planes.append(index)
-        masks.append(mask)
-    return _objects(prediction, found, planes, masks)
+    return decode_boxes(prediction, layout, settings, draw_masks)
 
 
-# -- boxes -----------------------------------------------------------------------------
-
-
-def _suppressed(
-    windows: Sequence[WindowResult], settings: YoloSettings, final: bool
-) -> Found:
-    """Boxes of one plane, after suppression within and across windows."""
-    each = []
-    for number, window in enumerate(windows):
-        candidates = window.found
-        rows = np.arange(len(candidates), dtype=np.int64)
-        if not final:
-            rows = box_math.nms(
-                candidates.boxes,
-                candidates.confidence,
-                candidates.class_id,
-                settings.iou_threshold,
-                settings.class_agnostic,
-            )
-        each.append(
-            Found(
-                window.box.boxes_to_image(candidates.boxes[rows]),
-                candidates.confidence[rows],
-                candidates.class_id[rows],
-                tuple(((number, int(row)),) for row in rows),
-            )
-        )
-    if len(each) == 1:
-        return each[0]
-    joined = join_windows(windows, each)
-    rows = box_math.nms(
-        joined.boxes,
-        joined.confidence,
-        joined.class_id,
-        settings.iou_threshold,
-        settings.class_agnostic,
-        settings.ios_threshold,
-    )
-    return joined[rows]
-
-
-def _filled(boxes: NDArray[np.float32]) -> Masks:
-    low = np.ceil(boxes[:, :2]).astype(np.int32)
-    high = np.maximum(np.ceil(boxes[:, 2:]).astype(np.int32), low)
-    return Masks(low, tuple(np.ones(tuple(size), bool) for size in high - low))
-
-
-# -- objects ---------------------------------------------------------------------------
-
-
-def _objects(
-    prediction: Prediction,
-    found: Sequence[Found],
-    planes: Sequence[tuple[int, ...]],
-    masks: Sequence[Masks | None],
-) -> Objects:
-    layout = prediction.layout
-    everything = concatenated(found)
-    origin = prediction.frame.origin[: len(prediction.planes)]
-    position = [
-        np.tile(np.add(index, origin).astype(np.int32), (len(f.boxes), 1))
-        for f, index in zip(found, planes, strict=True)
-    ]
-    columns = [
-        _measured(prediction, f, m, index)
-        for f, m, index in zip(found, masks, planes, strict=True)
-    ]
-    features = {
-        name: np.concatenate([column[name] for column in columns])
-        for name in columns[0]
-    }
-    features |= physical_area(prediction, features["area"])
-    kept = [mask for mask in masks if mask is not None]
-    together = None
-    if kept:
-        together = Masks(
-            np.concatenate([mask.origins for mask in kept]),
-            tuple(pixels for mask in kept for pixels in mask.pixels),
-        )
-    count = len(everything.boxes)
-    return Objects(
-        frame=prediction.frame,
-        id=np.arange(1, count + 1, dtype=np.int32),
-        class_id=everything.class_id,
-        confidence=np.clip(everything.confidence, 0, 1),
-        boxes=everything.boxes,
-        classes=layout.names if layout is not None else (),
-        masks=together,
-        features=features,
-        planes=np.concatenate(position).reshape(count, len(prediction.planes)),
-        assumed=prediction.assumed,
-    )
-
-
-def _measured(
-    prediction: Prediction, found: Found, masks: Masks | None, index: tuple[int, ...]
-) -> dict[str, NDArray[Any]]:
-    """Features of one plane's objects; boxes alone have an area and an edge."""
-    shape = prediction.frame.shape[len(index) :]
-    size = (shape[0], shape[1])
-    if masks is None:
-        touching = (found.boxes[:, :2] <= 0).any(axis=1)
-        touching |= (found.boxes[:, 2:] >= size).any(axis=1)
-        alone: dict[str, NDArray[Any]] = {
-            "area": np.asarray(box_math.area(found.boxes), np.float64),
-            "touches_edge": np.asarray(touching, np.float64),
-        }
-        return alone
-    columns = masks.measure(size, measured_pixels(prediction, index))
-    return {n: c for n, c in columns.items() if not n.startswith("box_")}
+def recognises(model: Model) -> bool:
+    """Whether a model gives boxes, all in one table."""
+    return model.kind in DETECTORS and not instances.is_described(model)
 
 
 def default_settings(model: Model) -> YoloSettings:
@@ -215,7 +51,7 @@ YOLO = Decoder(
     name="yolo",
     title="Boxes and masks (YOLO)",
     settings=YoloSettings,
-    decode=decode_boxes,
+    decode=decode,
     defaults=default_settings,
-    recognises=lambda model: model.kind in DETECTORS,
+    recognises=recognises,
 )

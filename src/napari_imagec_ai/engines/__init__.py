@@ -63,6 +63,16 @@ class Engine(Protocol):
         ...
 
 
+THREADS = 0
+"""Threads that a network may use on the processor; 0: as the runtime likes."""
+
+
+def use_threads(count: int) -> None:
+    """Let networks that are opened from now on use so many threads; 0: any number."""
+    global THREADS
+    THREADS = count
+
+
 Opener = Callable[[Path, str], Engine]
 
 

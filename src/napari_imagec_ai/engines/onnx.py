@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai import engines
 from napari_imagec_ai.errors import EngineError
 
 _PROVIDERS = {
@@ -54,7 +55,10 @@ class OnnxEngine:
     def __init__(self, path: Path, device: str = "auto") -> None:
         import onnxruntime
 
-        self._session = _open(onnxruntime, path, device)
+        source = path.read_bytes()
+        self._runtime, self._asked, self._path = onnxruntime, device, path
+        self._loose = False
+        self._session = _open(onnxruntime, source, path.name, device)
         # Which provider runs is known only once the session is there: a provider that
         # is listed may still have been unable to start.
         running = self._session.get_providers()[0]
@@ -87,6 +91,34 @@ class OnnxEngine:
         """Close the session; the engine cannot run afterwards."""
         self._session = None
 
+    def loosen(self, axes: Sequence[int]) -> bool:
+        """Take other sizes than those that the file fixes in its declarations.
+
+        Parameters
+        ----------
+        axes : sequence of int
+            Positions of the space axes in the first input.
+
+        Returns
+        -------
+        bool
+            Whether they are free now; whether the network then runs is another matter.
+        """
+        shape = self._inputs[0].shape
+        if self._loose or not any(isinstance(shape[i], int) for i in axes):
+            return True
+        try:
+            import onnx
+        except ImportError:
+            return False
+        try:
+            source = _freed(onnx, self._path.read_bytes(), axes)
+            session = _open(self._runtime, source, self._path.name, self._asked)
+        except Exception:  # noqa: BLE001 - of protobuf and the runtime; we stay as we are
+            return False
+        self._session, self._inputs, self._loose = session, session.get_inputs(), True
+        return True
+
     @property
     def window(self) -> tuple[int, int] | None:
         """(height, width) of the first input, where the file fixes it."""
@@ -102,7 +134,20 @@ class OnnxEngine:
         return dict(self._session.get_modelmeta().custom_metadata_map)
 
 
-def _open(onnxruntime: Any, path: Path, device: str) -> Any:
+def _freed(onnx: Any, source: bytes, axes: Sequence[int]) -> bytes:
+    """The network without sizes along these axes, and without those that follow."""
+    model = onnx.load_model_from_string(source)
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    for i in axes:
+        dims[i].dim_param = f"size{i}"
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    del model.graph.value_info[:]
+    freed: bytes = model.SerializeToString()
+    return freed
+
+
+def _open(onnxruntime: Any, source: bytes, name: str, device: str) -> Any:
     available = onnxruntime.get_available_providers()
     if device == "auto":
         wanted = [_PROVIDERS[n] for n in _AUTO if _PROVIDERS[n] in available]
@@ -117,16 +162,15 @@ def _open(onnxruntime: Any, path: Path, device: str) -> Any:
         wanted = [provider]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = engines.THREADS
     # Threads that spin while they wait steal the cores from the viewer, for no gain.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         # From bytes, so that the file cannot pull in data from elsewhere on the disk.
-        return onnxruntime.InferenceSession(
-            path.read_bytes(), options, providers=wanted
-        )
+        return onnxruntime.InferenceSession(source, options, providers=wanted)
     except Exception as error:  # the runtime's errors have no common root
         raise EngineError(
-            f"ONNX Runtime could not open '{path.name}' (damaged, or made for a newer "
+            f"ONNX Runtime could not open '{name}' (damaged, or made for a newer "
             f"version): {_first_line(error)}"
         ) from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai import engines
 from napari_imagec_ai.errors import EngineError
 
 _DTYPES = ("float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool")
@@ -33,22 +36,30 @@ class TorchScriptEngine:
         import torch
 
         self._torch = torch
+        if engines.THREADS:
+            torch.set_num_threads(engines.THREADS)
         self._device = _device(torch, device)
         self.device = self._device.type
         self._metadata = {"config.txt": ""}
         with warnings.catch_warnings():
             # torch.jit is deprecated, but it is what the published weights are.
             warnings.simplefilter("ignore")
+            # Detectors call operators that are only there once torchvision is.
+            with contextlib.suppress(ImportError):
+                importlib.import_module("torchvision")
             try:
                 module = torch.jit.load(
                     str(path), map_location=self._device, _extra_files=self._metadata
                 )
             except Exception as error:  # PyTorch's errors have no common root
-                raise EngineError(
-                    f"PyTorch could not open '{path.name}' (damaged, or made for a "
-                    f"newer version): {_last_line(error)}"
-                ) from error
+                raise EngineError(_not_opened(path, error)) from error
+        # Convolutions over planes are a fifth faster with the channels last in memory.
         self._module = module.eval()
+        for weights in self._module.parameters():
+            if weights.dim() == 4:
+                weights.data = weights.data.contiguous(
+                    memory_format=torch.channels_last
+                )
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """See :meth:`napari_imagec_ai.engines.Engine.run`."""
@@ -69,7 +80,10 @@ class TorchScriptEngine:
         array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
         if not array.flags.writeable:
             array = array.copy()  # PyTorch warns about memory that it must not write
-        return self._torch.from_numpy(array).to(self._device)
+        tensor = self._torch.from_numpy(array).to(self._device)
+        if tensor.dim() == 4:
+            tensor = tensor.contiguous(memory_format=self._torch.channels_last)
+        return tensor
 
     def close(self) -> None:
         """Drop the network; the engine cannot run afterwards."""
@@ -79,6 +93,18 @@ class TorchScriptEngine:
     def metadata(self) -> dict[str, str]:
         """What the exporter put beside the network, such as YOLO's ``config.txt``."""
         return {name: _text(value) for name, value in self._metadata.items() if value}
+
+
+def _not_opened(path: Path, error: Exception) -> str:
+    if "torchvision::" in str(error):
+        return (
+            f"'{path.name}' calls operators of torchvision, which is not installed; "
+            "install it with pip install torchvision."
+        )
+    return (
+        f"PyTorch could not open '{path.name}' (damaged, or made for a newer "
+        f"version): {_last_line(error)}"
+    )
 
 
 def _device(torch: Any, wanted: str) -> Any:

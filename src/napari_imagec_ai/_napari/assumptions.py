@@ -1,0 +1,153 @@
+"""The widget's part for what a run was told, and what had to be assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any, get_args
+
+from magicgui.widgets import ComboBox, FloatSpinBox, PushButton, SpinBox
+
+from napari_imagec_ai._napari.parts import Fold, column, quiet, text
+from napari_imagec_ai._napari.settings_form import SettingsForm
+from napari_imagec_ai.detection import OVERLAP, PERCENTILES
+from napari_imagec_ai.greyscale import Normalize
+from napari_imagec_ai.recipe import PredictSettings
+
+
+class Assumptions(Fold):
+    """Everything that a description may leave open, each to be changed.
+
+    Parameters
+    ----------
+    fed, read, forget : callable
+        Called when the person changes how the network is fed, how its output is read,
+        and wants what was kept for the model to be forgotten.
+    """
+
+    def __init__(
+        self,
+        fed: Callable[[], None],
+        read: Callable[[], None],
+        forget: Callable[[], None],
+    ) -> None:
+        self._detector = False
+        self.sentences = text("sentences")
+        self.reading = SettingsForm(read)
+        self._make_feeding()
+        self._make_detecting()
+        self.forget = PushButton(
+            text="As the description says",
+            name="forget",
+            tooltip="Forget what you changed here for this model.",
+        )
+        super().__init__(
+            "Told and assumed",
+            [self.sentences, self.reading, self.feeding, self.detecting, self.forget],
+            tooltip="What the description does not say and had to be assumed; what you "
+            "change here is kept with the model.",
+            open_=False,
+        )
+        for control in self._controls:
+            control.changed.connect(lambda _: fed())
+        self.forget.changed.connect(lambda _: forget())
+        self.show_sentences(())
+
+    def _make_feeding(self) -> None:
+        self.normalize = ComboBox(
+            choices=list(get_args(Normalize)),
+            name="normalize",
+            label="Grey values",
+            tooltip="Brought to 0..1 before the model's own steps: by the darkest and "
+            "brightest pixel, by percentiles (1 and 99.8), by the integer type.",
+        )
+        self.scale = FloatSpinBox(
+            value=0,
+            min=0,
+            max=20,
+            step=0.05,
+            name="scale",
+            label="Scale",
+            tooltip="Size at which the image is fed: 0.5 is half. By itself: by the "
+            "pixel sizes of model and image where both are known, else 1.",
+        )
+        self.scale.native.setSpecialValueText("by itself")
+        self.halo = SpinBox(
+            value=-1,
+            min=-1,
+            max=4096,
+            name="halo",
+            label="Tiles overlap",
+            tooltip="Pixels at each side of a tile that the network sees and that do "
+            "not count. As described: the description's, or measured on the network.",
+        )
+        self.halo.native.setSpecialValueText("as described")
+        self.feeding = column(self.normalize, self.scale, self.halo, name="feeding")
+
+    def _make_detecting(self) -> None:
+        self.overlap = FloatSpinBox(
+            value=OVERLAP,
+            min=0,
+            max=0.8,
+            step=0.05,
+            name="overlap",
+            label="Windows share",
+            tooltip="Part of a window that it shares with the next one.",
+        )
+        self.black, self.white = (
+            FloatSpinBox(
+                value=value,
+                min=0,
+                max=100,
+                step=0.1,
+                name=name,
+                label=f"{name.capitalize()} %",
+                tooltip="Percentile of the grey values that becomes "
+                f"{name}, where the image has not 8 bits.",
+            )
+            for name, value in zip(("black", "white"), PERCENTILES, strict=True)
+        )
+        self.detecting = column(self.overlap, self.black, self.white, name="detecting")
+
+    @property
+    def _controls(self) -> list[Any]:
+        detecting = [self.overlap, self.black, self.white]
+        return [self.normalize, self.scale, self.halo, *detecting]
+
+    def show_kind(self, detector: bool) -> None:
+        """Show what matters for detectors, or for networks that give maps."""
+        self._detector = detector
+        self.detecting.visible = detector
+        self.halo.visible = not detector
+
+    def show_sentences(self, sentences: Sequence[str]) -> None:
+        """List what was assumed in the last run."""
+        lines = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+        self.sentences.value = (
+            f"<ul style='margin-left: -24px'>{lines}</ul>"
+            if lines
+            else "What a run has to assume is listed here."
+        )
+        count = f" ({len(sentences)} assumed)" if sentences else ""
+        self.title = f"Told and assumed{count}"
+
+    def settings(self) -> dict[str, Any]:
+        """What the form says, by the names of :class:`PredictSettings`."""
+        halo = int(self.halo.value)
+        return {
+            "normalize": self.normalize.value,
+            "scale": round(self.scale.value, 4) or None,
+            "halo": (halo,) if halo >= 0 and not self._detector else None,
+            "overlap": round(self.overlap.value, 4),
+            "percentiles": (round(self.black.value, 4), round(self.white.value, 4)),
+        }
+
+    def show_settings(self, settings: PredictSettings) -> None:
+        """Show these settings; tells nobody."""
+        scale = settings.scale if isinstance(settings.scale, float) else 0.0
+        with quiet(*self._controls):
+            self.normalize.value = settings.normalize
+            self.scale.value = scale
+            self.halo.value = settings.halo[0] if settings.halo else -1
+            self.overlap.value = settings.overlap
+            self.black.value, self.white.value = settings.percentiles

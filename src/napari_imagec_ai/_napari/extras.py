@@ -1,0 +1,187 @@
+"""What the widget does beside running and tuning: test, install, calibrate, maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.qt.threading import create_worker
+from qtpy.QtWidgets import QFileDialog
+
+from napari_imagec_ai._napari import work
+from napari_imagec_ai._napari.card import tested_lines
+from napari_imagec_ai._napari.folders import Drop
+from napari_imagec_ai._napari.runs import bug
+from napari_imagec_ai.calibration import Calibration, Truth
+from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.model import Model
+from napari_imagec_ai.selftest import TestResult
+from napari_imagec_ai.session import Session
+
+if TYPE_CHECKING:
+    from napari_imagec_ai._napari.widget import ClassifierWidget
+
+
+class Extras:
+    """Handlers of the buttons that are no part of the corridor.
+
+    Parameters
+    ----------
+    widget : ClassifierWidget
+        Whose buttons they are.
+    """
+
+    def __init__(self, widget: ClassifierWidget) -> None:
+        self._widget = widget
+        self._workers: dict[str, Any] = {}
+        choice, options = widget.choice, widget.layer_options
+        choice.test.changed.connect(lambda: self.test())
+        choice.install.changed.connect(lambda: self._ask_package())
+        options.maps.changed.connect(lambda: self.show_maps())
+        options.table.changed.connect(lambda: self.show_table())
+        self._drop = Drop(widget.native, self.install)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way."""
+        return bool(self._workers)
+
+    def _start(
+        self, button: Any, done: Callable[[Any], None], function: Any, *arguments: Any
+    ) -> None:
+        """Do something in the background; its button is off until it has ended."""
+        if button.name in self._workers:
+            return
+        button.enabled = False
+        worker: Any = create_worker(function, *arguments, _start_thread=False)
+        self._workers[button.name] = worker
+        worker.returned.connect(done)
+        worker.errored.connect(lambda error: self._widget.say(bug(error), bad=True))
+
+        def finished() -> None:
+            del self._workers[button.name]
+            button.enabled = True
+
+        worker.finished.connect(finished)
+        worker.start()
+
+    # -- models ------------------------------------------------------------------------
+
+    def test(self) -> None:
+        """Run the chosen model's own test."""
+        choice, entry = self._widget.choice, self._widget.entry
+        if entry is None or entry.model is None:
+            return
+        model = entry.model
+        choice.tested.value = "Testing..."
+        self._start(
+            choice.test, lambda out: self._tested(model, out), work.tested, model
+        )
+
+    def _tested(self, model: Model, outcome: list[TestResult] | str) -> None:
+        entry = self._widget.entry
+        if (
+            entry is not None
+            and entry.model is not None
+            and entry.model.path == model.path
+        ):
+            words = outcome if isinstance(outcome, str) else tested_lines(outcome)
+            self._widget.choice.tested.value = words
+
+    def _ask_package(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(
+            self._widget.native, "Install a model", "", "Model packages (*.zip)"
+        )
+        if name:
+            self.install(Path(name))
+
+    def install(self, package: Path) -> None:
+        """Unpack a model package into the user's models folder, and choose it."""
+        self._widget.say(f"Installing {package.name}...")
+        button = self._widget.choice.install
+        self._start(button, self._installed, work.installed, package)
+
+    def _installed(self, outcome: Path | str) -> None:
+        if isinstance(outcome, str):
+            self._widget.say(outcome, bad=True)
+            return
+        self._widget.refresh_models()
+        self._widget.choose(outcome.name)
+        self._widget.say(f"Installed '{outcome.name}' into {outcome.parent}.")
+
+    # -- results -----------------------------------------------------------------------
+
+    def calibrate(self) -> None:
+        """Choose thresholds by what the person knows."""
+        widget, form = self._widget, self._widget.calibration
+        state = widget.state()
+        if state is None or widget.results is None or state[0].prediction is None:
+            form.said.value = "Run the network first; then thresholds can be chosen."
+            return
+        try:
+            truth = form.truth(widget.results.source, state[0].prediction.frame)
+        except ImagecAIError as error:
+            form.said.value = str(error)
+            return
+        form.said.value = "Trying thresholds..."
+        session = state[0]
+        self._start(
+            form.go,
+            lambda outcome: self._calibrated(session, truth, outcome),
+            work.calibrated,
+            *state,
+            truth,
+        )
+
+    def _calibrated(
+        self, session: Session, truth: Truth, outcome: Calibration | str
+    ) -> None:
+        form = self._widget.calibration
+        if session is not self._widget.session:
+            form.said.value = "Another model was chosen meanwhile."
+        elif isinstance(outcome, str):
+            form.said.value = outcome
+        else:
+            form.said.value = _sentence(outcome, truth.count is not None)
+            thresholds = (outcome.mask_threshold, outcome.class_threshold)
+            self._widget.set_thresholds(*thresholds)
+
+    def show_maps(self) -> None:
+        """Show what the network gave as Image layers."""
+        widget = self._widget
+        if widget.session is None or widget.results is None:
+            widget.say("Run the network first; then its maps can be shown.")
+            return
+        found = work.maps(widget.session)
+        if isinstance(found, str):
+            widget.say(found, bad=True)
+        else:
+            widget.results.show_images(found)
+
+    def show_table(self) -> None:
+        """Open napari's table of features on the result."""
+        widget = self._widget
+        layers = widget.results.label_layers if widget.results is not None else []
+        if not layers and widget.results is not None:
+            layers = widget.results.all_layers
+        if not layers:
+            widget.say("There is no result to list yet; run the network first.")
+            return
+        window = widget.viewer.window
+        window.add_plugin_dock_widget("napari", "Features table widget", tabify=False)
+        widget.viewer.layers.selection = set(layers)
+
+
+def _sentence(found: Calibration, by_count: bool) -> str:
+    mask = (
+        f"Mask threshold {found.mask_threshold:g}, class"
+        if found.mask_threshold is not None
+        else "Class"
+    )
+    how = f"F1 is {found.score:.3f}"
+    if by_count:
+        how = f"{-found.score:g} off, as near as thresholds come"
+        how = how if found.score else "as many as there are"
+    which = f"{mask} threshold {found.class_threshold:g}"
+    return f"{which}: {found.count} objects count; {how}."

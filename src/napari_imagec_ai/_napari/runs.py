@@ -1,0 +1,100 @@
+"""A run of the network in the background: progress in words, and a told end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from napari.qt.threading import create_worker
+
+from napari_imagec_ai._napari import work
+from napari_imagec_ai.progress import Progress
+
+
+class Run:
+    """A worker, and what to do at its milestones.
+
+    Parameters
+    ----------
+    function : callable
+        Gives a generator that yields progress and returns an outcome.
+    *arguments
+        Of the function.
+    progressed : callable
+        Told how far it is, and that in words.
+    returned : callable
+        Given the outcome; not called after a cancel.
+    failed : callable
+        Given a sentence, when it was cancelled or broke.
+    finished : callable
+        Called at the very end, however it came.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        progressed: Callable[[Progress, str], None],
+        returned: Callable[[work.Outcome], None],
+        failed: Callable[[str], None],
+        finished: Callable[[], None],
+    ) -> None:
+        self._progressed = progressed
+        self._begun: tuple[float, int] | None = None
+        self._worker: Any = create_worker(function, *arguments, _start_thread=False)
+        self._worker.yielded.connect(self._yielded)
+        self._worker.returned.connect(returned)
+        self._worker.aborted.connect(lambda: failed("Cancelled; nothing changed."))
+        self._worker.errored.connect(lambda error: failed(bug(error)))
+        self._worker.finished.connect(finished)
+
+    def start(self) -> None:
+        """Begin."""
+        self._worker.start()
+
+    def cancel(self) -> None:
+        """Stop after the tile that it is at."""
+        self._worker.quit()
+
+    def _yielded(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if self._begun is None or progress.done < self._begun[1]:
+            self._begun = (now, progress.done)
+        self._progressed(
+            progress, words(progress, now - self._begun[0], self._begun[1])
+        )
+
+
+def words(progress: Progress, seconds: float, before: int = 0) -> str:
+    """How far a run is, and how long it may still take.
+
+    Parameters
+    ----------
+    progress : Progress
+        Tiles done and to do.
+    seconds : float
+        Since ``before`` tiles were done.
+    before : int
+        Tiles that were done when the clock was started.
+    """
+    if progress.total <= 1 and progress.message not in ("", "tiles"):
+        return f"{progress.message[:1].upper()}{progress.message[1:]}..."
+    said = f"{progress.done} of {progress.total} tiles done"
+    done = progress.done - before
+    if done < 1 or progress.done >= progress.total:
+        return f"{said}."
+    return f"{said}, {_duration(seconds / done * (progress.total - progress.done))}."
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s left"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} min left"
+    return f"about {seconds / 3600:.1f} h left"
+
+
+def bug(error: BaseException) -> str:
+    """A sentence for what is nobody's fault but ours."""
+    return f"Something went wrong that should not ({type(error).__name__}: {error})."

@@ -1,0 +1,154 @@
+"""Reads back what was corrected by hand: the layers are the truth.
+
+Pixels and outlines are taken as they are, and everything in the table is measured anew.
+Class and confidence are those of the object with the same id; a new object takes them
+from the one that it mostly lies on; what lies on none was drawn by a person, who is
+sure (confidence 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai.correction.before import (
+    Classes,
+    before_of,
+    boxes,
+    carried,
+    objects,
+)
+from napari_imagec_ai.correction.labels import (
+    checked,
+    measured_labels,
+    unique_over_planes,
+)
+from napari_imagec_ai.correction.shapes import (
+    masks,
+    measured_masks,
+    numbers,
+    of_boxes,
+    span,
+    vertices,
+)
+from napari_imagec_ai.correction.together import joined
+from napari_imagec_ai.image import Frame, ImageInput
+from napari_imagec_ai.objects import Objects
+
+__all__ = ["joined", "read_labels", "read_outlines"]
+
+
+def read_labels(
+    labels: Any,
+    like: Objects | Frame,
+    *,
+    classes: Classes = None,
+    image: ImageInput | None = None,
+    volumes: bool | None = None,
+) -> Objects:
+    """Objects of a label image that a person has corrected.
+
+    Parameters
+    ----------
+    labels : array or path
+        Ids at pixels, 0 is background; shaped as the frame.
+    like : Objects or Frame
+        What was corrected, or where the labels lie.
+    classes : str or mapping of int to str, optional
+        Class of the objects that have none yet, or classes by id, which come before
+        all others.
+    image : ImageInput, optional
+        Its intensities are measured; else there are none in the table.
+    volumes : bool, optional
+        Whether an object goes through all planes of Z; by default as in ``like``.
+
+    Returns
+    -------
+    Objects
+        With the ids of the label image. One that is used in several planes stays in
+        one of them, the others get new ones.
+
+    Raises
+    ------
+    ImageError
+        If the labels do not fit the frame, or are no ids.
+    """
+    before = before_of(like, volumes)
+    ids = unique_over_planes(checked(labels, before.frame), before)
+    table = measured_labels(ids, before, image)
+    found, planes = table.pop("id"), table.pop("plane")
+    sides = boxes(table, before.space)
+
+    def covered(row: int) -> NDArray[Any]:
+        low, high = np.split(sides[row].astype(int), 2)
+        inside = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        place = (*(planes[row] - before.first), *inside)
+        return np.asarray(before.labels()[place][ids[place] == found[row]])
+
+    known = carried(before, found, classes, covered)
+    return objects(before, found, known, sides, table, planes, label_image=ids)
+
+
+def read_outlines(
+    rings: Sequence[NDArray[Any]],
+    like: Objects | Frame,
+    *,
+    ids: Sequence[int] | None = None,
+    classes: Classes = None,
+    image: ImageInput | None = None,
+    pixels: bool | None = None,
+) -> Objects:
+    """Objects of outlines that a person has corrected.
+
+    A pixel belongs to an object if its centre lies in the outline; outlines may
+    overlap. One that was not changed keeps its pixels as they were, with holes and
+    parts.
+
+    Parameters
+    ----------
+    rings : sequence of (P, D) array
+        Vertices with the axes of the frame, in pixels, centres at integers: as in a
+        Shapes layer.
+    like : Objects or Frame
+        What was corrected, or where the outlines lie.
+    ids : sequence of int, optional
+        Id of each; what is no number above 0, or is there already, gets a new one.
+    classes, image
+        See :func:`read_labels`.
+    pixels : bool, optional
+        Whether objects have pixels, or boxes only; by default as in ``like``.
+
+    Raises
+    ------
+    ImageError
+        If the outlines do not fit the frame.
+    """
+    before = before_of(like, False)
+    if pixels is None:
+        pixels = not isinstance(like, Objects) or like.has_pixels or not len(like)
+    drawn = [vertices(ring, before.frame) for ring in rings]
+    found = numbers(ids, len(drawn), before)
+    steps = np.zeros((len(drawn), before.planes))
+    for row, ring in enumerate(drawn):
+        steps[row] = ring[0, :-2]
+    planes = np.rint(steps).astype(np.int32) + before.first
+    if not pixels:
+        sides = np.array([span(ring) for ring in drawn], np.float32).reshape(-1, 4)
+        known = carried(before, found, classes, None)
+        return objects(before, found, known, sides, of_boxes(sides, before), planes)
+    own = masks(drawn, found, before)
+    kept = np.flatnonzero([mask.any() for mask in own.pixels])
+    own, found, planes = own[kept], found[kept], planes[kept]
+    table = measured_masks(own, planes, before, image)
+
+    def covered(row: int) -> NDArray[Any]:
+        (y, x), mask = own.origins[row], own.pixels[row]
+        inside = (slice(y, y + mask.shape[0]), slice(x, x + mask.shape[1]))
+        index = tuple(planes[row] - before.first)
+        return np.asarray(before.labels()[(*index, *inside)][mask])
+
+    known = carried(before, found, classes, covered)
+    return objects(before, found, known, boxes(table, "YX"), table, planes, masks=own)

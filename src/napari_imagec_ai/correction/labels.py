@@ -1,0 +1,90 @@
+"""Label images that a person has changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai.correction.before import Before, Columns, intensities
+from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.features import measure
+from napari_imagec_ai.image import Frame, ImageInput
+from napari_imagec_ai.imagefile import open_image
+
+HIGHEST = (1 << 31) - 1
+"""The highest id."""
+
+
+def checked(labels: Any, frame: Frame) -> NDArray[np.int32]:
+    """Labels as ids, from an array or a file.
+
+    Raises
+    ------
+    ImageError
+        If they do not fit the frame, or are no ids.
+    """
+    name = "The labels"
+    if isinstance(labels, (str, Path)):
+        name = f"'{Path(labels).name}'"
+        labels = open_image(labels).data
+    ids = np.asarray(labels)
+    if ids.shape != tuple(frame.shape):
+        raise ImageError(
+            f"{name}: expected the shape {tuple(frame.shape)} ({frame.axes}) of the "
+            f"image, found {ids.shape}; take the labels of the same image."
+        )
+    whole = ids.dtype.kind in "bui" or (ids.dtype.kind == "f" and (ids % 1 == 0).all())
+    if not whole or ids.min(initial=0) < 0 or ids.max(initial=0) > HIGHEST:
+        raise ImageError(
+            f"{name}: expected whole numbers from 0 to {HIGHEST}, one for each object; "
+            "these are no labels."
+        )
+    return ids.astype(np.int32)
+
+
+def unique_over_planes(ids: NDArray[np.int32], before: Before) -> NDArray[np.int32]:
+    """The same ids, but new ones where one is used in several planes."""
+    if not before.planes:
+        return ids
+    old = before.objects
+    home: dict[int, tuple[int, ...]] = {}
+    if old is not None:
+        home = {
+            n: tuple(p - before.first)
+            for n, p in zip(old.id.tolist(), old.planes, strict=True)
+        }
+    here = {i: np.unique(ids[i]) for i in np.ndindex(ids.shape[: before.planes])}
+    present = {(i, int(n)) for i, found in here.items() for n in found if n}
+    highest = max([*home, *(n for _, n in present)], default=0)
+    seen: set[int] = set()
+    for index, found in here.items():
+        for n in (int(n) for n in found if n):
+            elsewhere = home.get(n, index) != index and (home[n], n) in present
+            if n in seen or elsewhere:
+                highest += 1
+                ids[index][ids[index] == n] = highest
+            else:
+                seen.add(n)
+    return ids
+
+
+def measured_labels(
+    ids: NDArray[np.int32], before: Before, image: ImageInput | None
+) -> Columns:
+    """The table of all planes, with the columns ``id`` and ``plane``."""
+    tables: list[Columns] = []
+    for index in np.ndindex(ids.shape[: before.planes]):
+        here, compact = np.unique(ids[index], return_inverse=True)
+        compact = compact.reshape(ids[index].shape).astype(np.int32)
+        if len(here) and here[0] > 0:  # no background
+            compact += 1
+        here = here[here > 0]
+        means = intensities(before, image, index)
+        columns: Columns = dict(measure(compact, len(here), means))
+        columns["id"] = here.astype(np.int64)
+        columns["plane"] = np.tile(before.position(index), (len(here), 1))
+        tables.append(columns)
+    return {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}

@@ -1,0 +1,195 @@
+"""Non-maximum suppression of star-convex shapes.
+
+Of two shapes that share more than a part of the smaller one, the surer one stays. As
+most of the candidates lie in the same few objects, one shape that stays is compared
+with all around it at once. What two shapes share is counted in points: those on the
+rays of the second one that lie in the first, or pixels of the first that lie in the
+second where that is much larger. A few points decide clear cases, more of them the
+others.
+
+Source: U. Schmidt et al., "Cell Detection with Star-Convex Polygons", 2018.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai.decoders.starconvex import Lengths, Shapes, Table
+
+Rows = NDArray[np.int32]
+Shares = NDArray[np.float32]
+
+_FINE = {2: 12.0, 3: 7.0}
+"""Shapes that reach less far (pixels) are compared on finer pixels."""
+
+_CLEAR = 0.25
+"""A few points tell what two shapes share to much less than this."""
+
+_LARGER = 2.0
+"""Of shapes this much larger, too few points lie in the smaller one."""
+
+_PIXELS = 128
+"""Pixels of a shape that are looked for in much larger ones."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Points:
+    """Points on rays: how long these are, where on them, and what each stands for."""
+
+    lengths: Lengths
+    vectors: NDArray[np.float32]
+    weight: Shares
+
+    @classmethod
+    def on(cls, found: Shapes, every: int, shells: int) -> _Points:
+        """Points that stand for shells of equal volume, on one of ``every`` rays."""
+        space = len(found.centres)
+        rays = slice(None, None, every)
+        where = ((np.arange(shells) + 0.5) / shells) ** (1 / space)
+        vectors = where[:, None, None] * found.rays.vectors[rays]
+        lengths = np.ascontiguousarray(found.lengths[:, rays])
+        return cls(lengths, vectors.astype(np.float32), found.rays.solid[rays])
+
+
+class _Suppression:
+    """Compares shapes; all arrays are about the same shapes."""
+
+    def __init__(self, found: Shapes, threshold: float) -> None:
+        self.found, self.threshold = found, threshold
+        self.low = found.centres + found.low
+        self.high = found.centres + found.high
+        self.table: Table = found.table
+        count, space = found.rays.vectors.shape
+        self.few = _Points.on(found, max(count // (8 * (space - 1)), 1), 2)
+        self.many = _Points.on(found, 1, 3)
+
+    def beaten(self, row: int, others: Rows) -> Rows:
+        """Those of the others that share too much with one shape."""
+        volume = np.minimum(self.found.volume[row], self.found.volume[others])
+        common = np.ones(len(others), np.float32)
+        for low, high in zip(self.low, self.high, strict=True):
+            side = np.minimum(high[row], high[others])
+            side -= np.maximum(low[row], low[others])
+            common *= np.maximum(side, 0)
+        near: Rows = others[common > self.threshold * volume]
+        return self._share_too_much(row, near) if len(near) else near
+
+    def _share_too_much(self, row: int, others: Rows) -> Rows:
+        picture = _Picture(self, row)
+        larger = self.found.volume[others] > _LARGER * self.found.volume[row]
+        near, far = others[~larger], others[larger]
+        share = picture.share_on_rays(near, self.few)
+        unclear = np.abs(share - self.threshold) < _CLEAR
+        share[unclear] = picture.share_on_rays(near[unclear], self.many)
+        lost: Rows = near[share > self.threshold]
+        if len(far):
+            share = picture.share_of_pixels(far)
+            lost = np.concatenate([lost, far[share > self.threshold]])
+        return lost
+
+
+class _Picture:
+    """One shape, drawn, that others are compared with."""
+
+    def __init__(self, whole: _Suppression, row: int) -> None:
+        found = whole.found
+        self.found, self.table, self.row = found, whole.table, row
+        low, high = found.low[:, row], found.high[:, row]
+        farthest = max(float(np.maximum(-low, high).max()), 1.0)
+        # Small shapes on finer pixels, those that no table is large enough for on
+        # coarser ones.
+        self.scale = min(
+            max(_FINE[len(low)] / farthest, 1.0), min(self.table.reach) / farthest
+        )
+        first = np.floor(low * self.scale).astype(np.int64) - 1
+        stop = np.ceil(high * self.scale).astype(np.int64) + 2
+        self.first, self.size = first, stop - first
+        length = found.lengths[row] * np.float32(self.scale)
+        self.mask = self.table.drawn(length, first, stop)
+
+    def share_on_rays(self, others: Rows, points: _Points) -> Shares:
+        """Part of the smaller of both that is shared, by points of the others."""
+        found = self.found
+        length = points.lengths[others]
+        index = np.zeros((len(points.vectors), *length.shape), np.float32)
+        for axis, size in enumerate(self.size):
+            centre = found.centres[axis, others] - found.centres[axis, self.row]
+            start = (centre * self.scale - self.first[axis]).astype(np.float32)
+            at = (points.vectors[..., None, :, axis] * np.float32(self.scale)) * length
+            at += start[:, None]
+            np.rint(at, out=at)
+            # Around the picture there is a rim that is not in the shape.
+            np.clip(at, 0, size - 1, out=at)
+            index *= size
+            index += at
+        inside = self.mask.reshape(-1).take(index.astype(np.intp))
+        weight = length ** len(self.size) * points.weight
+        part = np.einsum("skr,kr->k", inside, weight)
+        part /= len(points.vectors) * weight.sum(axis=1)
+        volume = found.volume[others]
+        return np.asarray(part * np.maximum(volume / found.volume[self.row], 1))
+
+    def share_of_pixels(self, others: Rows) -> Shares:
+        """The same by pixels of this shape, for much larger others."""
+        found = self.found
+        place = np.flatnonzero(self.mask)
+        chosen = np.linspace(0, len(place) - 1, min(_PIXELS, len(place))).round()
+        pixels = np.stack(np.unravel_index(place[chosen.astype(int)], self.mask.shape))
+        pixels = (pixels + self.first[:, None]) / self.scale
+        apart = found.centres[:, others] - found.centres[:, [self.row]]
+        offset = pixels[:, None, :] - apart[:, :, None]
+        farthest = np.abs(offset).max(axis=(1, 2))
+        scale = min(self.scale, *(np.asarray(self.table.reach) / farthest))
+        index = np.full(offset.shape[1:], self.table.middle, np.int64)
+        for stride, axis in zip(self.table.strides, offset, strict=True):
+            index += int(stride) * np.rint(axis * scale).astype(np.int64)
+        length = found.lengths[others] * np.float32(scale)
+        inside = self.table.depth(index, length) <= 1
+        return np.asarray(inside.mean(axis=1), np.float32)
+
+
+def suppress(
+    found: Shapes,
+    cells: NDArray[np.integer],
+    shape: tuple[int, ...],
+    step: tuple[float, ...],
+    threshold: float,
+) -> Rows:
+    """Rows of the shapes that stay.
+
+    Parameters
+    ----------
+    found : Shapes
+        The surest first.
+    cells : (D, K) int
+        Where each lies in the map that they were read from.
+    shape : tuple of int
+        Of that map.
+    step : tuple of float
+        Pixels of the image for each of the map.
+    threshold : float
+        Most that two shapes may share, as a part of the smaller one.
+    """
+    comparison = _Suppression(found, threshold)
+    # The candidates that are left, where they are: those around are found in a slice.
+    waiting = np.full(shape, -1, np.int32)
+    waiting[tuple(cells)] = np.arange(len(found), dtype=np.int32)
+    left = np.ones(len(found), bool)
+    kept: list[int] = []
+    first = np.floor((comparison.low.T - found.high.max(axis=1, initial=0)) / step)
+    last = np.ceil((comparison.high.T - found.low.min(axis=1, initial=0)) / step)
+    starts, stops = np.maximum(first, 0).astype(int), last.astype(int) + 1
+    row = 0
+    while row < len(found) and left[row]:
+        kept.append(row)
+        left[row] = False
+        waiting[tuple(cells[:, row])] = -1
+        window = waiting[tuple(map(slice, starts[row], stops[row]))]
+        lost = comparison.beaten(row, window[window >= 0])
+        left[lost] = False
+        waiting[tuple(cells[:, lost])] = -1
+        row += int(left[row:].argmax())
+    return np.asarray(kept, np.int32)

@@ -1,0 +1,225 @@
+"""StarDist: each pixel tells how sure it lies in an object, and how far its outline is.
+
+Every pixel that is sure enough proposes an object: the star-convex shape that its
+distances along rays span. Of proposals that overlap, the surest stays. Objects keep the
+probability of their pixel as confidence: to raise the class threshold then gives the
+same objects as to decode with a higher threshold, since a shape only ever removes, and
+is only ever drawn over, less sure ones.
+
+Sources: U. Schmidt et al., "Cell Detection with Star-Convex Polygons", 2018; M. Weigert
+et al., "Star-convex Polyhedra for 3D Object Detection and Segmentation in Microscopy",
+2020; classes: "Nuclei Instance Segmentation and Classification in Histopathology Images
+with StarDist", 2022.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from napari_imagec_ai.decoders import (
+    OF_MODEL,
+    Decoder,
+    Settings,
+    activation,
+    as_described,
+)
+from napari_imagec_ai.decoders.activation import Activation
+from napari_imagec_ai.decoders.roles import Map
+from napari_imagec_ai.decoders.star_nms import suppress
+from napari_imagec_ai.decoders.star_output import (
+    Output,
+    anisotropy_of,
+    find_output,
+    rays_of,
+    relative,
+    step_of,
+    told_about,
+)
+from napari_imagec_ai.decoders.starconvex import Rays, draw, shapes
+from napari_imagec_ai.decoders.tables import Regions, tabulate
+from napari_imagec_ai.kinds import main_output
+from napari_imagec_ai.model import Model
+from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.prediction import Prediction
+
+_SHORTEST = 1e-3
+"""Pixels that a ray has at least: networks give distances below 0, too."""
+
+
+class StarDistSettings(Settings):
+    """What a person may set for star-convex shapes."""
+
+    prob_threshold: float = Field(
+        0.5,
+        ge=0.01,
+        le=0.99,
+        description="Pixels propose an object where the network is surer than this. "
+        "The class threshold filters what was found: it can be raised at once.",
+        json_schema_extra={"step": 0.01},
+    )
+    nms_threshold: float = Field(
+        0.4,
+        ge=0.0,
+        le=1.0,
+        description="Of two objects that share more than this part of the smaller one, "
+        "the surer one stays.",
+        json_schema_extra={"step": 0.01},
+    )
+    border: int = Field(
+        2,
+        ge=0,
+        le=256,
+        description="Pixels of the network's output this near to its edge propose "
+        "nothing.",
+    )
+    rays: int = Field(
+        0,
+        ge=0,
+        le=1023,
+        description="How many distances each pixel has; 0: as many as there are "
+        "channels for.",
+        json_schema_extra={OF_MODEL: True},
+    )
+    classes: int = Field(
+        0,
+        ge=0,
+        le=1023,
+        description="Classes in the last channels, not counting the background, which "
+        "has the first of these; 0: none.",
+        json_schema_extra={OF_MODEL: True},
+    )
+    anisotropy: float = Field(
+        1.0,
+        gt=0.0,
+        le=100.0,
+        description="In volumes: distance of planes that the rays were made for, in "
+        "pixels of a plane.",
+        json_schema_extra={OF_MODEL: True},
+    )
+    activation: Activation = Field(
+        "auto",
+        description="Turns the first channel into probabilities; auto: by the range "
+        "of the values.",
+    )
+
+
+def decode_shapes(prediction: Prediction, settings: StarDistSettings) -> Objects:
+    """Decode probabilities and distances; see :class:`Decoder`."""
+    model = prediction.model
+    output = find_output(prediction, settings.rays, settings.classes)
+    rays = rays_of(model, output.rays, prediction.space, settings.anisotropy)
+    chosen, sentence = _activation(prediction, settings)
+
+    def find(index: tuple[int, ...]) -> Regions:
+        sure = activation.apply(chosen, output.probability(index)[None], 0)[0]
+        return _find(output, index, sure, rays, settings)
+
+    return tabulate(prediction, find, _classes(model, settings.classes), sentence)
+
+
+def _activation(
+    prediction: Prediction, settings: StarDistSettings
+) -> tuple[Activation, str]:
+    output = find_output(prediction, settings.rays, settings.classes)
+    chosen, sentence = activation.resolve(
+        settings.activation,
+        prediction.model,
+        main_output(prediction.model),
+        output.probabilities(),
+        exclusive=False,
+    )
+    # That the first channel is a probability is the family's custom, and no guess.
+    return chosen, "" if chosen == "none" else sentence
+
+
+def settle(
+    prediction: Prediction, settings: StarDistSettings
+) -> tuple[StarDistSettings, str]:
+    """Choose the activation by the whole of the output; see :class:`Decoder`."""
+    chosen, sentence = _activation(prediction, settings)
+    return settings.model_copy(update={"activation": chosen}), sentence
+
+
+def _find(
+    output: Output,
+    index: tuple[int, ...],
+    sure: Map,
+    rays: Rays,
+    settings: StarDistSettings,
+) -> Regions:
+    """The objects of one plane or volume, the surest first."""
+    size, step = output.prediction.frame.shape[-sure.ndim :], step_of(output)
+    inner = (slice(settings.border, -settings.border or None),) * sure.ndim
+    cells = np.stack(np.nonzero(sure[inner] > settings.prob_threshold))
+    cells += settings.border
+    cells = cells[:, np.argsort(-sure[tuple(cells)], kind="stable")]
+    lengths, classes = output.read(index, tuple(cells))
+    # These give NaN the other number.
+    lengths = np.fmin(np.fmax(lengths, _SHORTEST), math.hypot(*size))
+    centres = np.rint(cells * np.asarray(step)[:, None]).astype(np.int64)
+    proposed = shapes(rays, centres, lengths)
+    kept = suppress(proposed, cells, sure.shape, step, settings.nms_threshold)
+    labels = draw(proposed[kept], size)
+    # Of some no pixel may be left: these are no objects.
+    seen = np.bincount(labels.reshape(-1), minlength=len(kept) + 1)[1:] > 0
+    number = np.concatenate([[0], np.where(seen, np.cumsum(seen), 0)]).astype(np.int32)
+    labels, kept = number[labels], kept[seen]
+    confidence = np.concatenate([[0], sure[tuple(cells[:, kept])]]).astype(np.float32)
+    class_id = None
+    if settings.classes:
+        # The background is for pixels: what was found is an object of some class.
+        class_id = classes[1:, kept].argmax(axis=0).astype(np.int32)
+    return Regions(labels, len(kept), confidence[labels], labels > 0, class_id)
+
+
+def _classes(model: Model, count: int) -> tuple[str, ...]:
+    if not count:
+        return model.classes[:1] or ("object",)
+    if len(model.classes) == count:
+        return model.classes
+    return tuple(f"class {n + 1}" for n in range(count))
+
+
+def default_settings(model: Model) -> StarDistSettings:
+    """Settings to begin with: what the description says, else what is usual."""
+    told = told_about(model)
+    anisotropy = anisotropy_of(told)
+    said = {
+        "prob_threshold": _number(told.get("prob"), 0.01, 0.99),
+        "nms_threshold": _number(told.get("nms"), 0, 1),
+        "border": _number(_first(told.get("b")), 0, 256),
+        "rays": _number(told.get("n_rays"), 0, 1023),
+        "classes": _number(told.get("n_classes"), 0, 1023),
+        "anisotropy": relative(anisotropy) if anisotropy else None,
+    }
+    usual: dict[str, Any] = {k: v for k, v in said.items() if v is not None}
+    return as_described(StarDistSettings(**usual), model)
+
+
+def _number(value: object, low: float, high: float) -> float | None:
+    """A number that the settings take; None where it is none."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return min(max(value, low), high)
+
+
+def _first(value: object) -> object:
+    """The first number of nested lists, such as one for each end of each axis."""
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return value
+
+
+STARDIST = Decoder(
+    name="stardist",
+    title="Star-convex shapes (StarDist)",
+    settings=StarDistSettings,
+    decode=decode_shapes,
+    defaults=default_settings,
+    recognises=lambda model: model.kind == "stardist",
+    settle=settle,
+)

@@ -1,0 +1,210 @@
+"""Puts what a network gives for windows together: maps over the image, or numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+from napari_imagec_ai import processing
+from napari_imagec_ai.blocks import LARGE
+from napari_imagec_ai.errors import EngineError
+from napari_imagec_ai.feed import Feed, from_network
+from napari_imagec_ai.limits import Geometry
+from napari_imagec_ai.model import Model, Step, TensorSpec
+from napari_imagec_ai.resample import resample
+from napari_imagec_ai.scratch import Scratch
+from napari_imagec_ai.seams import continued
+from napari_imagec_ai.tiling import Grid, Tile, place
+
+Array = NDArray[Any]
+
+_SHARE = 0.2
+"""Part of the free memory that maps may take; larger ones go to the disk."""
+
+
+class Stitcher:
+    """Canvases for all outputs of one run.
+
+    Parameters
+    ----------
+    model : Model
+        Which network.
+    feed : Feed
+        What is fed; results lie on its image.
+    geometry : Geometry
+        How results lie on windows.
+
+    Attributes
+    ----------
+    maps : dict of str to array
+        For each output that is a map, float32 with the axes planes, channel, space; a
+        zarr array where it is too large for the memory.
+    vectors : dict of str to array
+        For each output without space axes, float32 with the axes planes, channel: the
+        mean over the tiles.
+    place : object or None
+        The folder on the disk that maps lie in; it goes when nothing refers to it.
+    """
+
+    def __init__(self, model: Model, feed: Feed, geometry: Geometry) -> None:
+        self.model, self.feed, self.geometry = model, feed, geometry
+        self.maps: dict[str, Any] = {}
+        self.vectors: dict[str, Array] = {}
+        self.place: Scratch | None = None
+        self._scaled = feed.scaled_shape != feed.shape
+        self._canvases: dict[str, Array] = {}
+        self._highest: dict[str, int] = {}
+        self._planes = tuple(len(span) for span in feed.ranges)
+
+    def take(
+        self, index: tuple[int, ...], tile: Tile, results: Sequence[Array]
+    ) -> None:
+        """Take what the network gave for one window.
+
+        Raises
+        ------
+        EngineError
+            If it is not what the description says.
+        """
+        outputs = self.model.outputs
+        if len(results) < len(outputs):
+            raise EngineError(
+                f"The network gave {len(results)} outputs, but the description has "
+                f"{len(outputs)}; the description and the weights disagree."
+            )
+        for spec, grid, array in zip(
+            outputs, self.geometry.grids, results, strict=False
+        ):
+            if grid is not None:
+                self._take_map(index, tile, spec, grid, array)
+            elif not spec.space:
+                self._take_vector(index, tile, spec, array)
+
+    def finish_plane(
+        self, index: tuple[int, ...], inputs: Mapping[str, Array] | None
+    ) -> None:
+        """Do what needs a whole map; ``inputs`` are the planes that were fed."""
+        letters = self.feed.letters
+        for spec in self.model.outputs:
+            if spec.id not in self.maps:
+                continue
+            _, whole = _split_steps(spec)
+            canvas = self._canvases.pop(spec.id, None)
+            if canvas is None and not whole:
+                continue
+            if canvas is None:
+                canvas = np.asarray(self.maps[spec.id][index])
+            if whole:
+                canvas = processing.prepare(whole, canvas, letters, inputs)(canvas)
+            target = self.maps[spec.id].shape[len(index) + 1 :]
+            ids = self.model.kind == "labels"
+            self.maps[spec.id][index] = resample(canvas, target, labels=ids)
+
+    # -- maps --------------------------------------------------------------------------
+
+    def _take_map(
+        self,
+        index: tuple[int, ...],
+        tile: Tile,
+        spec: TensorSpec,
+        grid: Grid,
+        array: Array,
+    ) -> None:
+        array = from_network(array, spec, self.feed.space)
+        expected = grid.size(tile.shape)
+        if array.shape[1:] != expected:
+            raise EngineError(
+                f"Output '{spec.id}' has {array.shape[1:]} pixels for a window of "
+                f"{tile.shape}, but the description says {expected}; correct the "
+                "output's size in the description."
+            )
+        local, _ = _split_steps(spec)
+        array = processing.prepare(local, array, self.feed.letters)(array)
+        canvas, lead = self._canvas(index, spec.id, len(array), grid)
+        if self.model.kind == "labels" and array.shape[1:] == tile.shape:
+            array = self._continued(canvas, lead, tile, spec, array)
+        place(canvas, array, tile, grid, self.geometry.margin, lead)
+
+    def _continued(
+        self,
+        canvas: Any,
+        lead: tuple[int, ...],
+        tile: Tile,
+        spec: TensorSpec,
+        array: Array,
+    ) -> Array:
+        """Objects go on under the ids that earlier tiles gave them."""
+        before = np.zeros_like(array)
+        there = canvas[(*lead, slice(None), *tile.window)]
+        before[tuple(slice(0, size) for size in there.shape)] = there
+        highest = self._highest.get(spec.id, 0)
+        array, self._highest[spec.id] = continued(before, array, highest)
+        return array
+
+    def _canvas(
+        self, index: tuple[int, ...], name: str, channels: int, grid: Grid
+    ) -> tuple[Any, tuple[int, ...]]:
+        """Where this plane's map is stitched, and the index of the plane in it."""
+        if name not in self.maps:
+            size = _times(self.feed.shape, grid.factors)
+            self.maps[name] = self._made(name, (*self._planes, channels, *size))
+        if not self._scaled:
+            return self.maps[name], index
+        if name not in self._canvases:
+            size = _times(self.feed.scaled_shape, grid.factors)
+            self._canvases[name] = np.zeros((channels, *size), np.float32)
+        return self._canvases[name], ()
+
+    def _made(self, name: str, shape: tuple[int, ...]) -> Any:
+        pixels = math.prod(shape)
+        room = _SHARE * psutil.virtual_memory().available
+        # Stacks of many small planes may fill the memory, one large plane may not.
+        if pixels // math.prod(self._planes) <= LARGE and 4 * pixels <= room:
+            return np.zeros(shape, np.float32)
+        self.place = self.place or Scratch(4 * pixels)
+        number = [spec.id for spec in self.model.outputs].index(name)
+        return self.place.array(
+            f"map{number}.zarr", shape, "float32", len(self.feed.space)
+        )
+
+    # -- numbers -----------------------------------------------------------------------
+
+    def _take_vector(
+        self, index: tuple[int, ...], tile: Tile, spec: TensorSpec, array: Array
+    ) -> None:
+        count = spec.channels
+        if count is not None and array.size != count:
+            raise EngineError(
+                f"Output '{spec.id}' has {array.size} numbers, but the description "
+                f"says {count}; correct the output's size in the description."
+            )
+        if array.ndim == len(spec.axes):
+            array = processing.prepare(spec.steps, array, spec.letters)(array)
+        if spec.id not in self.vectors:
+            self.vectors[spec.id] = np.zeros((*self._planes, array.size), np.float32)
+        share = math.prod(part.stop - part.start for part in tile.core)
+        margins = zip(self.feed.scaled_shape, self.geometry.margin, strict=True)
+        weight = share / math.prod(size + 2 * margin for size, margin in margins)
+        self.vectors[spec.id][index] += np.asarray(array, np.float32).ravel() * weight
+
+
+def _times(shape: Sequence[int], factors: Sequence[float]) -> tuple[int, ...]:
+    sizes = zip(shape, factors, strict=True)
+    return tuple(max(1, round(size * factor)) for size, factor in sizes)
+
+
+def _split_steps(spec: TensorSpec) -> tuple[list[Step], list[Step]]:
+    """Postprocessing that a tile can do, and what needs the whole map.
+
+    Binarisation is left out: it is a threshold, and that is the person's to move.
+    """
+    steps = [step for step in spec.steps if step.id != "binarize"]
+    first = next(
+        (i for i, step in enumerate(steps) if processing.measures(step)), len(steps)
+    )
+    return steps[:first], steps[first:]

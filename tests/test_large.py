@@ -1,0 +1,254 @@
+"""Images that are read, stitched and decoded in blocks: the same as in one piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dask.array
+import numpy as np
+import pytest
+import zarr
+from conftest import description, discs, torchscript_network
+from scenes import maps, prediction, scattered
+from scipy.ndimage import gaussian_filter
+
+import napari_imagec_ai as ai
+from napari_imagec_ai import blocks, decoders, sources, spread, stitch
+from napari_imagec_ai.blocks import Blocks
+from napari_imagec_ai.decoders import large
+
+MakeModel = Callable[..., Path]
+RNG = np.random.default_rng(11)
+GREY = (RNG.normal(1000, 200, (150, 210)).clip(0) + 4000).astype(np.uint16)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treat everything as large."""
+    monkeypatch.setattr(sources, "LARGE", 1000)
+    monkeypatch.setattr(decoders, "LARGE", 1000)
+    monkeypatch.setitem(blocks.SIDE, 2, 64)
+    monkeypatch.setitem(blocks.SIDE, 3, 24)
+    monkeypatch.setattr(stitch, "_SHARE", 0)
+
+
+def as_blocks(x: np.ndarray) -> Blocks:
+    whole = x.dtype.kind in "ui"
+    values = (0, 65535) if whole else None
+    read = lambda where: x[(slice(None), *where)]  # noqa: E731
+    return Blocks(x.shape, read, values)
+
+
+# -- statistics ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2)], ids=["all", "by channel"])
+@pytest.mark.parametrize("kind", ["uint16", "float32", "ties", "constant"])
+def test_statistics_of_blocks_are_those_of_the_whole(
+    kind: str, axes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(blocks.SIDE, 2, 40)
+    x: Any = np.stack([GREY, GREY // 3])
+    if kind == "float32":
+        x = (x / 7).astype(np.float32)
+    elif kind == "ties":
+        x = np.round(x / 500).astype(np.float32)
+    elif kind == "constant":
+        x = np.full_like(x, 7)
+    for found, expected in zip(
+        spread.moments(as_blocks(x), axes), spread.moments(x, axes), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+    wanted = [0, 1, 12.3, 50, 99.8, 100]
+    for stepped in (False, True):
+        for found, expected in zip(
+            spread.percentiles(as_blocks(x), wanted, axes, stepped=stepped),
+            spread.percentiles(x, wanted, axes, stepped=stepped),
+            strict=True,
+        ):
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+# -- runs ------------------------------------------------------------------------------
+
+STEPS: dict[str, Any] = {
+    "nothing": [],
+    "variance": [{"id": "zero_mean_unit_variance", "kwargs": {"axes": "cyx"}}],
+    "percentiles": [
+        {"id": "scale_linear", "kwargs": {"gain": 0.5, "offset": 3}},
+        {
+            "id": "scale_range",
+            "kwargs": {"min_percentile": 1, "max_percentile": 99.8, "axes": "yx"},
+        },
+        {"id": "zero_mean_unit_variance", "kwargs": {}},
+    ],
+}
+
+
+def made(make: MakeModel, steps: Any = (), **config: Any) -> ai.Model:
+    rdf = description(weights={"torchscript": {"source": "weights.pt"}})
+    rdf["inputs"][0]["preprocessing"] = list(steps)
+    rdf["config"]["napari_imagec_ai"] |= config
+    return ai.load_model(make(network=torchscript_network, **rdf))
+
+
+ARRAYS: dict[str, Callable[[np.ndarray], Any]] = {
+    "numpy": lambda x: x,
+    "dask": lambda x: dask.array.from_array(x, chunks=(50, 70)),
+    "zarr": lambda x: zarr.array(x, chunks=(64, 64)),
+    "float with nan": lambda x: np.where(x == x[3, 3], np.nan, x.astype(np.float32)),
+}
+
+
+@pytest.mark.parametrize("array", ARRAYS)
+@pytest.mark.parametrize("steps", STEPS)
+def test_a_run_in_blocks_gives_the_same_maps(
+    steps: str, array: str, make_model: MakeModel, request: pytest.FixtureRequest
+) -> None:
+    model = made(make_model, STEPS[steps])
+    image = ai.ImageInput(ARRAYS[array](GREY), "YX", name="it")
+    whole = ai.predict(model, image, tile=64)
+    request.getfixturevalue("small_blocks")
+    found = ai.predict(model, image, tile=64)
+    values = found.maps["probability"]
+    assert isinstance(values, zarr.Array)
+    np.testing.assert_allclose(values[:], whole.maps["probability"], atol=2e-5)
+    assert found.assumed == whole.assumed
+
+
+def test_planes_and_channels_are_kept_apart_in_blocks(
+    make_model: MakeModel, small_blocks: None
+) -> None:
+    stack = np.stack([GREY, GREY[::-1], GREY[:, ::-1]])[:, None]
+    found = ai.predict(made(make_model), ai.ImageInput(stack, "TCYX"), tile=64)
+    np.testing.assert_array_equal(found.maps["probability"][:], stack)
+
+
+# -- objects ---------------------------------------------------------------------------
+
+
+def scene(shape: Any, count: int, largest: float) -> tuple[np.ndarray, np.ndarray]:
+    """Discs (balls) here and there, and a probability map of them."""
+    rng = np.random.default_rng(4)
+    centres = rng.uniform(0, shape, (count * 3, len(shape)))
+    radii = rng.uniform(4, largest, count * 3)
+    kept: list[int] = []
+    for i in range(len(centres)):
+        away = np.linalg.norm(centres[kept] - centres[i], axis=1)
+        if np.all(away > radii[kept] + radii[i] + 4):
+            kept.append(i)
+    labels = discs(shape, centres[kept][:count], radii[kept][:count])
+    soft = gaussian_filter((labels > 0).astype(np.float32), 0.8)
+    return labels, soft
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "largest"),
+    [((300, 420), "YX", 26.0), ((60, 70, 80), "ZYX", 9.0)],
+    ids=["plane", "volume"],
+)
+def test_objects_found_in_blocks_are_those_found_at_once(
+    shape: Any,
+    axes: str,
+    largest: float,
+    make_model: MakeModel,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rdf = description(weights={"torchscript": {"source": "weights.pt"}})
+    for side, name in (("inputs", "grey"), ("outputs", "foreground")):
+        rdf[side][0]["axes"] = [
+            {"type": "batch"},
+            {"type": "channel", "channel_names": [name]},
+            *(
+                {"type": "space", "id": a.lower(), "size": {"min": 8, "step": 8}}
+                for a in axes
+            ),
+        ]
+    model = ai.load_model(make_model(network=torchscript_network, **rdf))
+    truth, soft = scene(shape, 40, largest)
+    image = ai.ImageInput(soft, axes, pixel_size=(0.5,) * len(axes), unit="micrometer")
+    raw = ai.predict(model, image)
+    whole = ai.decode(raw)
+    request.getfixturevalue("small_blocks")
+    # Smaller than the largest object, which then has to be put together.
+    monkeypatch.setitem(large.OVERLAP, len(axes), 16 if len(axes) == 2 else 8)
+    found = ai.decode(raw)
+    assert isinstance(found.label_image, zarr.Array)
+    assert len(found) == len(whole) == len(np.unique(truth)) - 1
+    order = [int(whole.label_image[tuple(at)]) - 1 for at in _inside(found)]
+    assert sorted(order) == list(range(len(whole)))
+    same = np.mean((found.as_labels() > 0) == (whole.as_labels() > 0))
+    assert same > 0.9999
+    for name, column in whole.features.items():
+        np.testing.assert_allclose(
+            found.features[name], column[order], rtol=0.02, atol=0.02, err_msg=name
+        )
+    np.testing.assert_allclose(found.boxes, whole.boxes[order], atol=1)
+    np.testing.assert_allclose(found.confidence, whole.confidence[order], atol=0.01)
+    labels = found.as_labels()
+    for row in (0, 5):
+        box = found.boxes[row].astype(int)
+        half = len(box) // 2
+        inner = tuple(slice(box[i], box[half + i]) for i in range(half))
+        mine = np.count_nonzero(labels[inner] == found.id[row])
+        assert mine == found.features["area"][row]
+
+
+def _inside(objects: ai.Objects) -> Any:
+    """A pixel of each object."""
+    labels = objects.as_labels()
+    for identity in objects.id:
+        yield np.argwhere(labels == identity)[0]
+
+
+def test_ids_are_unique_over_all_planes(
+    make_model: MakeModel, small_blocks: None
+) -> None:
+    _, soft = scene((200, 200), 12, 14)
+    stack = np.stack([soft, soft.T, np.zeros_like(soft)])
+    found = ai.decode(ai.predict(made(make_model), ai.ImageInput(stack, "TYX")))
+    single = ai.decode(
+        ai.predict(made(partial(make_model, "b")), ai.ImageInput(soft, "YX"))
+    )
+    assert len(found) == 2 * len(single)
+    assert sorted(found.id) == list(range(1, len(found) + 1))
+    assert np.bincount(found.planes[:, 0]).tolist() == [len(single)] * 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("foreground", "turned into probabilities: sigmoid"),
+        ("three_class", "turned into probabilities: softmax"),
+        ("multi_class", "turned into probabilities: softmax"),
+        ("affinities", "turned into probabilities: sigmoid"),
+    ],
+)
+def test_the_whole_map_tells_whether_it_holds_probabilities(
+    kind: str,
+    words: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    truth = scattered(3, (200, 200), 9)
+    class_of = np.minimum(np.arange(truth.max() + 1), 1)
+    values = maps(truth, kind, logits=True, class_of=class_of)
+    # In whole blocks these could be probabilities.
+    values[:, 130:] = 0.25
+    if "class" in kind:
+        values[0, 130:] = 0.75
+    raw = prediction(values, kind, classes=["thing"])
+    raw = replace(raw, assumed=("It was assumed.",))
+    whole = ai.decode(raw)
+    request.getfixturevalue("small_blocks")
+    monkeypatch.setitem(large.OVERLAP, 2, 8)
+    found = ai.decode(raw)
+    assert isinstance(found.label_image, zarr.Array)
+    assert found.assumed == whole.assumed
+    assert sum(words in sentence for sentence in found.assumed) == 1
+    np.testing.assert_array_equal(found.as_labels() > 0, whole.as_labels() > 0)

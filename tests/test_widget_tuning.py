@@ -1,0 +1,253 @@
+"""Thresholds in the dock widget: typed, undone, reset, calibrated; what was assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import CountingEngine, discs, finish
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QLineEdit
+from scipy.ndimage import gaussian_filter
+from test_widget_classes import settle, typed
+
+from napari_imagec_ai import session as session_module
+
+Open = Callable[..., tuple[Any, Any]]
+LEFT = Qt.MouseButton.LeftButton
+CENTRES = [(25, 25), (25, 70), (70, 25), (70, 70)]
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> CountingEngine:
+    counting = CountingEngine()
+    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: counting)
+    return counting
+
+
+@pytest.fixture
+def scene() -> np.ndarray:
+    """Four discs, each fainter than the one before."""
+    values = np.array([0.02, 0.98, 0.88, 0.78, 0.68], np.float32)
+    labels = discs((96, 96), CENTRES, (12,) * 4)
+    return np.asarray(gaussian_filter(values[labels], 1), np.float32)
+
+
+def ran(qtbot: Any, open_widget: Open, image: Any, **changes: Any) -> Any:
+    viewer, widget = open_widget(image, show=True, **changes)
+    widget.run()
+    finish(qtbot, widget)
+    return viewer, widget
+
+
+def shown(widget: Any) -> str:
+    return str(widget.classes[0].number.value)
+
+
+def test_typed_thresholds_are_clamped_with_a_word(
+    qtbot: Any, open_widget: Open, scene: np.ndarray
+) -> None:
+    _, widget = ran(qtbot, open_widget, scene)
+    mask, of_class = widget.thresholds.rows
+    typed(qtbot, of_class.line, "0.8")
+    settle(qtbot, lambda: shown(widget) == "2")
+    assert widget.class_threshold.value == pytest.approx(0.8)
+    typed(qtbot, mask.line, "5")
+    assert "0.01 to 0.99; 5 became 0.99" in widget.status.value
+    assert mask.line.value == "0.99"
+    typed(qtbot, of_class.line, "half")
+    assert "'half' is no number" in widget.status.value
+    assert of_class.line.value == "0.8"
+
+
+def test_the_histogram_shows_what_counts_and_takes_a_click(
+    qtbot: Any, open_widget: Open, scene: np.ndarray
+) -> None:
+    _, widget = open_widget(scene, show=True)
+    histogram = widget.thresholds.histogram
+    assert not histogram.isVisible()
+    widget.run()
+    finish(qtbot, widget)
+    assert histogram.isVisible()
+    assert sum(bar > 0 for bar in histogram.bars) == 4
+    at = QPoint(round(0.8 * (histogram.width() - 1)), 5)
+    qtbot.mouseClick(histogram, LEFT, pos=at)
+    settle(qtbot, lambda: shown(widget) == "2")
+    assert histogram.threshold == pytest.approx(0.8, abs=0.02)
+    picture = histogram.grab().toImage()
+    colours = {
+        picture.pixelColor(x, picture.height() - 4).name()
+        for x in range(picture.width())
+    }
+    assert histogram.accent() in colours
+    assert len(colours) >= 3  # background, what counts, what does not
+
+
+def test_settings_are_undone_redone_and_reset(
+    qtbot: Any, open_widget: Open, engine: CountingEngine, scene: np.ndarray
+) -> None:
+    _, widget = ran(qtbot, open_widget, scene)
+    calls = engine.calls
+    buttons = widget.thresholds
+    assert not buttons.undo.enabled
+    typed(qtbot, buttons.rows[1].line, "0.7")
+    settle(qtbot, lambda: buttons.undo.enabled and shown(widget) == "3")
+    typed(qtbot, widget.classes[0].target, "cell")
+    settle(qtbot, lambda: "cell" in widget.objects().classes)
+    typed(qtbot, buttons.rows[0].line, "0.3")
+    widget.classes[0].handicap.value = 0.1
+    settle(qtbot, lambda: shown(widget) == "2")
+    qtbot.wait(300)  # the settings are noted when the hand rests
+    for _ in range(3):
+        qtbot.mouseClick(buttons.undo.native, LEFT)
+    qtbot.wait(300)
+    assert not buttons.undo.enabled
+    assert widget.classes[0].target.value == "thing"
+    assert widget.class_threshold.value == 0.5
+    assert shown(widget) == "4"
+    for _ in range(3):
+        qtbot.mouseClick(buttons.redo.native, LEFT)
+    settle(qtbot, lambda: shown(widget) == "2")
+    assert widget.classes[0].handicap.value == pytest.approx(0.1)
+    assert not buttons.redo.enabled
+    qtbot.mouseClick(buttons.reset.native, LEFT)
+    assert (widget.mask_threshold.value, widget.class_threshold.value) == (0.5, 0.5)
+    assert engine.calls == calls
+
+
+def calibrated(qtbot: Any, widget: Any) -> str:
+    qtbot.mouseClick(widget.calibration.go.native, LEFT)
+    settle(qtbot, lambda: widget.calibration.go.enabled)
+    return str(widget.calibration.said.value)
+
+
+def test_thresholds_are_chosen_by_a_known_count(
+    qtbot: Any, open_widget: Open, engine: CountingEngine, scene: np.ndarray
+) -> None:
+    _, widget = open_widget(scene, show=True)
+    qtbot.mouseClick(widget.calibration.button, LEFT)
+    assert "Run the network first" in calibrated(qtbot, widget)
+    widget.run()
+    finish(qtbot, widget)
+    calls = engine.calls
+    widget.calibration.known.value = 3
+    assert "3 objects count; as many as there are" in calibrated(qtbot, widget)
+    settle(qtbot, lambda: shown(widget) == "3")
+    assert engine.calls == calls
+
+
+def test_thresholds_are_chosen_by_points(
+    qtbot: Any, open_widget: Open, scene: np.ndarray
+) -> None:
+    viewer, widget = open_widget(scene, show=True)
+    dish = viewer.layers["dish"]
+    dish.rotate, dish.translate = 30, (7, -5)
+    widget.run()
+    finish(qtbot, widget)
+    qtbot.mouseClick(widget.calibration.button, LEFT)
+    widget.calibration.by.value = "a Points layer"
+    assert "There is no layer" in calibrated(qtbot, widget)
+    points = [dish.data_to_world(point) for point in (*CENTRES[:2], (50, 50))]
+    viewer.add_points(np.asarray(points), name="mine")
+    said = calibrated(qtbot, widget)
+    assert "2 objects count; F1 is 0.800" in said
+    settle(qtbot, lambda: shown(widget) == "2")
+
+
+def test_thresholds_are_chosen_by_labels(
+    qtbot: Any, open_widget: Open, scene: np.ndarray
+) -> None:
+    viewer, widget = open_widget(scene, show=True)
+    viewer.layers["dish"].rotate = 30
+    widget.run()
+    finish(qtbot, widget)
+    truth = discs((96, 96), CENTRES[:3], (12,) * 3)
+    # Drawn at twice the resolution.
+    fine = viewer.add_labels(truth.repeat(2, 0).repeat(2, 1), name="mine", scale=(0.25,) * 2)
+    fine.rotate = 30
+    fine.translate = viewer.layers["dish"].data_to_world((-0.25, -0.25))
+    qtbot.mouseClick(widget.calibration.button, LEFT)
+    widget.calibration.by.value = "a Labels layer"
+    widget.calibration.drawn.value = fine
+    assert "3 objects count; F1 is 1.000" in calibrated(qtbot, widget)
+
+
+def test_what_was_assumed_is_listed(
+    qtbot: Any, open_widget: Open, scene: np.ndarray
+) -> None:
+    _, widget = ran(qtbot, open_widget, scene)
+    section = widget.assumptions
+    assert "assumed)" in section.title
+    assert not section.sentences.native.isVisible()
+    qtbot.mouseClick(section.button, LEFT)
+    assert section.sentences.native.isVisible()
+    for sentence in widget.objects().assumed:
+        assert sentence.split("'")[0] in section.sentences.value
+
+
+def test_how_a_model_is_fed_is_kept_until_it_is_forgotten(
+    qtbot: Any, open_widget: Open, scene: np.ndarray
+) -> None:
+    viewer, widget = ran(qtbot, open_widget, scene)
+    qtbot.mouseClick(widget.assumptions.button, LEFT)
+    widget.assumptions.normalize.value = "minmax" if False else (
+        widget.assumptions.normalize.choices[1]
+    )
+    widget.assumptions.scale.value = 0.5
+    widget.assumptions.halo.value = 12
+    assert "Run again" in widget.status.value
+    widget.run()
+    finish(qtbot, widget)
+    _, second = viewer.window.add_plugin_dock_widget(
+        "napari-imagec-ai", "AI classifier"
+    )
+    second.choose("tiny")
+    settings = second.assumptions.settings()
+    assert settings["normalize"] == widget.assumptions.normalize.choices[1]
+    assert (settings["scale"], settings["halo"]) == (0.5, (12,))
+    second.assumptions.button.setChecked(True)
+    second.assumptions.forget.native.click()
+    settings = second.assumptions.settings()
+    assert (settings["scale"], settings["halo"]) == (None, None)
+    assert settings["normalize"] == "as described"
+
+
+def test_channels_that_were_chosen_are_kept_with_the_model(
+    open_widget: Open, scene: np.ndarray
+) -> None:
+    viewer, widget = open_widget(np.stack([scene * 0, scene]))
+    widget.axes.value = "CYX"
+    widget.channels[0].value = ("dish", 1)
+    _, second = viewer.window.add_plugin_dock_widget(
+        "napari-imagec-ai", "AI classifier"
+    )
+    second.choose("tiny")
+    second.axes.value = "CYX"
+    assert second.channels[0].value == ("dish", 1)
+    assert second.run_button.enabled
+
+
+def test_every_control_says_what_it_is_and_is_reached_by_keys(
+    open_widget: Open, scene: np.ndarray
+) -> None:
+    _, widget = open_widget(scene, show=True)
+    for kind in (QAbstractButton, QComboBox, QLineEdit, QAbstractSlider):
+        for control in widget.native.findChildren(kind):
+            name = control.objectName()
+            if name.startswith("qt_") or control.parent().inherits("QAbstractSpinBox"):
+                continue
+            if not control.isVisible() or control.inherits("QScrollBar"):
+                continue
+            holder = control if control.toolTip() else control.parent()
+            assert holder.toolTip(), (kind.__name__, control.parent())
+            assert control.focusPolicy() & Qt.FocusPolicy.TabFocus, holder.toolTip()
+
+
+def test_it_can_be_read_at_360_pixels(open_widget: Open, scene: np.ndarray) -> None:
+    _, widget = open_widget(scene, show=True)
+    for section in (widget.assumptions, widget.calibration, widget.layer_options):
+        section.button.setChecked(True)
+    widget.classes[0].fold.setChecked(True)
+    assert widget._body.native.minimumSizeHint().width() <= 340
