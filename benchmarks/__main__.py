@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import network, slider
+from benchmarks import export, network, slider
 
 ALL: dict[str, Callable[[], list[str]]] = {
+    "export": export.table,
     "network": network.table,
     "slider": slider.table,
 }

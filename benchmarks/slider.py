@@ -4,64 +4,98 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
+import napari_imagec_ai as ai
+from napari_imagec_ai.classes import ClassMap, ClassRule, Filter
+from napari_imagec_ai.decoders import settings_with
+from napari_imagec_ai.recipe import PredictSettings
 from napari_imagec_ai.samples import sample_image
+from napari_imagec_ai.session import Session
 
-MODELS = Path(__file__).resolve().parents[1] / "models"
+MODEL = Path(__file__).resolve().parents[1] / "models" / "nuclei-unet"
 MOVES = 30
+SCENES = ((512, 1.0), (2048, 1.42), (2048, 1.0))
+"""Sides of images, and how much larger than in the sample their nuclei are."""
 
 
 def table() -> list[str]:
-    """Median time of a move, until the layers hold the new result."""
-    head = "| image | objects | mask threshold | class threshold | with outlines |"
-    lines = [head, "| --- | ---: | ---: | ---: | ---: |"]
+    """Median time of a move, until the Labels layer holds the new result."""
+    lines = [
+        "| image | objects | mask threshold | class threshold | filter |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    return lines + [_row(_tiled(side, zoom), side) for side, zoom in SCENES]
+
+
+def _tiled(side: int, zoom: float) -> np.ndarray:
+    """The sample next to itself, until the image is full."""
     sample = np.asarray(sample_image().data)
-    for side in (512, 1024):
-        lines.append(_row(np.tile(sample, (side // 512, side // 512)), side))
-    return lines
+    if zoom != 1:
+        sample = cv2.resize(sample, None, fx=zoom, fy=zoom)
+    times = -(-side // sample.shape[0])
+    return np.tile(sample, (times, times))[:side, :side]
 
 
 def _row(image: np.ndarray, side: int) -> str:
     import napari
-    from qtpy.QtWidgets import QApplication
 
+    from napari_imagec_ai._napari.layers import take
+    from napari_imagec_ai._napari.results import ResultLayers
+
+    session = Session(ai.load_model(MODEL))
+    for _ in session.run(ai.ImageInput(image, "YX"), PredictSettings()):
+        pass
     viewer = napari.Viewer(show=True)
     try:
-        viewer.add_image(image, name="nuclei")
-        widget: Any = viewer.window.add_plugin_dock_widget(
-            "napari-imagec-ai", "AI classifier"
-        )[1]
-        paths = [entry.path for entry in widget._entries]
-        widget.model.value = paths.index((MODELS / "nuclei-unet").resolve())
-        widget.run()
-        application = QApplication.instance()
-        while widget._worker is not None:
-            application.processEvents()
-            time.sleep(0.01)
+        source = take(viewer.add_image(image, name="nuclei"), "YX")
+        shown = ResultLayers(viewer, source)
+        settings, names = session.defaults, session.model.classes
 
-        def move(slider: Any, show: Callable[[], None]) -> float:
-            times = []
-            for value in np.linspace(0.3, 0.7, MOVES):
-                with slider.changed.blocked():
-                    slider.value = float(value)
-                started = time.perf_counter()
-                show()
-                times.append(time.perf_counter() - started)
-                application.processEvents()
-            return 1000 * statistics.median(times)
+        def show(class_map: ClassMap, **changes: Any) -> None:
+            result: Any = session.result(settings_with(settings, changes), class_map)
+            shown.show(result, outlines=False)
 
-        mask = move(widget.mask_threshold, widget._tune)
-        classes = move(widget.class_threshold, widget._tune)
-        both = move(widget.class_threshold, widget._tune_outlines)
-        count = len(widget.session.decoded)
+        usual = ClassMap.identity(names)
+        show(usual)
+        thresholds = np.linspace(0.3, 0.7, MOVES).tolist()
+        mask = _median(lambda v: show(usual, mask_threshold=v), thresholds)
+        show(usual)
+        classes = _median(lambda v: show(ClassMap.identity(names, v)), thresholds)
+        areas = np.linspace(0, 400, MOVES).tolist()
+        filters = _median(lambda v: show(_larger(names, v)), areas)
+        decoded: Any = session.decoded
         return (
-            f"| {side} x {side} | {count} | {mask:.0f} ms | {classes:.0f} ms | "
-            f"{both:.0f} ms |"
+            f"| {side} x {side} | {len(decoded)} | {mask:.0f} ms | {classes:.0f} ms | "
+            f"{filters:.0f} ms |"
         )
     finally:
         viewer.close()
+        session.close()
+
+
+def _larger(names: tuple[str, ...], area: float) -> ClassMap:
+    """Objects of at least this area."""
+    large = (Filter(feature="area", minimum=area),)
+    rules = [ClassRule(source=name, becomes=name, filters=large) for name in names]
+    return ClassMap(rules=tuple(rules))
+
+
+def _median(move: Callable[[float], None], values: list[float]) -> float:
+    """Median time of the moves, in milliseconds."""
+    return 1000 * statistics.median(_times(move, values))
+
+
+def _times(move: Callable[[float], None], values: list[float]) -> Iterator[float]:
+    from qtpy.QtWidgets import QApplication
+
+    for value in values:
+        started = time.perf_counter()
+        move(value)
+        yield time.perf_counter() - started
+        QApplication.instance().processEvents()

@@ -13,9 +13,10 @@ from conftest import ROOT
 PACKAGE = ROOT / "src" / "napari_imagec_ai"
 
 FLOORS = [
-    {"errors", "version", "progress", "blocks"},
+    {"errors", "version", "progress", "blocks", "scales"},
     {"spread", "scratch"},
     {"image", "tiling", "model", "files", "outlines", "features", "splitting"},
+    {"zarrfile"},
     {"weights", "kinds", "processing", "imagefile", "boxes", "letterbox", "masks"},
     {
         "resample",

@@ -84,7 +84,10 @@ def test_a_stopped_batch_goes_on_where_it_was(
     )
     assert stopped[1].report == found[0].report
     assert kept.stat().st_mtime_ns == before
-    # Another recipe, or another image, is other work.
+    # Another model, or another image, is other work.
+    weights = Path(Recipe.load(plate.parent / "recipe.yaml").model.path)
+    weights.write_bytes(weights.read_bytes() + b"\n")
+    assert list(run_batch(batch, images))[0].report is not found[0].report
     images[1].touch()
     assert [o.image.stem for o in run_batch(batch, images)][-1] == "well2"
 

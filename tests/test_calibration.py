@@ -56,9 +56,9 @@ def found(truth: Truth, objects: Objects | None = None, **rules: Any) -> Any:
 def test_no_class_threshold_meets_a_count_better(sure: list[float], known: int) -> None:
     objects = scene(sure)
     best, class_map = found(Truth(count=known), objects)
-    counts = {
-        len(classify(objects, class_map, t)) for t in np.linspace(0, 1, 101)
-    } | {len(classify(objects, class_map, float(s))) for s in objects.confidence}
+    counts = {len(classify(objects, class_map, t)) for t in np.linspace(0, 1, 101)} | {
+        len(classify(objects, class_map, float(s))) for s in objects.confidence
+    }
     assert best.count == len(classify(objects, class_map, best.class_threshold))
     assert abs(best.count - known) <= min(abs(n - known) for n in counts)
     assert best.score == -abs(best.count - known)

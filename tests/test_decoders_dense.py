@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import discs, match_f1
+from conftest import description, discs, match_f1, torchscript_network
 from scenes import depths, maps, pairs, prediction
 from scipy import special
 
@@ -18,6 +19,7 @@ from napari_imagec_ai.decoders import (
     settings_with,
     starting_settings,
 )
+from napari_imagec_ai.decoders.unet import UNET
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
 
@@ -350,3 +352,24 @@ def test_a_choice_of_the_output_is_kept_with_the_model() -> None:
     chosen = {"output": "probability", "activation": "none", "foreground": 0}
     keep_choice(made.model, unet, settings_with(usual, {**chosen, "neck": 0.5}))
     assert starting_settings(unet, made.model) == settings_with(usual, chosen)
+
+
+# -- maps of bytes ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("told", [{"type": "uint8"}, {"range": [0, 255]}], ids=str)
+def test_values_from_0_to_255_are_divided(told: Any, make_model: Any) -> None:
+    rdf = description(weights={"torchscript": {"source": "weights.pt"}})
+    rdf["outputs"][0]["data"] = told
+    threshold = {"id": "binarize", "kwargs": {"threshold": 76.5}}
+    rdf["outputs"][0]["postprocessing"] = [threshold]
+    network = partial(torchscript_network, returns="255 * x")
+    model = ai.load_model(make_model(network=network, **rdf))
+    values = np.zeros((32, 48), np.float32)
+    values[8:20, 8:20] = 0.9
+    values[8:20, 30:42] = 0.2
+    raw = ai.predict(model, ai.ImageInput(values, "YX"))
+    settings: Any = UNET.defaults(model)
+    assert settings.mask_threshold == pytest.approx(0.3)
+    (found,) = [ai.decode(raw)]
+    assert [len(found), round(float(found.confidence[0]), 3)] == [1, 0.9]

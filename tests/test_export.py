@@ -5,20 +5,24 @@ from __future__ import annotations
 import csv
 import json
 import os
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from conftest import discs
+from conftest import ROOT, discs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scenes import drawn, maps, prediction, scattered
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import files
+from napari_imagec_ai import export, files
+from napari_imagec_ai.export import EXPORTS
 from napari_imagec_ai.objects import Objects
 
 SIZES, UNIT = (0.5, 0.25), "micrometer"
@@ -137,6 +141,7 @@ def test_the_resolution_tags_tell_the_pixel_size(tmp_path: Path, four: Objects) 
     with tifffile.TiffFile(ai.write(four, tmp_path / "a.tif")) as file:
         tags = file.pages[0].tags
         found = [np.divide(*tags[f"{a}Resolution"].value[::-1]) for a in "YX"]
+        assert tags["ResolutionUnit"].value == 1  # none: not inches
     assert found == pytest.approx(SIZES)
 
 
@@ -158,6 +163,7 @@ def test_any_labels_come_back(
 # -- whole or not at all ---------------------------------------------------------------
 
 NAMES = pytest.mark.parametrize("name", ["a.tif", "a.csv", "a.geojson"])
+SUFFIXES = pytest.mark.parametrize("suffix", EXPORTS.values(), ids=EXPORTS)
 
 
 @NAMES
@@ -179,6 +185,81 @@ def test_an_existing_file_is_replaced(name: str, tmp_path: Path, four: Objects) 
     ai.write(four, path)
     assert path.read_bytes() != before
     assert os.listdir(tmp_path) == [name]
+
+
+@SUFFIXES
+def test_every_format_is_replaced_whole(
+    suffix: str, tmp_path: Path, four: Objects
+) -> None:
+    path = tmp_path / "Größe 1" / f"a b{suffix}"
+    ai.write(four[:1], path)
+    before = _bytes(path)
+    ai.write(four, path)
+    assert _bytes(path) != before
+    ai.write(four[:0], path)
+    assert set(os.listdir(path.parent)) <= {path.name, "classes.txt"}
+
+
+def _bytes(path: Path) -> bytes:
+    """What is in a file, or in all files of a folder."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return b"".join(file.read_bytes() for file in files if file.is_file())
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from napari_imagec_ai import export
+sys.path.insert(0, {tests!r})
+from scenes import drawn
+objects = drawn([[1, 1, 0], [0, 2, 2]])
+path = Path({path!r})
+if {before}:
+    export.write(objects[:1], path)
+Path.replace = lambda self, target: os._exit(9)
+export.write(objects, path)
+"""
+
+
+@pytest.mark.parametrize("name", ["a.objects.csv", "a.ome.zarr"])
+@pytest.mark.parametrize("before", [False, True])
+def test_a_run_that_is_killed_leaves_no_half_of_a_file(
+    name: str, before: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    tests = str(Path(__file__).parent)
+    script = KILLED.format(tests=tests, path=str(path), before=before)
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
+    assert path.exists() is before
+    if before:
+        whole = ai.write(drawn([[1, 1, 0], [0, 2, 2]])[:1], tmp_path / "x" / name)
+        assert _bytes(path) == _bytes(whole)
+
+
+@SUFFIXES
+def test_a_full_disk_is_told_and_leaves_nothing(
+    suffix: str, tmp_path: Path, four: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(ai.ImagecAIError, match=r"No space left.*or make room"):
+        ai.write(four, tmp_path / f"a{suffix}")
+    assert os.listdir(tmp_path) == []
+
+
+@SUFFIXES
+def test_a_folder_without_permission_is_told(
+    suffix: str, tmp_path: Path, four: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkstemp", forbidden)
+    monkeypatch.setattr("tempfile.mkdtemp", forbidden)
+    with pytest.raises(ai.ImagecAIError, match=r"Could not write .*Permission denied"):
+        ai.write(four, tmp_path / f"a{suffix}")
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), RuntimeError("a bug")])
@@ -228,5 +309,64 @@ def test_a_folder_of_that_name_is_told_in_words(tmp_path: Path, four: Objects) -
 def test_an_unknown_format_is_refused_with_the_known_ones(
     tmp_path: Path, four: Objects
 ) -> None:
-    with pytest.raises(ai.ImagecAIError, match=r"a\.docx.*\.tif.*\.csv"):
+    with pytest.raises(ai.ImagecAIError, match=r"a\.docx.*\.tif.*\.csv") as caught:
         ai.write(four, tmp_path / "a.docx")
+    for known in (".ome.tif", ".zarr", ".parquet", ".coco.json", ".zip", ".png"):
+        assert known in str(caught.value)
+    assert os.listdir(tmp_path) == []
+
+
+# -- which formats fit -----------------------------------------------------------------
+
+
+def test_the_longest_suffix_picks_the_format() -> None:
+    words = {
+        name: export.format_of(Path(name)).word
+        for name in (
+            "a.TIF",
+            "a.ome.tif",
+            "a.b.imagej.tif",
+            "a.labels.tif",
+            "RoiSet.zip",
+        )
+    }
+    assert list(words.values()) == ["labels", "ometiff", "imagej", "labels", "rois"]
+
+
+def test_a_run_writes_the_usual_files_and_others_when_asked(
+    tmp_path: Path, four: Objects
+) -> None:
+    usual = export.write_all(four, tmp_path, "a")
+    assert [p.name for p in usual] == ["a.labels.tif", "a.objects.csv", "a.geojson"]
+    asked = export.write_all(four, tmp_path, "a", ["rois", "rois", "coco"])
+    assert [path.name for path in asked] == ["a.rois.zip", "a.coco.json"]
+
+
+def test_what_fits_depends_on_the_objects(four: Objects, stack: Objects) -> None:
+    every = set(EXPORTS)
+    assert set(export.fitting(four)) == every
+    assert set(export.fitting(stack)) == every - {"yolo"}
+    boxes = replace(four, label_image=None)
+    pixels = {"labels", "ometiff", "imagej", "omezarr"}
+    assert set(export.fitting(boxes)) == every - pixels
+    volume = discs((8, 32, 32), [(4, 16, 16)], [8], spacing=(2, 1, 1))
+    found = ai.decode(prediction(maps(volume, "foreground"), axes="ZYX", space="ZYX"))
+    assert set(export.fitting(found)) == every - {"geojson", "coco", "yolo"}
+
+
+def test_nothing_is_written_if_one_word_does_not_fit(
+    tmp_path: Path, stack: Objects
+) -> None:
+    with pytest.raises(
+        ai.ImagecAIError, match=r"YOLO labels.*one plane.*along Z.*fits is labels, csv"
+    ):
+        export.write_all(stack, tmp_path, "a", ["labels", "yolo"])
+    with pytest.raises(ai.ImagecAIError, match=r"no export 'docx'.*labels.*report"):
+        export.write_all(stack, tmp_path, "a", ["labels", "docx"])
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_description_of_the_formats_names_all_of_them() -> None:
+    text = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    for word, suffix in EXPORTS.items():
+        assert f"| `{word}` | `STEM{suffix}` |" in text

@@ -230,6 +230,13 @@ def test_what_lies_beyond_the_image_is_cut_off(four: Objects) -> None:
     assert again.boxes.tolist() == [[0, 0, 4, 4]]
 
 
+def test_outlines_in_planes_that_are_not_there_are_left_out() -> None:
+    objects = found("TYX")
+    square = np.array([[0, 1, 1], [0, 1, 6], [0, 6, 6], [0, 6, 1]]) - [0, 0.5, 0.5]
+    again = read_outlines([square - [1, 0, 0], square, square - [-9, 0, 0]], objects)
+    assert again.planes.tolist() == [[0]]
+
+
 def test_boxes_stay_boxes() -> None:
     boxes = named()
     corners = [outlines[0].outer for outlines in boxes.as_outlines()]

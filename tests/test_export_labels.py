@@ -201,6 +201,8 @@ def test_ome_zarr_holds_labels_with_their_table(
     np.testing.assert_allclose(
         [row["area"] for row in rows], objects.features["area"], rtol=1e-6
     )
+    stored = root["labels/objects/0"].metadata
+    assert (stored.dimension_separator, stored.compressor.codec_id) == ("/", "blosc")
     read = nodes(path)
     np.testing.assert_array_equal(
         np.asarray(read["labels/objects"].data[0]), objects.as_labels()

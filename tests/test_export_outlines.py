@@ -22,6 +22,8 @@ from test_export_labels import found
 
 import napari_imagec_ai as ai
 from napari_imagec_ai import export
+from napari_imagec_ai.correction import read_labels
+from napari_imagec_ai.export import tracing
 from napari_imagec_ai.export.coco import encode
 from napari_imagec_ai.image import Frame
 from napari_imagec_ai.masks import Masks
@@ -274,6 +276,27 @@ def test_geojson_is_valid_and_gives_the_labels_again(labels: np.ndarray) -> None
         assert shape.area == (labels == feature["id"]).sum()
         again[shapely.contains_xy(shape, x + 0.5, y + 0.5)] = feature["id"]
     np.testing.assert_array_equal(again, labels)
+
+
+# -- larger than memory ----------------------------------------------------------------
+
+
+@LAW
+@given(labels=hnp.arrays(np.int32, (2, 9, 11), elements=st.sampled_from([0, 1, 1, 4])))
+def test_outlines_are_the_same_block_by_block(labels: np.ndarray) -> None:
+    labels[1][labels[1] > 0] += 4
+    objects = read_labels(labels, Frame("TYX", labels.shape, (1.0, 1.0)))
+    expected = objects.as_outlines(smooth=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracing, "LARGE", 0)
+        patch.setattr(tracing, "_SIDE", 3)
+        found = tracing.crack_outlines(objects)
+    for one, other in zip(found, expected, strict=True):
+        for part, whole in zip(one, other, strict=True):
+            rings = [(part.outer, whole.outer)]
+            rings += zip(part.holes, whole.holes, strict=True)
+            for ring, same in rings:
+                np.testing.assert_array_equal(ring, same)
 
 
 # -- all of them -----------------------------------------------------------------------

@@ -144,7 +144,7 @@ def test_volumes_are_rois_plane_by_plane_and_no_outlines(tmp_path: Path) -> None
     (rois,) = write_rois(str(tmp_path / "a.zip"), data)
     labels = objects.as_labels()
     np.testing.assert_array_equal(rois_to_labels(Path(rois), labels.shape), labels)
-    with pytest.raises(ai.ImagecAIError, match="these are volumes"):
+    with pytest.raises(ai.ImagecAIError, match="volumes have labels"):
         write_geojson(str(tmp_path / "a.geojson"), data)
 
 

@@ -9,7 +9,10 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
+import napari_imagec_ai as ai
+from napari_imagec_ai import imagefile
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.imagefile import open_image
 
@@ -152,3 +155,71 @@ def test_an_unknown_suffix_is_answered_with_the_known_ones(tmp_path: Path) -> No
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="There is no image"):
         open_image(tmp_path / "gone.tif")
+
+
+# -- larger than memory ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_large_tiff_is_not_read_as_a_whole(
+    compression: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imagefile, "_LARGE", 100)
+    data = np.arange(2 * 40 * 50, dtype=np.uint16).reshape(2, 40, 50)
+    metadata = {"axes": "ZYX", "unit": "um", "spacing": 2.0}
+    path = tmp_path / "it.tif"
+    tifffile.imwrite(
+        path, data, metadata=metadata, resolution=(4, 4), compression=compression
+    )
+    image = ai.open_image(path)
+    assert image.axes == "ZYX"
+    assert not isinstance(image.data, np.ndarray) or isinstance(image.data, np.memmap)
+    np.testing.assert_array_equal(np.asarray(image.data[1, 5:9, 7:]), data[1, 5:9, 7:])
+    assert image.pixel_size == (2.0, 0.25, 0.25)
+
+
+def test_a_large_npy_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imagefile, "_LARGE", 100)
+    np.save(tmp_path / "it.npy", np.ones((20, 30), np.float32))
+    assert isinstance(ai.open_image(tmp_path / "it.npy").data, np.memmap)
+
+
+def test_a_zarr_array_opens_as_it_lies_there(tmp_path: Path) -> None:
+    data = np.arange(600, dtype=np.uint16).reshape(20, 30)
+    zarr.save_array(str(tmp_path / "it.zarr"), data)
+    image = ai.open_image(tmp_path / "it.zarr")
+    assert (image.axes, image.name, image.shape) == ("YX", "it", (20, 30))
+    assert isinstance(image.data, zarr.Array)
+    np.testing.assert_array_equal(image.read("YX", {"X": slice(3, 9)}), data[:, 3:9])
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_ome_zarr_tells_its_axes_and_pixel_size(version: str, tmp_path: Path) -> None:
+    group = zarr.open_group(str(tmp_path / "it.ome.zarr"), mode="w")
+    fine = np.random.default_rng(0).integers(0, 9, (2, 20, 30)).astype(np.uint8)
+    group.create_array("0", data=fine)
+    group.create_array("1", data=fine[:, ::2, ::2])
+    axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}]
+    axes += [{"name": n, "type": "space", "unit": "micrometer"} for n in "yx"]
+    scale = {"type": "scale", "scale": [1.0, 0.5, 0.25]}
+    levels = [{"path": p, "coordinateTransformations": [scale]} for p in "01"]
+    told = [{"axes": axes, "datasets": levels, "version": version}]
+    group.attrs["multiscales" if version == "0.4" else "ome"] = (
+        told if version == "0.4" else {"multiscales": told}
+    )
+    image = ai.open_image(tmp_path / "it.ome.zarr")
+    assert (image.axes, image.name, image.unit) == ("CYX", "it", "micrometer")
+    assert image.pixel_size == (0.5, 0.25)
+    np.testing.assert_array_equal(image.data[:], fine)
+
+
+def test_zarr_folders_without_an_image_are_told(tmp_path: Path) -> None:
+    zarr.open_group(str(tmp_path / "group.zarr"), mode="w")
+    with pytest.raises(ai.ImageError, match="group without an image"):
+        ai.open_image(tmp_path / "group.zarr")
+    (tmp_path / "empty.zarr").mkdir()
+    with pytest.raises(ai.ImageError, match="cannot be read"):
+        ai.open_image(tmp_path / "empty.zarr")
+    zarr.save_array(str(tmp_path / "four.zarr"), np.zeros((2, 2, 2, 2)))
+    with pytest.raises(ai.ImageError, match=r"4 dimensions .* --axes TZYX"):
+        ai.open_image(tmp_path / "four.zarr")

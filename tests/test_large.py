@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
 from napari_imagec_ai import blocks, decoders, sources, spread, stitch
+from napari_imagec_ai import objects as objects_module
 from napari_imagec_ai.blocks import Blocks
 from napari_imagec_ai.decoders import large
 
@@ -31,6 +32,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat everything as large."""
     monkeypatch.setattr(sources, "LARGE", 1000)
     monkeypatch.setattr(decoders, "LARGE", 1000)
+    monkeypatch.setattr(objects_module, "LARGE", 1000)
     monkeypatch.setitem(blocks.SIDE, 2, 64)
     monkeypatch.setitem(blocks.SIDE, 3, 24)
     monkeypatch.setattr(stitch, "_SHARE", 0)
@@ -252,3 +254,17 @@ def test_the_whole_map_tells_whether_it_holds_probabilities(
     assert found.assumed == whole.assumed
     assert sum(words in sentence for sentence in found.assumed) == 1
     np.testing.assert_array_equal(found.as_labels() > 0, whole.as_labels() > 0)
+
+
+def test_outlines_are_traced_block_by_block(
+    make_model: MakeModel, request: pytest.FixtureRequest
+) -> None:
+    _, soft = scene((200, 260), 20, 14)
+    stack = np.stack([soft, soft[::-1]])
+    objects = ai.decode(ai.predict(made(make_model), ai.ImageInput(stack, "TYX")))
+    whole = objects[::2].as_outlines()
+    request.getfixturevalue("small_blocks")
+    found = objects[::2].as_outlines()
+    assert len(found) == len(whole) > 10
+    for one, other in zip(found, whole, strict=True):
+        np.testing.assert_allclose(one[0].outer, other[0].outer)

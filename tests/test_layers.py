@@ -13,7 +13,7 @@ from napari.layers import Image
 
 import napari_imagec_ai as ai
 from napari_imagec_ai._napari import drawing, layers
-from napari_imagec_ai._napari.results import MAX_SHAPES, ResultLayers
+from napari_imagec_ai._napari.results import MAX_SHAPES, Drawn, ResultLayers
 from napari_imagec_ai.image import Frame
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.outlines import Outline, draw
@@ -260,3 +260,76 @@ def test_axes_that_do_not_fit_are_refused() -> None:
     layer = placed_layer(np.zeros((3, 20, 30)))
     with pytest.raises(ai.ImageError, match="3 dimensions"):
         layers.take(layer, "YX")
+
+
+def turned(angle: float, ndim: int) -> np.ndarray:
+    """A rotation in the last two axes, and a little in the first where there is one."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    matrix = np.eye(ndim)
+    matrix[-2:, -2:] = [[cos, -sin], [sin, cos]]
+    if ndim == 3:
+        tilt = np.eye(3)
+        tilt[:2, :2] = [[np.cos(0.2), -np.sin(0.2)], [np.sin(0.2), np.cos(0.2)]]
+        matrix = tilt @ matrix
+    return matrix
+
+
+# napari cannot draw a slice of a tilted volume as it is; it says so for each layer.
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
+@pytest.mark.parametrize(
+    ("ndim", "cut"),
+    [(2, False), (2, True), (3, False)],
+    ids=["2D", "part of 2D", "3D"],
+)
+def test_every_layer_of_a_result_lies_on_the_image(ndim: int, cut: bool) -> None:
+    shape = (12, 40, 60)[3 - ndim :]
+    affine = np.eye(ndim + 1)
+    affine[:-1, :-1] += np.arange(ndim**2).reshape(ndim, ndim) / 40
+    affine[:-1, -1] = 3
+    image = placed_layer(
+        np.zeros(shape),
+        scale=(2, 0.5, 0.25)[3 - ndim :],
+        translate=(7, 10, -4)[3 - ndim :],
+        rotate=turned(0.6, ndim),
+        shear=(0.1, 0.2, 0.3)[: 1 if ndim == 2 else 3],
+        affine=affine,
+        units=("um",) * ndim,
+    )
+    viewer = ViewerModel()
+    viewer.add_layer(image)
+    source = layers.take(image, "ZYX"[3 - ndim :])
+    start = np.zeros(ndim)
+    if cut:
+        ends = [(5, 10), (39.4, 59.4)]
+        world = np.array([image.data_to_world(end) for end in ends])
+        source, start = layers.cut(source, world), np.array([5, 10])
+        assert source.image.shape[-2:] == (shape[-2] - start[-2], shape[-1] - start[-1])
+    labels = np.zeros(source.image.shape, np.int32)
+    labels[..., 8:20, 12:30] = 1
+    frame = source.image.frame
+    box = [*(0,) * (ndim - 2), 8, 12, *shape[: ndim - 2], 20, 30]
+    objects = Objects(
+        frame=frame,
+        id=np.array([1], np.int32),
+        class_id=np.zeros(1, np.int32),
+        confidence=np.ones(1, np.float32),
+        boxes=np.array([box], np.float32),
+        classes=("nucleus",),
+        label_image=labels,
+        features={"area": np.array([float(labels.sum())])},
+    )
+    results = ResultLayers(viewer, source)
+    results.drawn = Drawn(boxes=True, points=True)
+    results.show(objects)
+    assert len(results.all_layers) == (4 if ndim == 2 else 2)
+    for layer in results.all_layers:
+        for pixel in (start * 0, np.subtract(frame.shape, 1), start * 0 + 3.25):
+            there = image.world_to_data(layer.data_to_world(pixel))
+            np.testing.assert_allclose(there, pixel + start, atol=0.01)
+        assert layer.units == image.units
+    table = results.label_layers[0].features
+    names = [f"world_{axis}" for axis in "zyx"[3 - ndim :]]
+    middle = (np.array(box[:ndim]) + np.array(box[ndim:]) - 1) / 2 + start
+    np.testing.assert_allclose(
+        table[names].iloc[0].astype(float), image.data_to_world(middle), atol=1e-6
+    )

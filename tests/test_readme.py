@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -29,14 +30,15 @@ def test_the_python_story_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_the_command_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "models").symlink_to(ROOT / "models")
     sample = ROOT / "src" / "napari_imagec_ai" / "data" / "nuclei.tif"
-    for name in ("image.tif", "other.tif"):
+    (tmp_path / "plate").mkdir()
+    for name in ("image.tif", "plate/a1.tif", "plate/a2.tif"):
         shutil.copy(sample, tmp_path / name)
     shutil.make_archive(str(tmp_path / "model"), "zip", ROOT / "models" / "nuclei-unet")
     monkeypatch.chdir(tmp_path)
     lines = re.findall(r"^    imagec-ai (.*?)(?:\s+#.*)?$", TEXT, re.MULTILINE)
     assert len(lines) == 5
     for line in lines:
-        assert main(line.split()) == 0, line
+        assert main(shlex.split(line)) == 0, line
 
 
 def test_every_link_leads_somewhere() -> None:

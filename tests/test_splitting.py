@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import discs, match_f1
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scenes import pairs
@@ -122,7 +122,14 @@ def test_every_pixel_of_the_mask_and_no_other_gets_one_of_the_ids(
     assert set(np.unique(labels[mask])) == set(range(1, count + 1))
 
 
+CORNERED = np.ones((5, 2, 10), bool)
+"""Two tops of a hill touch at a corner, and another hill comes between them."""
+CORNERED[2, 1, 1] = CORNERED[3, 0, 0] = False
+CORNERED[4, 1, :2] = False
+
+
 @settings(deadline=None, max_examples=80)
+@example(mask=CORNERED)
 @given(mask=MASKS)
 def test_every_object_is_connected(mask: np.ndarray) -> None:
     labels, count = split_touching(mask, distance(mask), NECK)

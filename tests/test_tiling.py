@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.limits import declared_halo, geometry
 from napari_imagec_ai.rdf import read_rdf
+from napari_imagec_ai.scales import scaled_size
 from napari_imagec_ai.tiling import (
     AxisLimits,
     Grid,
@@ -140,7 +141,7 @@ def test_a_network_that_changes_the_scale_is_stitched_without_seams(
 
     # The whole image in one window, which is what tiles must agree with.
     pad = (-height % 16, -width % 16)
-    size = (round(height * factor), round(width * factor))
+    size = (scaled_size(height, factor), scaled_size(width, factor))
     whole = network(pad_window(image, pad))[: size[0], : size[1]]
     canvas = np.full(size, np.nan)
     for tile in tiles:

@@ -11,6 +11,7 @@ import pytest
 from conftest import description, finish, torchscript_network
 from napari.layers import Image
 from test_widget import setting
+from test_widget_lasting import another
 
 Open = Callable[..., tuple[Any, Any]]
 RNG = np.random.default_rng(7)
@@ -175,10 +176,7 @@ def test_an_output_of_unknown_meaning_is_asked_for_and_kept(
     # The network need not run again to read the output in another way.
     widget.decoder.value = "unet"
     qtbot.waitUntil(lambda: len(viewer.layers) > 2, timeout=5000)
-    _, second = viewer.window.add_plugin_dock_widget(
-        "napari-imagec-ai", "AI classifier"
-    )
-    second.choose("tiny")
+    second = another(viewer)
     assert second.decoder.value == "unet"
 
 

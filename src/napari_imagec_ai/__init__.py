@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_imagec_ai.classes import ClassMap, ClassRule, Filter, classify
+    from napari_imagec_ai.correction import read_labels, read_outlines
     from napari_imagec_ai.decoders import decode
     from napari_imagec_ai.errors import (
         DecodeError,
@@ -41,6 +42,8 @@ _HOME = {
     "ClassRule": "classes",
     "Filter": "classes",
     "classify": "classes",
+    "read_labels": "correction",
+    "read_outlines": "correction",
     "decode": "decoders",
     "DecodeError": "errors",
     "EngineError": "errors",
@@ -88,6 +91,8 @@ __all__ = [
     "open_image",
     "predict",
     "predict_iter",
+    "read_labels",
+    "read_outlines",
     "test_model",
     "write",
 ]

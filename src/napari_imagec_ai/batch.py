@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ import psutil
 
 from napari_imagec_ai import engines, files
 from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.model import Model
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import Recipe
 from napari_imagec_ai.runner import Runner
+from napari_imagec_ai.weights import fingerprint
 
 _DONE = ".imagec-ai-batch"
 """Folder beside the results with a note for each image that is done."""
@@ -55,6 +57,8 @@ class Batch:
         Write down what is done, and leave out what was done before.
     again : bool
         Do images again that are done.
+    state : str
+        What the model's files are; filled in when the batch begins.
     """
 
     recipe: Recipe
@@ -65,6 +69,7 @@ class Batch:
     save_prediction: bool = False
     resumable: bool = True
     again: bool = False
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,7 @@ def run_batch(
     ImagecAIError
         If the model cannot run, or the cluster cannot be reached.
     """
+    batch = replace(batch, state=_state(batch.recipe.open_model()))
     todo = []
     for image in images:
         fresh = batch.again or not batch.resumable
@@ -271,7 +277,14 @@ def _mark(batch: Batch, image: Path) -> str:
     about = image.stat()
     beside = sorted((name, str(what)) for name, what in batch.beside.items())
     asked = [list(batch.exports or ()), batch.axes, batch.save_prediction, beside]
-    return json.dumps([_digest(batch.recipe), about.st_size, about.st_mtime_ns, asked])
+    about_image = [about.st_size, about.st_mtime_ns]
+    return json.dumps([_digest(batch.recipe), batch.state, about_image, asked])
+
+
+def _state(model: Model) -> str:
+    """What changes when a model's description or weights do."""
+    weights = [fingerprint(model, name) for name in model.runnable]
+    return f"{hashlib.sha256(model.source).hexdigest()[:24]} {' '.join(weights)}"
 
 
 def _place(batch: Batch, image: Path) -> Path:

@@ -135,16 +135,17 @@ def _best(
 
 def _sureness(
     objects: Objects, kept: Objects, class_map: ClassMap
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     """Confidence less the handicap of the model's class, as the threshold sees it."""
     handicaps = {rule.source: rule.handicap for rule in class_map.rules}
     own = np.array([handicaps.get(name, 0.0) for name in objects.classes] or [0.0])
-    lookup = dict(zip(objects.id.tolist(), objects.class_id.tolist(), strict=True))
-    source = np.array([lookup[i] for i in kept.id.tolist()], np.int64)
-    return np.asarray(kept.confidence - own[source], np.float64)
+    source = np.zeros(int(objects.id.max(initial=0)) + 1, np.int64)
+    source[objects.id] = objects.class_id
+    # In single precision, as the threshold itself is compared.
+    return kept.confidence - own.astype(np.float32)[source[kept.id]]
 
 
-def _cuts(sure: NDArray[np.float64]) -> NDArray[np.int64]:
+def _cuts(sure: NDArray[np.float32]) -> NDArray[np.int64]:
     """How many objects a threshold can keep: never one of two that are equally sure."""
     count = len(sure)
     splits = np.flatnonzero(np.diff(sure)) + 1
@@ -154,16 +155,15 @@ def _cuts(sure: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray(cuts[cuts >= fewest], np.int64)
 
 
-def _between(sure: NDArray[np.float64], count: int) -> float:
+def _between(sure: NDArray[np.float32], count: int) -> float:
     """A threshold that keeps so many of the sorted, as round as it can be."""
     above = min(float(sure[count - 1]), 1.0) if count else 1.0
     below = float(sure[count]) if count < len(sure) else 0.0
-    middle = (above + below) / 2
     for digits in (2, 3, 4):
-        rounded = round(middle, digits)
-        if below < rounded <= above:
+        rounded = round((above + below) / 2, digits)
+        if below < np.float32(rounded) <= above:
             return rounded
-    return middle
+    return above
 
 
 def _scores(kept: Objects, truth: Truth) -> NDArray[np.float64]:
@@ -249,7 +249,7 @@ def shares(values: NDArray[np.floating], bins: int = 50) -> tuple[float, ...]:
     return tuple(float(n) for n in np.sqrt(counts / max(counts.max(), 1)))
 
 
-def counted(objects: Objects, class_map: ClassMap) -> NDArray[np.float64]:
+def counted(objects: Objects, class_map: ClassMap) -> NDArray[np.float32]:
     """How sure the network is of each object that filters and classes let count."""
     kept = classify(objects, class_map.model_copy(update={"class_threshold": 0.0}))
     return _sureness(objects, kept, class_map)

@@ -122,6 +122,7 @@ def _predict(options: argparse.Namespace) -> int:
             "predict": recipe.PredictSettings(
                 engine=options.engine,
                 device=options.device,
+                axes=options.axes,
                 **flags.feeding(options),
             )
         }
@@ -197,7 +198,9 @@ def _decode(options: argparse.Namespace) -> int:
     stem = (
         Path(options.prediction).name.removesuffix(".npz").removesuffix(".prediction")
     )
-    files = write_results(result, made, Path(options.output), stem, exports)
+    files = write_results(
+        result, made, Path(options.output), stem, exports, prediction.image
+    )
     report = report_on(
         options.prediction, prediction, result, made.decoder or "", seconds, files
     )

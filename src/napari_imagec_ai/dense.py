@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai import reach
 from napari_imagec_ai.blocks import Blocks
 from napari_imagec_ai.engines import Engine
-from napari_imagec_ai.errors import EngineError
+from napari_imagec_ai.errors import EngineError, ModelError
 from napari_imagec_ai.feed import Feed
 from napari_imagec_ai.freedom import free_step
 from napari_imagec_ai.greyscale import Normalize
@@ -35,6 +35,8 @@ Array = NDArray[Any]
 
 _MEMORY = re.compile(r"out of memory|bad alloc|alloc\w* .*memory|memory alloc", re.I)
 """How runtimes say that memory was not enough."""
+
+_NUMBER = re.compile(r"-?\d[\d.e+-]*")
 
 _ENOUGH = 1024
 """Pixels along an axis to measure a network's reach on."""
@@ -66,6 +68,8 @@ class DenseRun:
         What came out so far; set when the run begins.
     seconds, calls : float, int
         Time inside the network, and how often it was called.
+    measured : tuple of int or None
+        The overlap of windows, where it was measured.
     notices : list of str
         Sentences about the image and the tiles.
     """
@@ -86,6 +90,8 @@ class DenseRun:
         self.feed = inputs.main
         self.seconds, self.calls = 0.0, 0
         self.notices: list[str] = []
+        self.measured: tuple[int, ...] | None = None
+        self._said: set[str] = set()
         self._wanted, self._halo, self._normalize = tile, halo, normalize
         self._larger, self._free = larger_tiles, 0
         self._geometry: Geometry
@@ -150,6 +156,12 @@ class DenseRun:
         )
         self._arrange(halo or none)
         seen = any(grid is not None for grid in self._geometry.grids)
+        if not seen and all(output.space for output in self.model.outputs):
+            output = self.model.outputs[0]
+            raise ModelError(
+                f"Output '{output.id}' has the axes '{output.letters}', where a map "
+                f"along '{space}' was expected; such networks cannot be run yet."
+            )
         if self._larger and self._wanted is None and seen and len(self._tiles) > 1:
             yield Progress(0, 1, "trying larger tiles")
             self._free = free_step(self.model, self.engine, space)
@@ -165,7 +177,11 @@ class DenseRun:
             sample = [_window(source, window) for source in sources]
             overlap = reach.measure_overlap(self.model, space, self.engine, sample)
         self.notices.append(overlap.sentence)
-        self._arrange(overlap.halo)
+        self.measured = overlap.halo
+        if self._wanted is not None:  # small, perhaps, for what the network sees
+            room = (max(1, size // 4) for size in self._wanted)
+            self.measured = tuple(map(min, overlap.halo, room))
+        self._arrange(self.measured)
 
     def _arrange(self, halo: Sequence[int]) -> None:
         self._geometry = geometry(self.model, self.feed.space, halo, self._free)
@@ -190,18 +206,25 @@ class DenseRun:
             if isinstance(part, Feed):
                 there = self.inputs.beside(part, positions)
                 planes[part.spec.id], notice = load(part, there, self.feed.many)
-                self.notices.append(notice)
+                self._say(notice)
         sources: list[Source | Array] = []
         for part in self.inputs.parts:
             if isinstance(part, Feed):
                 margin = self._geometry.margin
                 source, notice = make_source(part, planes, margin, self._normalize)
-                self.notices.append(notice)
+                self._say(notice)
                 sources.append(source)
             else:
                 sources.append(part.to_network())
         whole = {n: p for n, p in planes.items() if not isinstance(p, Blocks)}
         return sources, whole
+
+    def _say(self, sentence: str) -> None:
+        """Note a sentence, but not a hundred times with other numbers."""
+        words = _NUMBER.sub("", sentence)
+        if words and words not in self._said:
+            self._said.add(words)
+            self.notices.append(sentence)
 
     def _windows(self, sources: Sequence[Source | Array]) -> Iterator[list[Array]]:
         for tile in self._tiles:

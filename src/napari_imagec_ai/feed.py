@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai.channels import EMPTY, LUMINANCE, match_channels
 from napari_imagec_ai.errors import EngineError, ImageError
 from napari_imagec_ai.image import Frame, ImageInput
-from napari_imagec_ai.model import FixedSize, SteppedSize, TensorSpec
+from napari_imagec_ai.model import TensorSpec, takes_one
 from napari_imagec_ai.pixelsize import chosen_scale, natural_scale
 
 Planes = Mapping[str, int | tuple[int, int]]
@@ -225,7 +225,7 @@ def plan_feed(
             f"the axes '{image.axes}'; choose an image with a Z axis or a 2D model."
         )
     for axis in spec.axes:
-        if axis.name not in ("b", "c", *spec.space) and not _takes_one(axis.size):
+        if axis.name not in ("b", "c", *spec.space) and not takes_one(axis.size):
             raise ImageError(
                 f"The network's input '{spec.id}' has an axis '{axis.name}' that an "
                 "image cannot fill; choose another model."
@@ -280,12 +280,6 @@ def planes_from_text(text: str, along: str) -> dict[str, int | tuple[int, int]]:
             f"Expected planes such as {named}, found '{text}'; count from 0."
         ) from None
     return planes
-
-
-def _takes_one(size: object) -> bool:
-    if isinstance(size, FixedSize):
-        return size.size == 1
-    return not isinstance(size, SteppedSize) or size.min == 1
 
 
 def _range(axis: str, image: ImageInput, wanted: int | tuple[int, int] | None) -> range:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,8 +83,17 @@ def replace_folder(path: Path, write: Callable[[Path], None]) -> Path:
         raise _refused(path, error) from error
     finally:
         if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
+            _removed(aside)
     return path
+
+
+def _removed(folder: Path) -> None:
+    """Take a folder away, also if threads of a writer that failed still write to it."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
 
 
 def _is_store(folder: Path) -> bool:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from napari_imagec_ai.recipe import Recipe
 
 ENGINES = ("auto", "onnx", "torchscript")
-EXPORT_HELP = "such as labels,csv,geojson; by default all that the objects have"
+EXPORT_HELP = (
+    "some of labels,csv,geojson (these by default, where they fit), ometiff, imagej, "
+    "omezarr, parquet, rois, coco, yolo, overlay, report"
+)
 
 
 _INPUT: Any = {

@@ -10,6 +10,10 @@ import numpy as np
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image import ImageInput
+from napari_imagec_ai.zarrfile import open_zarr
+
+_LARGE = 1 << 28
+"""Bytes of an image from which on it is read where it is needed."""
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy")
 """Files that can be opened."""
@@ -35,7 +39,9 @@ def open_image(path: str | Path, axes: str | None = None) -> ImageInput:
     Parameters
     ----------
     path : path
-        TIFF (also ImageJ and OME), PNG, JPEG, BMP or numpy's ``.npy``.
+        TIFF (also ImageJ and OME), PNG, JPEG, BMP, numpy's ``.npy``, or a ``.zarr``
+        folder (an array, or OME-Zarr, whose finest level is taken). Large files are
+        read where they are needed, and never as a whole.
     axes : str, optional
         One letter of ``TCZYX`` for each dimension, instead of what the file says.
 
@@ -45,19 +51,22 @@ def open_image(path: str | Path, axes: str | None = None) -> ImageInput:
         If the file cannot be read, or its axes are not known.
     """
     path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".zarr" and path.is_dir():
+        return open_zarr(path, axes)
     if not path.is_file():
         raise ImageError(f"There is no image '{path}'; check the name.")
-    suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ImageError(
             f"'{path.name}' has no known image format; expected one of "
-            f"{', '.join(SUFFIXES)}."
+            f"{', '.join((*SUFFIXES, '.zarr'))}."
         )
     try:
         if suffix in (".tif", ".tiff"):
             return _open_tiff(path, axes)
         if suffix == ".npy":
-            data = np.load(path, allow_pickle=False)
+            large = path.stat().st_size > _LARGE
+            data = np.load(path, "r" if large else None, allow_pickle=False)
             if axes is None:
                 data = np.squeeze(data) if data.ndim > 3 else data
                 axes = _usual_axes(path, data.shape)
@@ -77,7 +86,7 @@ def _open_tiff(path: Path, axes: str | None) -> ImageInput:
 
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
-        data = series.asarray()
+        data = _lazily(path, series) if series.nbytes > _LARGE else series.asarray()
         letters, sizes, unit = series.axes, *_tiff_scale(file)
     rgb = "S" in letters and data.shape[letters.find("S")] in (3, 4)
     letters = letters.replace("S", "C") if "C" not in letters else letters
@@ -91,12 +100,30 @@ def _open_tiff(path: Path, axes: str | None) -> ImageInput:
     return _image(path, data, axes, sizes, unit, rgb)
 
 
+def _lazily(path: Path, series: Any) -> Any:
+    """The pixels of a large TIFF, read where they are needed."""
+    import tifffile
+    import zarr
+
+    if series.dataoffset is not None:  # in one piece, and not compressed
+        return tifffile.memmap(path, mode="r")
+    return zarr.open(tifffile.imread(path, aszarr=True), mode="r")
+
+
 def _squeezed(data: Any, letters: str) -> tuple[Any, str]:
     """Drop axes of size 1 other than Y and X."""
     for i in reversed(range(len(letters))):
         if data.shape[i] == 1 and letters[i] not in "YX":
-            data, letters = data.squeeze(i), letters[:i] + letters[i + 1 :]
+            data, letters = _dropped(data, i), letters[:i] + letters[i + 1 :]
     return data, letters
+
+
+def _dropped(data: Any, axis: int) -> Any:
+    if isinstance(data, np.ndarray):
+        return data.squeeze(axis)
+    import dask.array
+
+    return dask.array.from_array(data, chunks=data.chunks).squeeze(axis)
 
 
 def _tiff_scale(file: Any) -> tuple[dict[str, float], str | None]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.image import Frame
+from napari_imagec_ai.scales import scale_between
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +48,7 @@ class Images:
         """Pixels of a map for each pixel of the image, along each space axis."""
         found = self.maps[output].shape[-len(self.space) :]
         there = self.frame.shape[-len(self.space) :]
-        return tuple(size / length for size, length in zip(found, there, strict=True))
+        return tuple(map(scale_between, found, there))
 
     def frame_of(self, output: str) -> Frame:
         """Where a map lies: its own shape and pixel size, without channels.

@@ -20,6 +20,9 @@ from napari_imagec_ai.tiling import AxisLimits, Grid
 BUDGET = 1 << 20
 """Most pixels of one window, where the network leaves a choice."""
 
+_FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Output scales that networks have."""
+
 _FREE_STEP = 32
 """Steps of the window size where the description allows any: five poolings deep."""
 
@@ -134,6 +137,10 @@ def window_sizes(spec: TensorSpec, name: str) -> tuple[int, int]:
         return max(size.size, 1), 0
     if isinstance(size, SteppedSize):
         return size.min or size.step, size.step
+    if isinstance(size, RelativeSize) and size.tensor == spec.id and size.axis != name:
+        smallest, step = window_sizes(spec, size.axis)
+        scaled = round(size.scale * smallest + size.offset)
+        return max(scaled, 1), round(size.scale * step)
     return _FREE_STEP, _FREE_STEP
 
 
@@ -165,9 +172,11 @@ def _relation(source: Axis, result: Axis) -> tuple[float, int]:
     before, after = (_smallest(axis) for axis in (source, result))
     if not before or not after:
         return 1.0, 0
-    if after >= before or before % after == 0:
+    if after % before == 0 or before % after == 0 or 2 * after % before == 0:
         return after / before, 0
-    return 1.0, after - before  # a network without padding: it loses its rim
+    # A network without padding: it loses its rim, the least that the sizes allow.
+    factor = next((f for f in _FACTORS if f * before >= after), after / before)
+    return factor, after - round(factor * before)
 
 
 def _smallest(axis: Axis) -> int:

@@ -74,6 +74,13 @@ class FreeSize:
 AxisSize = FixedSize | SteppedSize | RelativeSize | FreeSize
 
 
+def takes_one(size: AxisSize) -> bool:
+    """Whether an axis may have a single element."""
+    if isinstance(size, FixedSize):
+        return size.size == 1
+    return not isinstance(size, SteppedSize) or size.min <= 1
+
+
 @dataclass(frozen=True, slots=True)
 class Axis:
     """One axis of a tensor.
@@ -155,6 +162,7 @@ class TensorSpec:
         """
         names = [axis.name for axis in self.axes]
         batch = names[:2] == ["z", "c"] and "b" not in names
+        batch = batch and takes_one(self.axes[0].size)
         return tuple(n for n in names if n in ("z", "y", "x")[batch:])
 
     def axis(self, name: str) -> Axis | None:

@@ -6,7 +6,8 @@ is background. Ids never change: a subset keeps those of its objects.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai import outlines
+from napari_imagec_ai.blocks import LARGE, grid
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.image import Frame
 from napari_imagec_ai.masks import Masks
@@ -147,10 +149,12 @@ class Objects:
                 "These objects have boxes but no pixels; ask for filled boxes instead."
             )
         part = np.asarray(self.label_image[where])
-        highest = max(part.max(initial=0), self.id.max(initial=0))
-        kept = np.zeros(int(highest) + 1, np.int32)
+        highest = int(max(part.max(initial=0), self.id.max(initial=0)))
+        if len(self) == highest:  # nothing was left out
+            return np.array(part, np.int32)
+        kept = np.zeros(highest + 1, np.int32)
         kept[self.id] = self.id
-        return kept[part]
+        return kept.take(part)
 
     def _painted(self, masks: Masks) -> NDArray[np.int32]:
         labels = np.zeros(self.frame.shape, np.int32)
@@ -192,11 +196,42 @@ class Objects:
             return self.masks.outlines(smooth)
         if self.label_image is None:
             return [[outlines.Outline(_corners(box))] for box in self.boxes]
-        labels = self.as_labels()
         found: dict[int, list[outlines.Outline]] = {}
-        for index in np.ndindex(labels.shape[:-2]):
-            found |= outlines.trace(labels[index], smooth)
+        for index in np.ndindex(self.frame.shape[:-2]):
+            for corner, labels in self._pieces(index):
+                traced = outlines.trace(labels, smooth)
+                if any(corner):
+                    shift = np.asarray(corner, np.float32)
+                    traced = {i: [p.moved(shift) for p in t] for i, t in traced.items()}
+                found |= traced
         return [found.get(int(identity), []) for identity in self.id]
+
+    def _pieces(
+        self, index: tuple[int, ...]
+    ) -> Iterator[tuple[tuple[int, int], NDArray[np.int32]]]:
+        """Whole objects of one plane: all of it, or block by block where it is large.
+
+        Each block holds the objects whose box begins in it, and no others.
+        """
+        plane = self.frame.shape[-2:]
+        if math.prod(plane) <= LARGE:
+            yield (0, 0), self.labels_at((*index, slice(None), slice(None)))
+            return
+        origin = np.asarray(self.frame.origin)
+        position = origin[: len(index)] + np.asarray(index, int)
+        here = np.all(self.planes == position, axis=1)
+        low = self.boxes[:, :2].astype(int) - origin[len(index) :]
+        high = self.boxes[:, 2:].astype(int) - origin[len(index) :]
+        for block in grid(plane):
+            rows = here.copy()
+            for axis, part in enumerate(block):
+                rows &= (low[:, axis] >= part.start) & (low[:, axis] < part.stop)
+            if rows.any():
+                y0, x0 = (int(n) for n in low[rows].min(axis=0))
+                y1, x1 = (int(n) for n in high[rows].max(axis=0))
+                where: tuple[int | slice, ...]
+                where = (*index, slice(y0, y1), slice(x0, x1))
+                yield (y0, x0), self[rows].labels_at(where)
 
 
 def _corners(box: NDArray[np.float32]) -> outlines.Ring:

@@ -65,6 +65,9 @@ class Prediction:
         Of a detector: candidates above a low floor, instead of maps.
     layout : Layout or None
         How a detector's tensors are laid out.
+    halo : tuple of int or None
+        Overlap of the windows, where it was measured; None where it was told, or where
+        there was one window.
     image : ImageInput or None
         The pixels, for intensities; None after loading from a file.
     place : object
@@ -84,6 +87,7 @@ class Prediction:
     channels: tuple[int, ...] = (0,)
     windows: tuple[WindowResult, ...] = ()
     layout: Layout | None = None
+    halo: tuple[int, ...] | None = None
     image: ImageInput | None = None
     place: object = field(default=None, repr=False)
     key: object = field(default_factory=object)
@@ -276,7 +280,9 @@ def _result(run: DenseRun | DetectRun, inputs: Inputs) -> Prediction:
     output: dict[str, Any] = {}
     if isinstance(run, DenseRun):
         done = run.stitcher
+        told += done.notices
         output = {"maps": done.maps, "vectors": done.vectors, "place": done.place}
+        output["halo"] = run.measured
     else:
         output = {"windows": tuple(run.windows), "layout": run.layout}
         told += run.layout.assumed if run.layout is not None else ()

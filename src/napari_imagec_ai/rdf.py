@@ -28,7 +28,7 @@ from napari_imagec_ai.rdf_axes import (
     described_axis,
     lettered_axes,
     mapping,
-    resolve_scales,
+    resolve_sizes,
     sequence,
 )
 from napari_imagec_ai.weights import check_weights
@@ -109,7 +109,7 @@ def parse_rdf(source: bytes, path: Path) -> Model:
         )
     version = str(rdf.get("format_version", ""))
     folder = path.resolve().parent
-    inputs, outputs = _tensors(rdf, version, folder, path)
+    inputs, outputs, lost = _tensors(rdf, version, folder, path)
     weights = _weights(rdf, folder)
     model = Model(
         name=str(rdf.get("name") or path.parent.name),
@@ -131,7 +131,7 @@ def parse_rdf(source: bytes, path: Path) -> Model:
             None,
         ),
         documentation=_inside(folder, rdf.get("documentation")),
-        problems=_problems(weights, inputs, outputs),
+        problems=(*_problems(weights, inputs, outputs), *lost),
         source=source,
     )
     kind = kinds.infer_kind(model)
@@ -185,7 +185,7 @@ def _check_values(data: Any) -> None:
 
 def _tensors(
     rdf: Mapping[str, Any], version: str, folder: Path, path: Path
-) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], list[str]]:
     sides = []
     for side in ("inputs", "outputs"):
         entries = sequence(rdf.get(side))
@@ -207,7 +207,7 @@ def _tensors(
                 for index, entry in enumerate(entries)
             )
         )
-    return resolve_scales(sides[0], sides[1])
+    return resolve_sizes(sides[0], sides[1])
 
 
 def _tensor(
@@ -289,6 +289,12 @@ def _problems(
             unknown = processing.step_problem(step)
             if unknown is not None:
                 problems.append(unknown)
+            named = step.kwargs.get("reference_tensor")
+            if named is not None and named not in {spec.id for spec in inputs}:
+                problems.append(
+                    f"Step '{step.id}' refers to the tensor '{named}', which is none "
+                    "of its inputs; correct the description."
+                )
     return tuple(problems)
 
 

@@ -105,27 +105,68 @@ def _described_size(size: Any, axis: Mapping[str, Any], where: str) -> AxisSize:
     return FixedSize(_integer(size, where))
 
 
-def resolve_scales(
+def resolve_sizes(
     inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
-) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Format 0.5 gives relative sizes in physical units: fold the pixel sizes in."""
-    by_id = {tensor.id: tensor for tensor in (*outputs, *inputs)}
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], list[str]]:
+    """Follow references of sizes to the input where they end.
 
-    def resolve(axis: Axis) -> Axis:
+    A reference may lead to another output, which refers to an input. Format 0.5 gives
+    sizes in physical units: pixel sizes are folded into the scales.
+
+    Returns
+    -------
+    inputs, outputs, problems
+        And sentences on references that lead nowhere.
+    """
+    by_id = {tensor.id: tensor for tensor in (*outputs, *inputs)}
+    problems: list[str] = []
+
+    def follow(axis: Axis, seen: tuple[tuple[str, str], ...]) -> Axis:
         size = axis.size
         if not isinstance(size, RelativeSize):
             return axis
+        at = (size.tensor, size.axis)
         reference = by_id.get(size.tensor)
         other = reference.axis(size.axis) if reference is not None else None
-        if other is None:
+        if reference is not None and other is None:
+            return axis  # a new axis, whose size is whatever comes out
+        if other is None or at in seen:
+            problems.append(_lost(axis, size, by_id, at in seen))
             return axis
-        factor = size.scale * other.pixel_size / axis.pixel_size
-        return dataclasses.replace(axis, size=dataclasses.replace(size, scale=factor))
+        scale = size.scale * other.pixel_size / axis.pixel_size
+        end = follow(other, (*seen, at)).size
+        if isinstance(end, RelativeSize):
+            offset = scale * end.offset + size.offset
+            found: AxisSize = RelativeSize(
+                end.tensor, end.axis, scale * end.scale, offset
+            )
+        elif isinstance(end, FixedSize) and reference in outputs:
+            found = FixedSize(round(scale * end.size + size.offset))
+        else:
+            found = dataclasses.replace(size, scale=scale)
+        return dataclasses.replace(axis, size=found)
 
-    def resolved(tensor: TensorSpec) -> TensorSpec:
-        return dataclasses.replace(tensor, axes=tuple(map(resolve, tensor.axes)))
+    def followed(tensor: TensorSpec) -> TensorSpec:
+        axes = tuple(follow(axis, ((tensor.id, axis.name),)) for axis in tensor.axes)
+        return dataclasses.replace(tensor, axes=axes)
 
-    return tuple(map(resolved, inputs)), tuple(map(resolved, outputs))
+    resolved = tuple(map(followed, inputs)), tuple(map(followed, outputs))
+    return *resolved, list(dict.fromkeys(problems))
+
+
+def _lost(
+    axis: Axis, size: RelativeSize, known: Mapping[str, TensorSpec], circle: bool
+) -> str:
+    what = (
+        f"The size of axis '{axis.name}' refers to axis '{size.axis}' of "
+        f"'{size.tensor}'"
+    )
+    if circle:
+        return f"{what}, which leads back to it; correct the description."
+    return (
+        f"{what}, which is not there (tensors: {', '.join(known)}); correct the "
+        "description."
+    )
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

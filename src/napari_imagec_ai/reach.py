@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_imagec_ai import memory
 from napari_imagec_ai.engines import Engine
@@ -108,6 +109,9 @@ def measure_overlap(
 
 def _overlap(model: Model, space: str, reach: Sequence[int]) -> Overlap:
     most = _most(model, space)
+    # Ids of objects are continued in what two windows see of them.
+    least = _USUAL.get(len(space), 16) if model.kind == "labels" else 0
+    reach = [max(pixels, least) for pixels in reach]
     halo = tuple(min(pixels, top) for pixels, top in zip(reach, most, strict=True))
     sentence = (
         f"The description has no halo: tiles overlap by {_listed(halo)} pixels "
@@ -133,21 +137,51 @@ def _most(model: Model, space: str) -> tuple[int, ...]:
 def _measure(
     model: Model, space: str, engine: Engine, sample: Sequence[NDArray[Any]]
 ) -> list[int] | None:
+    """Reach along each axis: the farthest on the image and on noise, to both sides.
+
+    What an image shows near the line that is changed is a matter of chance; noise is
+    everywhere, and the same for all images of a kind.
+    """
     windows = _windows(model, space, sample)
-    before = _maps(model, space, engine.run(windows))
-    if not any(np.ptp(values) > 0 for values in before.values()):
-        return None  # nothing to see in this image
-    reach = []
-    for letter in space.lower():
-        changed = [
-            _turned(array, spec, letter)
-            for array, spec in zip(windows, model.inputs, strict=False)
-        ]
-        after = _maps(model, space, engine.run(changed))
-        spec = main_input(model)
-        length = windows[model.inputs.index(spec)].shape[_position(spec, letter)]
-        reach.append(_distance(model, space, letter, length, before, after))
-    return reach
+    spec = main_input(model)
+    seen = []
+    for content in (windows, _noise(model, windows)):
+        before = _maps(model, space, engine.run(content))
+        if not any(np.ptp(values) > 0 for values in before.values()):
+            continue
+        reach = []
+        for letter in space.lower():
+            length = content[model.inputs.index(spec)].shape[_position(spec, letter)]
+            farthest = 0
+            for far in (True, False):
+                changed = [
+                    _turned(array, own, letter, far)
+                    for array, own in zip(content, model.inputs, strict=False)
+                ]
+                after = _maps(model, space, engine.run(changed))
+                found = _distance(model, space, letter, length, before, after, far)
+                farthest = max(farthest, found)
+            reach.append(farthest)
+        seen.append(reach)
+    return [max(pixels) for pixels in zip(*seen, strict=True)] if seen else None
+
+
+def _noise(model: Model, windows: Arrays) -> Arrays:
+    """Noise, fine and coarse, with the mean and the deviation of the sample."""
+    random = np.random.default_rng(0)
+    noisy = []
+    for array, spec in zip(windows, model.inputs, strict=False):
+        if not spec.space:
+            noisy.append(array)
+            continue
+        fine = random.standard_normal(array.shape)
+        near = [4.0 if axis.name in spec.space else 0.0 for axis in spec.axes]
+        coarse = ndimage.gaussian_filter(random.standard_normal(array.shape), near)
+        mixed = fine / fine.std() + coarse / max(float(coarse.std()), 1e-9)
+        spread = float(array.std()) or 1.0
+        noise = float(array.mean()) + spread * mixed / np.sqrt(2)
+        noisy.append(noise.astype(array.dtype))
+    return noisy
 
 
 def _windows(model: Model, space: str, sample: Sequence[NDArray[Any]]) -> Arrays:
@@ -176,8 +210,10 @@ def _position(spec: TensorSpec, letter: str) -> int:
     return [axis.name for axis in spec.axes].index(letter)
 
 
-def _turned(array: NDArray[Any], spec: TensorSpec, letter: str) -> NDArray[Any]:
-    """The same with its far half shifted by a third of it.
+def _turned(
+    array: NDArray[Any], spec: TensorSpec, letter: str, far: bool
+) -> NDArray[Any]:
+    """The same with its far (or near) half shifted by a third of it.
 
     The values stay the same, so that networks that normalise inside themselves do not
     see another image altogether.
@@ -185,10 +221,10 @@ def _turned(array: NDArray[Any], spec: TensorSpec, letter: str) -> NDArray[Any]:
     if letter not in spec.space:
         return array
     axis = _position(spec, letter)
-    near, far = np.array_split(array, [array.shape[axis] // 2], axis)
-    return np.ascontiguousarray(
-        np.concatenate([near, np.roll(far, far.shape[axis] // 3, axis)], axis)
-    )
+    halves = np.array_split(array, [array.shape[axis] // 2], axis)
+    half = halves[far]
+    halves[far] = np.roll(half, half.shape[axis] // 3, axis)
+    return np.ascontiguousarray(np.concatenate(halves, axis))
 
 
 def _maps(model: Model, space: str, results: Arrays) -> dict[str, NDArray[np.float32]]:
@@ -207,8 +243,12 @@ def _distance(
     length: int,
     before: dict[str, NDArray[np.float32]],
     after: dict[str, NDArray[np.float32]],
+    far: bool,
 ) -> int:
-    """Input pixels from the middle to the farthest difference before it."""
+    """Input pixels from the middle to the farthest difference in the half that stayed.
+
+    The far half was changed, or the near one.
+    """
     shape = geometry(model, space, (0,) * len(space))
     i = space.lower().index(letter)
     farthest = 0.0
@@ -219,8 +259,9 @@ def _distance(
         others = tuple(axis for axis in range(values.ndim) if axis != i + 1)
         difference = np.abs(after[spec.id] - values).max(axis=others)
         different = difference > _NOTICED * max(float(np.ptp(values)), 1e-12)
-        at = np.arange(len(difference)) + 0.5 - grid.offsets[i] / 2
-        distances = length // 2 - at[different] / grid.factors[i]
+        at = np.flatnonzero(different) + 0.5 - grid.offsets[i] / 2
+        distances = length // 2 - at / grid.factors[i]
+        distances = distances if far else -distances
         farthest = max(farthest, float(distances.max(initial=0)))
     return math.ceil(farthest)
 

@@ -28,6 +28,7 @@ from napari_imagec_ai.inputs import InputImages
 from napari_imagec_ai.library import find_models, load_model
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.prediction import DETECTORS, Prediction, predict
+from napari_imagec_ai.weights import sha256
 
 VERSION = 1
 """Version of the file's layout."""
@@ -51,6 +52,7 @@ class PredictSettings(_Part):
 
     engine: str = "auto"
     device: str = "auto"
+    axes: str | None = None
     tile: tuple[int, ...] | None = None
     channels: tuple[int, ...] | None = None
     planes: dict[str, int | tuple[int, int]] | None = None
@@ -64,7 +66,7 @@ class PredictSettings(_Part):
     def arguments(self) -> dict[str, Any]:
         """What `predict` takes, but for engine and device; one size is for all axes."""
         values = {name: getattr(self, name) for name in PredictSettings.model_fields}
-        del values["engine"], values["device"]
+        del values["engine"], values["device"], values["axes"]
         for name in ("tile", "halo"):
             if values[name] is not None and len(values[name]) == 1:
                 values[name] = values[name][0]
@@ -142,11 +144,15 @@ class Recipe(_Part):
             first = " ".join(str(error).split())[:300]
             raise ImagecAIError(f"'{path.name}' is not a recipe: {first}") from error
 
-    def save(self, path: str | Path) -> Path:
-        """Write the recipe as YAML."""
+    def text(self) -> str:
+        """The recipe as YAML."""
         # None is kept: that a class "becomes" None leaves it out.
         data = self.model_dump(mode="json")
-        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the recipe as YAML."""
+        text = self.text()
 
         def write(place: Path) -> None:
             place.write_text(text, encoding="utf-8")
@@ -164,7 +170,8 @@ class Recipe(_Part):
         found = self._find_model()
         for name, expected in self.model.sha256.items():
             weights = found.weights.get(name)
-            sha = weights.file.sha256 if weights is not None else None
+            file = weights.file.path if weights is not None else None
+            sha = sha256(file) if file is not None else None
             if sha is not None and sha != expected:
                 raise ModelError(
                     f"The {name} weights of '{found.name}' have changed: the recipe "
@@ -236,9 +243,9 @@ def _first(error: ValidationError) -> tuple[str, str]:
 def describe_model(model: Model) -> ModelRef:
     """How a recipe names a model."""
     hashes = {
-        name: weights.file.sha256
+        name: sha256(weights.file.path)
         for name, weights in model.weights.items()
-        if weights.problem is None and weights.file.sha256
+        if weights.problem is None and weights.file.path is not None
     }
     return ModelRef(
         name=model.name,

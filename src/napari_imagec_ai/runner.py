@@ -11,6 +11,7 @@ from typing import Any
 from napari_imagec_ai.decoders import Result
 from napari_imagec_ai.engines import Engine, open_engine
 from napari_imagec_ai.export import write_all
+from napari_imagec_ai.image import ImageInput
 from napari_imagec_ai.imagefile import open_image
 from napari_imagec_ai.inputs import InputImages
 from napari_imagec_ai.limits import main_input
@@ -70,8 +71,8 @@ class Runner:
         folder : Path
             Where files go.
         exports : sequence of str, optional
-            Words of :data:`napari_imagec_ai.export.EXPORTS`; by default all that the
-            objects can be written as.
+            Words of :data:`napari_imagec_ai.export.EXPORTS`; by default those
+            of its :data:`USUAL` that the objects can be written as.
         axes : str, optional
             Of the image, instead of what the file says.
         beside : mapping, optional
@@ -87,7 +88,7 @@ class Runner:
             The report: what ran, how many objects, how long it took, which files.
         """
         started = time.perf_counter()
-        image = open_image(path, axes)
+        image = open_image(path, axes or self.recipe.predict.axes)
         images: InputImages = image
         if beside:
             others = {
@@ -116,8 +117,12 @@ class Runner:
             napari_imagec_ai=version(),
             assumed=result.assumed,
         )
-        recipe = self.recipe.model_copy(update={"used": used})
-        files += write_results(result, recipe, folder, path.stem, exports)
+        # What was measured on the network may be measured otherwise elsewhere.
+        ran = chosen.model_copy(update={"halo": chosen.halo or prediction.halo})
+        recipe = self.recipe.model_copy(update={"used": used, "predict": ran})
+        files += write_results(
+            result, recipe, folder, path.stem, exports, prediction.image
+        )
         name = recipe.decoder or ""
         return report_on(str(path), prediction, result, name, seconds, files)
 
@@ -128,9 +133,11 @@ def write_results(
     folder: Path,
     stem: str,
     exports: Sequence[str] | None = None,
+    image: ImageInput | None = None,
 ) -> list[str]:
-    """Write a run's files, by default all that there can be; gives their names."""
-    files = [str(path) for path in write_all(result, folder, stem, exports)]
+    """Write a run's files, by default the usual ones; gives their names."""
+    written = write_all(result, folder, stem, exports, image, recipe.text())
+    files = [str(path) for path in written]
     files.append(str(recipe.save(folder / f"{stem}.recipe.yaml")))
     return files
 

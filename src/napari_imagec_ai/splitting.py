@@ -3,7 +3,7 @@
 The distance to the background has one hill for each roundish part. Two neighbouring
 hills are one object if the ridge between them is nearly as high as the lower hill,
 whatever the size: what counts is the neck's width relative to the part, not a number of
-pixels. Pixels then go to hills by a watershed (S. Beucher and F. Meyer, 1993).
+pixels. Pixels then go to hills: see :mod:`napari_imagec_ai.basins`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.segmentation import watershed
+
+from napari_imagec_ai.basins import Ground, basins, ridges, without_ledges
 
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.int32]
@@ -25,7 +26,7 @@ def components(mask: Mask) -> tuple[Labels, int]:
     """Label connected pixels (by edges or faces); gives labels and how many."""
     if mask.ndim == 2:
         count, labels = cv2.connectedComponents(
-            np.ascontiguousarray(mask, np.uint8), connectivity=4
+            np.ascontiguousarray(mask).view(np.uint8), connectivity=4
         )
         return np.asarray(labels, np.int32), count - 1
     found, number = ndimage.label(mask)
@@ -34,6 +35,12 @@ def components(mask: Mask) -> tuple[Labels, int]:
 
 def fill_holes(mask: Mask) -> Mask:
     """Fill background that does not reach the border of the plane or volume."""
+    if mask.ndim == 2:
+        # Around the image is background, from which all that is open is reached.
+        source = np.ascontiguousarray(mask).view(np.uint8)
+        around = cv2.copyMakeBorder(source, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+        cv2.floodFill(around, None, (0, 0), 2, flags=8)
+        return np.asarray(around[1:-1, 1:-1] != 2)
     parts, closed = _backgrounds(~mask)
     closed[0] = True  # the foreground itself
     return np.asarray(closed[parts])
@@ -170,11 +177,12 @@ def split_touching(
         The foreground.
     relief : float32, as mask
         Height of each pixel, such as its :func:`distance`; one hill for each object.
+        Outside of the mask not higher than anywhere in it.
     neck : float
         In (0, 1]: hills are kept apart where the ridge between them is lower than this
         part of the lower one.
     min_size : int
-        Parts of fewer pixels join their neighbour.
+        Parts of fewer pixels join their neighbour; those that have none are left out.
 
     Returns
     -------
@@ -182,26 +190,48 @@ def split_touching(
         Ids 1 to ``count``.
     """
     parts, number = components(mask)
-    hills, marks = _hills(mask, relief)
-    tops = np.flatnonzero(hills)
-    area = _several(parts, hills, number, tops)[parts]
-    if not area.any():
-        return parts, number
-    basins = watershed(-relief, np.where(area, hills, 0), mask=area, connectivity=1)
-    basins = np.asarray(basins, np.int32)
-    height = np.zeros(marks + 1, np.float32)
-    np.maximum.at(height, hills.reshape(-1)[tops], relief.reshape(-1)[tops])
-    joined = _joined(basins, relief, height, neck, min_size)
-    combined = np.where(area, joined[basins] + number, parts)
-    return compact(combined, number + marks)
+    hills, marks, tops = _hills(parts, relief)
+    several = _several(parts, hills, number, tops)
+    at = np.flatnonzero(mask)
+    ids = parts.reshape(-1)[at]
+    if several.any():
+        crowded = several[ids]
+        ground = Ground(relief, at[crowded], ids[crowded])
+        found, highest = basins(ground, hills, marks)
+        height = np.zeros(highest + 1, np.float32)
+        np.maximum.at(height, hills.reshape(-1)[tops], relief.reshape(-1)[tops])
+        joined = _joined(ground, found, height, marks, neck, min_size)
+        ids[crowded] = joined[found] + number
+    return _labelled(mask.shape, at, ids, number + marks, min_size)
+
+
+def without_small(
+    labels: NDArray[np.integer], count: int, smallest: int
+) -> tuple[Labels, int]:
+    """Leave out objects of fewer pixels, or of none; the others keep their order."""
+    at = np.flatnonzero(labels != 0)
+    return _labelled(labels.shape, at, labels.reshape(-1)[at], count, smallest)
 
 
 def compact(labels: NDArray[np.integer], highest: int) -> tuple[Labels, int]:
     """Renumber labels without gaps, in their order; gives labels and how many."""
-    present = np.bincount(labels.reshape(-1), minlength=highest + 1) > 0
+    return without_small(labels, highest, 1)
+
+
+def _labelled(
+    shape: tuple[int, ...],
+    at: NDArray[np.intp],
+    ids: NDArray[Any],
+    highest: int,
+    smallest: int,
+) -> tuple[Labels, int]:
+    """A label image from the ids of some pixels, renumbered without small objects."""
+    present = np.bincount(ids, minlength=highest + 1) >= max(smallest, 1)
     present[0] = False
     table = np.where(present, np.cumsum(present), 0).astype(np.int32)
-    return table[labels], int(np.count_nonzero(present))
+    labels = np.zeros(shape, np.int32)
+    labels.reshape(-1)[at] = table[ids]
+    return labels, int(np.count_nonzero(present))
 
 
 def smooth(relief: Relief, mask: Mask, sigma: float | tuple[float, ...]) -> Relief:
@@ -216,20 +246,33 @@ def smooth(relief: Relief, mask: Mask, sigma: float | tuple[float, ...]) -> Reli
         blurred = cv2.GaussianBlur(relief, (0, 0), x, sigmaY=y)
     else:
         blurred = ndimage.gaussian_filter(relief, sigmas)
-    return np.where(mask, blurred, 0).astype(np.float32, copy=False)
+    np.copyto(blurred, 0, where=~mask)
+    return np.asarray(blurred)
 
 
-def _hills(mask: Mask, relief: Relief) -> tuple[Labels, int]:
-    """Label the local maxima of the relief."""
+def _hills(parts: Labels, relief: Relief) -> tuple[Labels, int, NDArray[np.intp]]:
+    """Label the local maxima of the relief; tells how many there are, and where.
+
+    Those that touch at a corner are one, unless they are in different parts.
+    """
     if relief.ndim == 2:
-        highest = cv2.dilate(relief, np.ones((3, 3), np.uint8))
-        tops = (relief >= highest) & mask & (relief > 0)
-        count, hills = cv2.connectedComponents(tops.astype(np.uint8), connectivity=8)
-        return np.asarray(hills, np.int32), count - 1
-    highest = ndimage.maximum_filter(relief, 3)
-    tops = (relief >= highest) & mask & (relief > 0)
-    found, number = ndimage.label(tops, np.ones((3,) * relief.ndim))
-    return np.asarray(found, np.int32), int(number)
+        highest: Any = cv2.dilate(relief, np.ones((3, 3), np.uint8))
+    else:
+        highest = ndimage.maximum_filter(relief, 3)
+    tops = relief >= highest
+    tops &= parts > 0
+    tops &= relief > 0
+    if relief.ndim == 2:
+        count, found = cv2.connectedComponents(tops.view(np.uint8), connectivity=8)
+        count -= 1
+    else:
+        found, count = ndimage.label(tops, np.ones((3,) * relief.ndim))
+    hills, at = np.asarray(found, np.int32), np.flatnonzero(tops)
+    whole = hills.reshape(-1)[at].astype(np.int64) << 32 | parts.reshape(-1)[at]
+    each, label = np.unique(whole, return_inverse=True)
+    if len(each) > count:
+        hills.reshape(-1)[at] = label + 1
+    return hills, len(each), at
 
 
 def _several(
@@ -245,36 +288,24 @@ def _several(
     return several
 
 
-def _ridges(basins: Labels, relief: Relief, count: int) -> tuple[Any, Any, Any]:
-    """Pairs of neighbouring basins, and the height of the ridge between them."""
-    keys, heights = [], []
-    # With a margin of background no row runs into the next one.
-    flat, level = np.pad(basins, 1).reshape(-1), np.pad(relief, 1).reshape(-1)
-    step = 1
-    for axis in reversed(range(basins.ndim)):
-        a, b = flat[:-step], flat[step:]
-        at = np.flatnonzero((a != b) & (a > 0) & (b > 0))
-        low, high = np.minimum(a[at], b[at]), np.maximum(a[at], b[at])
-        keys.append(low.astype(np.int64) * (count + 1) + high)
-        heights.append(np.minimum(level[at], level[at + step]))
-        step *= basins.shape[axis] + 2
-    key, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-    height = np.full(len(key), -np.inf, np.float32)
-    np.maximum.at(height, inverse, np.concatenate(heights))
-    return key // (count + 1), key % (count + 1), height
-
-
 def _joined(
-    basins: Labels, relief: Relief, top: Relief, neck: float, min_size: int
+    ground: Ground,
+    found: Labels,
+    top: Relief,
+    marks: int,
+    neck: float,
+    min_size: int,
 ) -> Labels:
     """Join basins over ridges that are nearly as high as the lower hill.
 
-    Gives the new label of each; ``top`` has the height of their hills.
+    Gives the new label of each; ``top`` has the height of their hills, those above
+    ``marks`` have none.
     """
-    count = len(top) - 1
-    first, second, height = _ridges(basins, relief, count)
-    size = np.bincount(basins.reshape(-1), minlength=count + 1)
-    parent = list(range(count + 1))
+    first, second, height = ridges(ground, found, len(top) - 1)
+    # Ledges first: until then, basins have neither their size nor their neighbours.
+    named = without_ledges(first, second, len(top), marks)
+    size = np.bincount(named[found], minlength=len(top)).tolist()
+    heights, parent = top.tolist(), list(range(len(top)))
 
     def root(i: int) -> int:
         while parent[i] != i:
@@ -282,12 +313,16 @@ def _joined(
             i = parent[i]
         return i
 
-    for ridge in np.argsort(-height, kind="stable"):  # water rises from the lowest neck
-        a, b = root(int(first[ridge])), root(int(second[ridge]))
-        if a == b:
+    # Water rises from the lowest neck.
+    a, b = named[first], named[second]
+    for one, other, ridge in zip(
+        *(c[a != b].tolist() for c in (a, b, height)), strict=True
+    ):
+        i, j = root(one), root(other)
+        if i == j:
             continue
-        low, high = (a, b) if top[a] < top[b] else (b, a)
-        if height[ridge] >= neck * top[low] or min(size[a], size[b]) < min_size:
+        low, high = (i, j) if heights[i] < heights[j] else (j, i)
+        if ridge >= neck * heights[low] or min(size[i], size[j]) < min_size:
             parent[low] = high
             size[high] += size[low]
-    return np.array([root(i) for i in range(count + 1)], np.int32)
+    return np.array([root(i) for i in range(len(top))], np.int32)[named]

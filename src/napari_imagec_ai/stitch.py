@@ -14,9 +14,11 @@ from napari_imagec_ai import processing
 from napari_imagec_ai.blocks import LARGE
 from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.feed import Feed, from_network
+from napari_imagec_ai.kinds import channel_count
 from napari_imagec_ai.limits import Geometry
 from napari_imagec_ai.model import Model, Step, TensorSpec
 from napari_imagec_ai.resample import resample
+from napari_imagec_ai.scales import scaled_size
 from napari_imagec_ai.scratch import Scratch
 from napari_imagec_ai.seams import continued
 from napari_imagec_ai.tiling import Grid, Tile, place
@@ -25,6 +27,10 @@ Array = NDArray[Any]
 
 _SHARE = 0.2
 """Part of the free memory that maps may take; larger ones go to the disk."""
+
+
+_SLACK = 1e-2
+"""How far rounding may carry an id from a whole number."""
 
 
 class Stitcher:
@@ -47,6 +53,8 @@ class Stitcher:
     vectors : dict of str to array
         For each output without space axes, float32 with the axes planes, channel: the
         mean over the tiles.
+    notices : list of str
+        Sentences about what came out.
     place : object or None
         The folder on the disk that maps lie in; it goes when nothing refers to it.
     """
@@ -56,6 +64,7 @@ class Stitcher:
         self.maps: dict[str, Any] = {}
         self.vectors: dict[str, Array] = {}
         self.place: Scratch | None = None
+        self.notices: list[str] = []
         self._scaled = feed.scaled_shape != feed.shape
         self._canvases: dict[str, Array] = {}
         self._highest: dict[str, int] = {}
@@ -123,12 +132,31 @@ class Stitcher:
                 f"{tile.shape}, but the description says {expected}; correct the "
                 "output's size in the description."
             )
+        count = channel_count(self.model, spec)
+        if count is not None and len(array) != count:
+            raise EngineError(
+                f"Output '{spec.id}' has {len(array)} channels, but the description "
+                f"says {count}; correct the output's axes in the description."
+            )
+        array = self._numbers(spec, array)
         local, _ = _split_steps(spec)
         array = processing.prepare(local, array, self.feed.letters)(array)
         canvas, lead = self._canvas(index, spec.id, len(array), grid)
-        if self.model.kind == "labels" and array.shape[1:] == tile.shape:
+        if self.model.kind == "labels" and _are_ids(array, tile):
             array = self._continued(canvas, lead, tile, spec, array)
         place(canvas, array, tile, grid, self.geometry.margin, lead)
+
+    def _numbers(self, spec: TensorSpec, array: Array) -> Array:
+        """The values, with 0 in the place of those that are no numbers."""
+        if np.isfinite(array.sum(dtype=np.float64)) or np.isfinite(array).all():
+            return array
+        sentence = (
+            f"The network gave values that are no numbers in output '{spec.id}'; they "
+            "were taken as 0. The grey values may not be what it was made for."
+        )
+        if sentence not in self.notices:
+            self.notices.append(sentence)
+        return np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
 
     def _continued(
         self,
@@ -143,7 +171,8 @@ class Stitcher:
         there = canvas[(*lead, slice(None), *tile.window)]
         before[tuple(slice(0, size) for size in there.shape)] = there
         highest = self._highest.get(spec.id, 0)
-        array, self._highest[spec.id] = continued(before, array, highest)
+        whole = np.rint(array)
+        array, self._highest[spec.id] = continued(before, whole, highest)
         return array
 
     def _canvas(
@@ -193,9 +222,15 @@ class Stitcher:
         self.vectors[spec.id][index] += np.asarray(array, np.float32).ravel() * weight
 
 
+def _are_ids(array: Array, tile: Tile) -> bool:
+    """Whether these are ids of the window's own pixels, and not some other numbers."""
+    whole = np.rint(array)
+    return array.shape[1:] == tile.shape and np.allclose(array, whole, atol=_SLACK)
+
+
 def _times(shape: Sequence[int], factors: Sequence[float]) -> tuple[int, ...]:
     sizes = zip(shape, factors, strict=True)
-    return tuple(max(1, round(size * factor)) for size, factor in sizes)
+    return tuple(scaled_size(size, factor) for size, factor in sizes)
 
 
 def _split_steps(spec: TensorSpec) -> tuple[list[Step], list[Step]]:

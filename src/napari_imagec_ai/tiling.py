@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.scales import scaled_size
 
 _CALL = 1 << 12
 """What a call of a network costs beside its pixels, in pixels."""
@@ -301,7 +302,8 @@ def place(
         origin = round((tile.window[i].start - margin[i]) * factor)
         origin -= round(grid.offsets[i] / 2)
         start = max(round((core.start - margin[i]) * factor), origin, 0)
-        stop = round((core.stop - margin[i]) * factor)
+        # A last pixel that reaches beyond the image is the image's, too.
+        stop = scaled_size(core.stop - margin[i], factor)
         stop = max(start, min(stop, size, origin + result.shape[others + i]))
         target.append(slice(start, stop))
         source.append(slice(start - origin, stop - origin))

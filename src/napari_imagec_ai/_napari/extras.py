@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.qt.threading import create_worker
 from qtpy.QtWidgets import QFileDialog
 
 from napari_imagec_ai._napari import work
 from napari_imagec_ai._napari.card import tested_lines
 from napari_imagec_ai._napari.folders import Drop
-from napari_imagec_ai._napari.runs import bug
+from napari_imagec_ai._napari.runs import Run
 from napari_imagec_ai.calibration import Calibration, Truth
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model import Model
@@ -34,7 +34,7 @@ class Extras:
 
     def __init__(self, widget: ClassifierWidget) -> None:
         self._widget = widget
-        self._workers: dict[str, Any] = {}
+        self._runs: dict[str, Run] = {}
         choice, options = widget.choice, widget.layer_options
         choice.test.changed.connect(lambda: self.test())
         choice.install.changed.connect(lambda: self._ask_package())
@@ -42,29 +42,36 @@ class Extras:
         options.table.changed.connect(lambda: self.show_table())
         self._drop = Drop(widget.native, self.install)
 
+    def stop(self) -> None:
+        """Touch nothing any more: the window is gone."""
+        for run in self._runs.values():
+            run.drop()
+
     @property
     def busy(self) -> bool:
         """Whether something is under way."""
-        return bool(self._workers)
+        return bool(self._runs)
 
     def _start(
         self, button: Any, done: Callable[[Any], None], function: Any, *arguments: Any
     ) -> None:
         """Do something in the background; its button is off until it has ended."""
-        if button.name in self._workers:
+        if button.name in self._runs:
             return
         button.enabled = False
-        worker: Any = create_worker(function, *arguments, _start_thread=False)
-        self._workers[button.name] = worker
-        worker.returned.connect(done)
-        worker.errored.connect(lambda error: self._widget.say(bug(error), bad=True))
+        self._runs[button.name] = Run(
+            function,
+            *arguments,
+            progressed=lambda *_: None,
+            returned=done,
+            failed=partial(self._widget.say, bad=True),
+            finished=partial(self._finished, button),
+        )
+        self._runs[button.name].start()
 
-        def finished() -> None:
-            del self._workers[button.name]
-            button.enabled = True
-
-        worker.finished.connect(finished)
-        worker.start()
+    def _finished(self, button: Any) -> None:
+        del self._runs[button.name]
+        button.enabled = True
 
     # -- models ------------------------------------------------------------------------
 
@@ -160,17 +167,17 @@ class Extras:
             widget.results.show_images(found)
 
     def show_table(self) -> None:
-        """Open napari's table of features on the result."""
-        widget = self._widget
-        layers = widget.results.label_layers if widget.results is not None else []
-        if not layers and widget.results is not None:
-            layers = widget.results.all_layers
-        if not layers:
+        """List the objects beside the canvas."""
+        widget, inspector = self._widget, self._widget.inspector
+        if widget.results is None:
             widget.say("There is no result to list yet; run the network first.")
             return
-        window = widget.viewer.window
-        window.add_plugin_dock_widget("napari", "Features table widget", tabify=False)
-        widget.viewer.layers.selection = set(layers)
+        if inspector.table is not None:
+            inspector.table.show()
+            inspector.table.parent().show()
+            return
+        table = inspector.make_table()
+        widget.viewer.window.add_dock_widget(table, name="Objects", area="bottom")
 
 
 def _sentence(found: Calibration, by_count: bool) -> str:

@@ -88,11 +88,19 @@ class Form(Container):  # type: ignore[type-arg]
         )
 
     def _arrange(self) -> None:
+        engine = Fold(
+            "Engine and device",
+            [column(self.engine, self.device)],
+            tooltip="What runs the network, and where.",
+            open_=False,
+        )
+        self.model_section = Fold("Model", [self.choice, engine])
+        self.image_section = Fold("Image", [self.source])
         self._body: Any = Container(
             labels=False,
             widgets=[
-                Fold("Model", [self.choice, column(self.engine, self.device)]),
-                Fold("Image", [self.source]),
+                self.model_section,
+                self.image_section,
                 self.assumptions,
                 row(self.run_button, self.cancel_button),
                 self.progress,

@@ -44,7 +44,26 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         self, notify: Callable[[], None], channels_changed: Callable[[], None]
     ) -> None:
         self._suggested: tuple[int, ...] | None = None
-        self._channels_changed = channels_changed
+        self._channels_changed, self._notify = channels_changed, notify
+        self._model: Model | None = None
+        self._make_layer()
+        self.region = RegionChoice(notify)
+        self.channels = ChannelRows(self._channel_chosen, self._channel_choices)
+        self._make_planes()
+        self.others: Any = Container(name="others")
+        self.others.margins = (0, 0, 0, 0)
+        controls: list[Any] = [self.layer, self.pin, self.level, self.axes]
+        controls += [self.channels, self.planes, self.span, self.region.where]
+        controls += [self.region.shapes, self.others]
+        super().__init__(widgets=controls, name="image_choice")
+        self.margins = (0, 0, 0, 0)
+        align(self)
+        controls[0].changed.connect(lambda _: self.layer_changed())
+        self.axes.changed.connect(lambda _: self._axes_changed())
+        for control in (self.planes, self.span, self.level):
+            control.changed.connect(lambda _: notify())
+
+    def _make_layer(self) -> None:
         self.layer: Any = create_widget(
             annotation=Image,
             name="image",
@@ -57,7 +76,6 @@ class ImageChoice(Container):  # type: ignore[type-arg]
             text="Stay with this image",
             tooltip="Do not follow the active layer any more.",
         )
-        self.region = RegionChoice(notify)
         self.level = SpinBox(
             value=0,
             min=0,
@@ -72,7 +90,8 @@ class ImageChoice(Container):  # type: ignore[type-arg]
             label="Axes",
             tooltip="What the dimensions of the image mean, in order.",
         )
-        self.channels = ChannelRows(self._channel_chosen, self._channel_choices)
+
+    def _make_planes(self) -> None:
         self.planes = ComboBox(
             choices=[ALL_PLANES, THIS_PLANE, SOME_PLANES],
             name="planes",
@@ -85,21 +104,6 @@ class ImageChoice(Container):  # type: ignore[type-arg]
             label="Which",
             tooltip="First and last, counted from 0, such as 2-5, or Z=2-5, T=0.",
         )
-        self.others: Any = Container(name="others")
-        self.others.margins = (0, 0, 0, 0)
-        controls: list[Any] = [self.layer, self.pin, self.level, self.axes]
-        controls += [self.channels, self.planes, self.span, self.region.where]
-        controls += [self.region.shapes, self.others]
-        super().__init__(widgets=controls, name="image_choice")
-        self.margins = (0, 0, 0, 0)
-        align(self)
-        self._notify = notify
-        self._model: Model | None = None
-        controls[0].changed.connect(lambda _: self.layer_changed())
-        self.axes.changed.connect(lambda _: self._axes_changed())
-        self.planes.changed.connect(lambda _: notify())
-        self.span.changed.connect(lambda _: notify())
-        self.level.changed.connect(lambda _: notify())
 
     # -- what is shown -----------------------------------------------------------------
 

@@ -45,7 +45,7 @@ class LayerOptions(Fold):
         self.table = PushButton(
             text="Show table",
             name="table",
-            tooltip="napari's table of features: a chosen row shows its object.",
+            tooltip="List the objects; a chosen row shows its object.",
         )
         super().__init__(
             "Layers",

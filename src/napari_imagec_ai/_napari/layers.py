@@ -40,6 +40,9 @@ MOST_CHANNELS = 6
 COLOURS = ("#00c2ff", "#ffb000", "#ff4f81", "#7ddf64", "#b18cff", "#ffe14d", "#ff8552")
 """Colours of classes: apart in hue and lightness, on grey images."""
 
+_NEARLY = 1e-3
+"""Part of a pixel that a corner may be off: napari keeps shapes in single precision."""
+
 _LENGTHS = ("micrometer", "nanometer", "millimeter", "centimeter", "meter", "angstrom")
 
 
@@ -202,8 +205,8 @@ def cut(source: Source, world: NDArray[Any]) -> Source:
     points[:, -2:] = world
     pixels = np.linalg.solve(matrix[:-1, :-1], (points - matrix[:-1, -1]).T)[-2:]
     # A pixel reaches half of its size to each side of its centre.
-    start = np.floor(pixels.min(axis=1) + 0.5 + 1e-6).astype(int)
-    stop = np.ceil(pixels.max(axis=1) + 0.5 - 1e-6).astype(int)
+    start = np.floor(pixels.min(axis=1) + 0.5 + _NEARLY).astype(int)
+    stop = np.ceil(pixels.max(axis=1) + 0.5 - _NEARLY).astype(int)
     box = {a: (int(i), int(j)) for a, i, j in zip("YX", start, stop, strict=True)}
     begin = corner(source.image, box)
     return replace(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import Container, Label
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import QLabel, QSizePolicy, QToolButton, QWidget
 
@@ -191,3 +191,25 @@ class Picture(Container):  # type: ignore[type-arg]
         if not picture.isNull():
             smooth = Qt.TransformationMode.SmoothTransformation
             self._screen.setPixmap(picture.scaledToHeight(self._height, smooth))
+
+
+class Undocking(QObject):  # type: ignore[misc]
+    """Deletes a widget that napari took out of its window for good.
+
+    napari only takes the parent away, and Qt keeps what belongs to nobody for ever.
+    """
+
+    def __init__(self, watched: QWidget) -> None:
+        super().__init__(watched)
+        watched.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Look at what happens, and leave it to others."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            QTimer.singleShot(0, self._look)
+        return False
+
+    def _look(self) -> None:
+        widget = self.parent()
+        if widget.parent() is None:  # it was not put elsewhere at once
+            widget.deleteLater()

@@ -11,6 +11,7 @@ from magicgui.widgets import ComboBox, create_widget
 from napari.layers import Image, Shapes
 from numpy.typing import NDArray
 
+from napari_imagec_ai._napari.results import METADATA
 from napari_imagec_ai.errors import ImageError
 
 WHOLE, VIEW, DRAWN = "whole image", "what the window shows", "shapes that I drew"
@@ -43,12 +44,26 @@ class RegionChoice:
         self.shapes = _shapes_layer()
         self._notify = notify
         self.where.changed.connect(lambda _: self._changed())
-        self.shapes.changed.connect(lambda _: notify())
+        self.shapes.changed.connect(lambda _: self._layer_changed())
         self.shapes.visible = False
+        self._watched: Any = None
 
     def _changed(self) -> None:
         self.shapes.visible = self.where.value == DRAWN
         self._notify()
+
+    def _layer_changed(self) -> None:
+        """Follow what is drawn: a first shape may be all that a run waits for."""
+        if self._watched is not None:
+            self._watched.events.data.disconnect(self._drawn)
+        self._watched = self.shapes.value
+        if self._watched is not None:
+            self._watched.events.data.connect(self._drawn)
+        self._notify()
+
+    def _drawn(self, event: Any = None) -> None:
+        if self.where.value == DRAWN:
+            self._notify()
 
     def points(self, layer: Image) -> NDArray[Any] | None:
         """Points that the region reaches to; None: it is the whole image.
@@ -77,6 +92,11 @@ class RegionChoice:
             raise ImageError(
                 "No shape is drawn; add a Shapes layer, draw a rectangle on the image, "
                 "or run on the whole image."
+            )
+        if METADATA in drawn.metadata and not drawn.selected_data:
+            raise ImageError(
+                f"'{drawn.name}' is a result; choose the Shapes layer that you drew "
+                "the region in, or select some of these shapes."
             )
         chosen = sorted(drawn.selected_data) or range(len(drawn.data))
         vertices = [drawn.data_to_world(v) for i in chosen for v in drawn.data[i]]

@@ -231,14 +231,18 @@ class ResultLayers:
         self._retire(())
         return self._spare
 
-    def labels_of(self, layer: Layer) -> Labels | None:
-        """The layer itself, if it is one of the Labels here."""
-        return next((mine for mine in self._labels.values() if mine is layer), None)
-
     @property
     def label_layers(self) -> list[Labels]:
         """The Labels that are still in the viewer."""
         return [one for one in self._labels.values() if one in self.viewer.layers]
+
+    def drawn_layers(self) -> list[Layer]:
+        """One drawn layer of each class that is still in the viewer."""
+        found: dict[str, Layer] = {}
+        for (_, name), layer in self._drawings.items():
+            if layer in self.viewer.layers:
+                found.setdefault(name, layer)
+        return list(found.values())
 
     @property
     def all_layers(self) -> list[Layer]:

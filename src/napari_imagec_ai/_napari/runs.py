@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from napari.qt.threading import create_worker
@@ -18,7 +19,7 @@ class Run:
     Parameters
     ----------
     function : callable
-        Gives a generator that yields progress and returns an outcome.
+        Gives a generator that yields progress and returns an outcome, or an outcome.
     *arguments
         Of the function.
     progressed : callable
@@ -40,14 +41,19 @@ class Run:
         failed: Callable[[str], None],
         finished: Callable[[], None],
     ) -> None:
+        self._told: dict[str, Callable[..., None]] = {
+            "yielded": self._yielded,
+            "returned": returned,
+            "aborted": lambda: failed("Cancelled; nothing changed."),
+            "errored": lambda error: failed(bug(error)),
+            "finished": finished,
+        }
         self._progressed = progressed
         self._begun: tuple[float, int] | None = None
         self._worker: Any = create_worker(function, *arguments, _start_thread=False)
-        self._worker.yielded.connect(self._yielded)
-        self._worker.returned.connect(returned)
-        self._worker.aborted.connect(lambda: failed("Cancelled; nothing changed."))
-        self._worker.errored.connect(lambda error: failed(bug(error)))
-        self._worker.finished.connect(finished)
+        for signal in self._told:
+            if hasattr(self._worker, signal):  # plain functions cannot be stopped
+                getattr(self._worker, signal).connect(partial(self._tell, signal))
 
     def start(self) -> None:
         """Begin."""
@@ -55,7 +61,27 @@ class Run:
 
     def cancel(self) -> None:
         """Stop after the tile that it is at."""
-        self._worker.quit()
+        if self._worker is not None:
+            self._worker.quit()
+
+    def drop(self) -> None:
+        """Stop, and tell nobody: the window is gone."""
+        self.cancel()
+        self._let_go()
+
+    def _tell(self, signal: str, *what: Any) -> None:
+        told = self._told.get(signal)
+        if told is None:
+            return
+        if signal == "finished":
+            self._let_go()
+        told(*what)
+
+    def _let_go(self) -> None:
+        """Qt never forgets the worker, and through it the whole window, else."""
+        self._told = {}
+        self._progressed = lambda *_: None
+        self._worker = None
 
     def _yielded(self, progress: Progress) -> None:
         now = time.monotonic()

@@ -128,4 +128,4 @@ class ThresholdsForm(Fold):
     @property
     def class_threshold(self) -> float:
         """The class threshold."""
-        return float(round(self.classes.value, 4))
+        return float(round(self.classes.value, 6))

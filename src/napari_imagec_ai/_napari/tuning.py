@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
-from napari.qt.threading import create_worker
 from superqt.utils import qdebounced, qthrottled
 
 from napari_imagec_ai._napari import work
+from napari_imagec_ai._napari.runs import Run
 from napari_imagec_ai.classes import ClassMap
 from napari_imagec_ai.decoders import Settings
 from napari_imagec_ai.session import Session
@@ -37,7 +37,7 @@ class Tuner:
         show: Callable[[work.Outcome, bool], None],
     ) -> None:
         self._state, self._show = state, show
-        self._worker: Any = None
+        self._run: Run | None = None
         self._again = False
         # The mouse moves faster than layers can be drawn: Labels follow it, outlines
         # come when it rests.
@@ -53,30 +53,38 @@ class Tuner:
         state = self._state()
         if state is None or state[0].prediction is None:
             return
-        if self._worker is not None:
+        if self._run is not None:
             self._again = True
             return
         if work.is_small(state[0].prediction):
             self._show(work.tune(*state), False)
             self._outlines_soon()
             return
-        self._worker = create_worker(work.tune, *state, _start_thread=False)
-        self._worker.returned.connect(lambda outcome: self._tuned(state[0], outcome))
-        self._worker.finished.connect(self._finished)
-        self._worker.start()
+        self._run = Run(
+            work.tune,
+            *state,
+            progressed=lambda *_: None,
+            returned=partial(self._tuned, state[0]),
+            failed=self._failed,
+            finished=self._finished,
+        )
+        self._run.start()
 
     @property
     def busy(self) -> bool:
         """Whether a worker is tuning."""
-        return self._worker is not None
+        return self._run is not None
 
     def _tuned(self, session: Session, outcome: work.Outcome) -> None:
         state = self._state()
         if state is not None and state[0] is session and not self._again:
             self._show(outcome, True)
 
+    def _failed(self, sentence: str) -> None:
+        self._show(work.Outcome(problem=sentence), False)
+
     def _finished(self) -> None:
-        self._worker = None
+        self._run = None
         if self._again:
             self._again = False
             self.tune()
@@ -95,3 +103,5 @@ class Tuner:
         self._soon.cancel()
         self._outlines_soon.cancel()
         self._state = lambda: None
+        if self._run is not None:
+            self._run.drop()

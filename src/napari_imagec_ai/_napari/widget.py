@@ -12,36 +12,29 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.theme import get_theme
 
 from napari_imagec_ai._napari import work
-from napari_imagec_ai._napari.card import score_lines
 from napari_imagec_ai._napari.extras import Extras
-from napari_imagec_ai._napari.form import Form
-from napari_imagec_ai._napari.history import History
-from napari_imagec_ai._napari.inspecting import Inspector
 from napari_imagec_ai._napari.layers import Source
 from napari_imagec_ai._napari.model_choice import ASK
+from napari_imagec_ai._napari.parts import Undocking
 from napari_imagec_ai._napari.results import ResultLayers
 from napari_imagec_ai._napari.runs import Run
 from napari_imagec_ai._napari.settings_form import about_the_model
-from napari_imagec_ai._napari.tuning import State, Tuner
-from napari_imagec_ai.calibration import counted, shares
-from napari_imagec_ai.classes import ClassMap
-from napari_imagec_ai.decoders import Result, Settings, keep_choice, settings_with
-from napari_imagec_ai.errors import DecodeError, ImagecAIError
-from napari_imagec_ai.images import Images
+from napari_imagec_ai._napari.tuned_form import TunedForm
+from napari_imagec_ai.decoders import keep_choice
+from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.library import ModelEntry
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import DETECTORS
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import PredictSettings, class_threshold
-from napari_imagec_ai.scores import Scores
 from napari_imagec_ai.session import Session, forget, keep_feed, starting_feed
 
 if TYPE_CHECKING:
     import napari
 
 
-class ClassifierWidget(Form):
+class ClassifierWidget(TunedForm):
     """Run a pre-trained model on the active image layer, and tune the result.
 
     Parameters
@@ -51,18 +44,9 @@ class ClassifierWidget(Form):
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        self.viewer = napari_viewer
-        self.session: Session | None = None
-        self.results: ResultLayers | None = None
-        self._problem = ""
         self._run: Run | None = None
-        self._showing = False
-        self._ran_with = PredictSettings()
         self._placed: dict[int, ResultLayers] = {}
-        self._history: History[tuple[Settings, ClassMap]] = History()
-        super().__init__()
-        self._tuner = Tuner(self.state, self._tuned)
-        self._inspector = Inspector(self.viewer, self.say)
+        super().__init__(napari_viewer)
         self._extras = Extras(self)
         self._connect()
         self.choice.look()
@@ -71,11 +55,9 @@ class ClassifierWidget(Form):
     def _connect(self) -> None:
         self.run_button.changed.connect(lambda: self.run())
         self.cancel_button.changed.connect(lambda: self.cancel())
-        self.thresholds.reset.changed.connect(lambda: self._reset())
-        self.thresholds.undo.changed.connect(lambda: self._go(self._history.undo()))
-        self.thresholds.redo.changed.connect(lambda: self._go(self._history.redo()))
         self.viewer.layers.selection.events.active.connect(self._follow_active)
         self.viewer.layers.events.removed.connect(self._layer_removed)
+        Undocking(self.native)
         self.thresholds.histogram.accent = lambda: _accent(self.viewer)
         self.native.destroyed.connect(partial(_stop, self.__dict__))
 
@@ -280,23 +262,6 @@ class ClassifierWidget(Form):
         """Whether a run is under way."""
         return self._run is not None
 
-    def objects(self) -> Objects:
-        """The objects that the layers show now.
-
-        Raises
-        ------
-        DecodeError
-            If nothing was run yet, or what came out is no objects.
-        """
-        state = self.state()
-        if state is None:
-            raise DecodeError("Nothing was run yet; choose a model and run it.")
-        session, settings, class_map = state
-        result = session.result(settings, class_map)
-        if not isinstance(result, Objects):
-            raise DecodeError(f"'{session.model.name}' gives no objects.")
-        return result
-
     def cancel(self) -> None:
         """Stop the run after the tile that it is at."""
         if self._run is not None:
@@ -362,129 +327,8 @@ class ClassifierWidget(Form):
         self.progress.visible = False
         self.run_button.enabled = not self._reason()
 
-    # -- tuning ------------------------------------------------------------------------
-
-    def _settings(self) -> Settings | None:
-        if self.session is None:
-            return None
-        settings = self.session.defaults
-        form = self.thresholds.values() | self.assumptions.reading.values()
-        known = type(settings).model_fields
-        return settings_with(settings, {k: v for k, v in form.items() if k in known})
-
-    def _class_map(self) -> ClassMap:
-        return self.classes.class_map(self.thresholds.class_threshold)
-
-    def state(self) -> State | None:
-        """What is tuned and how; None, and the reason is said, where that cannot be."""
-        try:
-            settings, class_map = self._settings(), self._class_map()
-        except ImagecAIError as error:
-            self._problem = str(error)
-            self.say(self._problem, bad=True)
-            return None
-        if self.session is None or settings is None:
-            return None
-        return self.session, settings, class_map
-
-    def _thresholds_changed(self) -> None:
-        self._tune()
-
-    def _classes_changed(self) -> None:
-        self._tune()
-
-    def _tune(self) -> None:
-        """Decode and classify again, without the network."""
-        self._tuner.soon()
-
-    def _styles_changed(self) -> None:
-        if self.results is not None:
-            self.results.restyle(self.classes.styles())
-
     def _calibrate(self) -> None:
         self._extras.calibrate()
-
-    def _layers_changed(self) -> None:
-        self._tuner.tune()
-
-    def set_thresholds(self, mask: float | None, of_class: float) -> None:
-        """Set the thresholds, as if the person had moved them."""
-        if mask is not None:
-            self.mask_threshold.value = mask
-        self.class_threshold.value = of_class
-
-    def _note(self) -> None:
-        """Note the settings, so that the person can come back to them."""
-        state = self.state()
-        if state is not None:
-            self._history.add(state[1:])
-        self.thresholds.undo.enabled = self._history.can_undo
-        self.thresholds.redo.enabled = self._history.can_redo
-
-    def _go(self, settings: tuple[Settings, ClassMap] | None) -> None:
-        """Bring the form to these settings."""
-        if settings is None:
-            return
-        chosen, class_map = settings
-        self.thresholds.set_values(chosen, class_map.class_threshold)
-        self.assumptions.reading.set_values(chosen.model_dump())
-        self.classes.set_map(class_map)
-        self._tuner.tune()
-
-    def _reset(self) -> None:
-        """Thresholds and the decoder's settings as the model has them."""
-        if self.session is not None:
-            threshold = class_threshold(self.session.model)
-            self.thresholds.set_values(self.session.defaults, threshold)
-            self._tuner.tune()
-
-    def _tuned(self, outcome: work.Outcome, outlines: bool) -> None:
-        if outcome.result is None:
-            self.say(outcome.problem, bad=True)
-        elif self.results is not None:
-            self.say(self._show(outcome.result, outlines))
-
-    def _show(self, result: Result, outlines: bool) -> str:
-        """Bring the layers up to date; gives a sentence on what is there."""
-        self._showing = True
-        try:
-            return self._layers_show(result, outlines)
-        finally:
-            self._showing = False
-
-    def _layers_show(self, result: Result, outlines: bool) -> str:
-        state = self.state()
-        if self.results is None or state is None:
-            return ""
-        session, settings, class_map = state
-        self.scores.value = score_lines(result) if isinstance(result, Scores) else ""
-        self.scores.visible = isinstance(result, Scores)
-        sentence, notes = "", []
-        if isinstance(result, Objects) and isinstance(session.decoded, Objects):
-            self.classes.set_features(tuple(session.decoded.features))
-            self.classes.show_counts(result.counts())
-            self.results.styles = self.classes.styles()
-            self.results.drawn = self.layer_options.drawn()
-            notes = self.results.show(result, outlines)
-            self._inspector.watch(self.results)
-            self.thresholds.show_histogram(shares(counted(session.decoded, class_map)))
-            sentence = f"{len(result)} of {len(session.decoded)} objects count."
-        elif isinstance(result, Images) and outlines:
-            self.results.show_images(result)
-            sentence = f"{', '.join(result.maps)}: see the new layers."
-        if outlines:
-            recipe = session.recipe(self._ran_with, settings, class_map)
-            self.results.note(recipe.model_dump(mode="json"))
-            self._note()
-        return " ".join([sentence, *notes])
-
-    def _told(self, sentence: str) -> None:
-        self.say(sentence)
-
-    def say(self, *sentences: str, bad: bool = False) -> None:
-        """Show sentences under the Run button; those about a failure stand out."""
-        words = " ".join(sentence for sentence in sentences if sentence)
-        self.status.value = f"<b>{words}</b>" if bad else words
 
 
 def _stop(state: dict[str, Any], *_: Any) -> None:
@@ -492,11 +336,11 @@ def _stop(state: dict[str, Any], *_: Any) -> None:
 
     The widget itself may be half gone, too, so only its attributes are looked at.
     """
-    for name in ("_tuner", "_inspector"):
+    for name in ("_tuner", "inspector", "_extras"):
         if name in state:
             state[name].stop()
     if state.get("_run") is not None:
-        state["_run"].cancel()
+        state["_run"].drop()
     elif state.get("session") is not None:
         state["session"].close()
 

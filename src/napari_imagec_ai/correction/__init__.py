@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.correction.before import (
+    Before,
     Classes,
     before_of,
     boxes,
@@ -31,6 +32,7 @@ from napari_imagec_ai.correction.shapes import (
     measured_masks,
     numbers,
     of_boxes,
+    plane_steps,
     span,
     vertices,
 )
@@ -131,24 +133,35 @@ def read_outlines(
         pixels = not isinstance(like, Objects) or like.has_pixels or not len(like)
     drawn = [vertices(ring, before.frame) for ring in rings]
     found = numbers(ids, len(drawn), before)
-    steps = np.zeros((len(drawn), before.planes))
-    for row, ring in enumerate(drawn):
-        steps[row] = ring[0, :-2]
-    planes = np.rint(steps).astype(np.int32) + before.first
-    if not pixels:
-        sides = np.array([span(ring) for ring in drawn], np.float32).reshape(-1, 4)
-        known = carried(before, found, classes, None)
-        return objects(before, found, known, sides, of_boxes(sides, before), planes)
+    steps = plane_steps(drawn, before)
+    if pixels:
+        return _with_pixels(before, drawn, found, steps, classes, image)
+    sides = np.array([span(ring) for ring in drawn], np.float32).reshape(-1, 4)
+    known, table = carried(before, found, classes, None), of_boxes(sides, before)
+    return objects(before, found, known, sides, table, steps + before.first)
+
+
+def _with_pixels(
+    before: Before,
+    drawn: list[NDArray[np.float64]],
+    found: NDArray[np.int64],
+    steps: NDArray[np.int32],
+    classes: Classes,
+    image: ImageInput | None,
+) -> Objects:
+    """Objects with a mask each; what has no pixel in the image is none."""
     own = masks(drawn, found, before)
-    kept = np.flatnonzero([mask.any() for mask in own.pixels])
-    own, found, planes = own[kept], found[kept], planes[kept]
+    inside = (steps >= 0) & (steps < before.frame.shape[: before.planes])
+    drawn_on = np.array([mask.any() for mask in own.pixels], bool)
+    kept = np.flatnonzero(inside.all(axis=1) & drawn_on)
+    own, found, steps = own[kept], found[kept], steps[kept]
+    planes = steps + before.first
     table = measured_masks(own, planes, before, image)
 
     def covered(row: int) -> NDArray[Any]:
         (y, x), mask = own.origins[row], own.pixels[row]
-        inside = (slice(y, y + mask.shape[0]), slice(x, x + mask.shape[1]))
-        index = tuple(planes[row] - before.first)
-        return np.asarray(before.labels()[(*index, *inside)][mask])
+        place = (slice(y, y + mask.shape[0]), slice(x, x + mask.shape[1]))
+        return np.asarray(before.labels()[(*steps[row], *place)][mask])
 
     known = carried(before, found, classes, covered)
     return objects(before, found, known, boxes(table, "YX"), table, planes, masks=own)

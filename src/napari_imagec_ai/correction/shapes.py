@@ -50,6 +50,14 @@ def numbers(ids: Sequence[int] | None, count: int, before: Before) -> Any:
     return np.array(asked, np.int64)
 
 
+def plane_steps(drawn: list[NDArray[np.float64]], before: Before) -> NDArray[np.int32]:
+    """Plane of each outline, counted from the beginning of the frame."""
+    steps = np.zeros((len(drawn), before.planes))
+    for row, ring in enumerate(drawn):
+        steps[row] = ring[0, :-2]
+    return np.rint(steps).astype(np.int32)
+
+
 def span(ring: NDArray[np.float64]) -> list[float]:
     """Half-open box of an outline, whose pixels' edges lie at halves."""
     low, high = ring[:, -2:].min(axis=0) + 0.5, ring[:, -2:].max(axis=0) + 0.5

@@ -6,8 +6,10 @@ point group ``napari_imagec_ai.decoders``: the object is a :class:`Decoder`.
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -101,10 +103,19 @@ def _built_in() -> dict[str, Decoder[Any]]:
 
 def decoders() -> dict[str, Decoder[Any]]:
     """All decoders by name: those built in, then those of other packages."""
-    found = _built_in()
+    known = _built_in()
+    # None of another package takes the place of one of ours.
+    return known | _of_others(tuple(sys.path)) | known
+
+
+@functools.lru_cache(maxsize=1)
+def _of_others(paths: tuple[str, ...]) -> dict[str, Decoder[Any]]:
+    """Decoders of the packages that are installed in these folders.
+
+    To look for them takes milliseconds, for every move of a slider.
+    """
+    found = {}
     for point in entry_points(group=GROUP):
-        if point.name in found:
-            continue
         try:
             found[point.name] = point.load()
         except (ImportError, AttributeError) as error:

@@ -11,10 +11,13 @@ from scipy import special
 
 from napari_imagec_ai.model import Model, TensorSpec
 
-Activation = Literal["auto", "none", "sigmoid", "softmax"]
+Activation = Literal["auto", "none", "sigmoid", "softmax", "bytes"]
+"""How probabilities are made; ``bytes`` divides values from 0 to 255."""
 
 _SLACK = 1e-3
 """Rounding may carry a probability this far out of [0, 1]."""
+
+_BYTE = 255.0
 
 _EXCLUSIVE = ("three_class", "multi_class")
 """Kinds whose channels exclude each other, so that a softmax belongs to them."""
@@ -55,10 +58,17 @@ def resolve(
         if binary or spec.data_range == (0.0, 1.0):
             return "none", ""
         return "none", f"Output '{spec.id}' ({found}) was taken as probabilities."
+    if in_bytes(spec) and low >= -_SLACK and high <= _BYTE:
+        return "bytes", ""
     if exclusive is None:
         exclusive = model.kind in _EXCLUSIVE and (spec.channels or 1) > 1
     name: Activation = "softmax" if exclusive else "sigmoid"
     return name, f"Output '{spec.id}' ({found}) was turned into probabilities: {name}."
+
+
+def in_bytes(spec: TensorSpec) -> bool:
+    """Whether the description says that values go from 0 to 255."""
+    return spec.dtype == "uint8" or spec.data_range == (0.0, 255.0)
 
 
 def _ends(values: Iterable[NDArray[np.float32]]) -> tuple[float, float]:
@@ -71,6 +81,8 @@ def apply(
     activation: Activation, values: NDArray[np.float32], channel_axis: int
 ) -> NDArray[np.float32]:
     """Apply an activation; gives probabilities of the same shape."""
+    if activation == "bytes":
+        return np.asarray(values / np.float32(_BYTE))
     if activation == "sigmoid":
         return np.asarray(special.expit(values), np.float32)
     if activation == "softmax":

@@ -160,13 +160,15 @@ def _activation(
     prediction: Prediction, settings: CellposeSettings
 ) -> tuple[Activation, str]:
     spec, values = main_map(prediction)
-    planes = np.ndindex(prediction.planes)
-    places = itertools.product(planes, grid(values.shape[-len(prediction.space) :]))
+    places = itertools.product(
+        np.ndindex(prediction.planes), grid(values.shape[-len(prediction.space) :])
+    )
+    each = (values[(*index, settings.cellprob, *where)] for index, where in places)
     chosen, sentence = activation.resolve(
         settings.activation,
         prediction.model,
         spec,
-        (np.asarray(values[(*i, settings.cellprob, *where)]) for i, where in places),
+        (np.nan_to_num(part, nan=0, posinf=0, neginf=0) for part in each),
         exclusive=False,
     )
     # That it is a logit is the family's custom, and no guess.

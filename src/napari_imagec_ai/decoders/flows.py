@@ -107,34 +107,46 @@ def _met(
 def _sampler(flow: Flow) -> Callable[[Places], Places]:
     """Give a function for the flow (..., D) at places (D, ...), between pixels, too."""
     shape = flow.shape[1:]
-    values = np.ascontiguousarray(np.moveaxis(flow, 0, -1))
-    if len(shape) == 2 and max(shape) <= _LONGEST:
-
-        def sample_plane(place: Places) -> Places:
-            y, x = place
-            edge = cv2.BORDER_REPLICATE
-            found = cv2.remap(values, x, y, cv2.INTER_LINEAR, None, edge)
-            return np.asarray(found, np.float32)
-
-        return sample_plane
-    row = values.reshape(-1, len(flow))
-    strides = np.cumprod([1, *shape[:0:-1]])[::-1]
+    if len(shape) == 2:
+        flow, depth = flow[:, None], 1
+    else:
+        depth = shape[0]
+    height, width = shape[-2:]
+    rows = min(max(_LONGEST // height, 1), depth)
+    columns = -(-depth // rows)
+    if rows * height > _LONGEST or columns * width > _LONGEST:
+        return lambda place: _sampled(flow.reshape(-1, *shape), place)
+    planes = np.zeros((columns * rows, height, width, len(flow)), np.float32)
+    planes[:depth] = np.moveaxis(flow, 0, -1)
+    # One large picture: planes below each other, and what is too much beside them.
+    picture = planes.reshape(columns, rows * height, width, -1).transpose(1, 0, 2, 3)
+    picture = np.ascontiguousarray(picture.reshape(rows * height, -1, len(flow)))
 
     def sample(place: Places) -> Places:
-        low = place.astype(np.int64)
-        share = place - low
-        found = np.zeros((*place.shape[1:], len(flow)), np.float32)
-        for corner in np.ndindex((2,) * len(shape)):
-            index = np.zeros(place.shape[1:], np.int64)
-            weight = np.ones(place.shape[1:], np.float32)
-            for axis, side in enumerate(corner):
-                at = np.minimum(low[axis] + side, shape[axis] - 1)
-                index += at * int(strides[axis])
-                weight *= share[axis] if side else 1 - share[axis]
-            found += row[index] * weight[..., None]
+        *z, y, x = place
+        if not z:
+            return _remapped(picture, y, x)
+        low = z[0].astype(np.int32)
+        share = (z[0] - low)[..., None]
+        found = np.zeros((*y.shape, len(flow)), np.float32)
+        for plane, part in ((low, 1 - share), (np.minimum(low + 1, depth - 1), share)):
+            down, right = y + plane % rows * height, x + plane // rows * width
+            found += part * _remapped(picture, down, right)
         return found
 
     return sample
+
+
+def _remapped(picture: Flow, y: Places, x: Places) -> Places:
+    y, x = (part.astype(np.float32, copy=False) for part in (y, x))
+    edge = cv2.BORDER_REPLICATE
+    return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, None, edge))
+
+
+def _sampled(flow: Flow, place: Places) -> Places:
+    """The same for images that are too long for OpenCV, but slower."""
+    each = [ndimage.map_coordinates(f, place, order=1, mode="nearest") for f in flow]
+    return np.stack(each, axis=-1)
 
 
 # -- objects ---------------------------------------------------------------------------
@@ -169,7 +181,7 @@ def gather(
     number = _centres(ends)[tuple(part + _GROWN for part in place)]
     labels = np.zeros(shape, np.int32)
     labels[tuple(start)] = number
-    size = np.bincount(number)
+    size = np.bincount(number, minlength=1)
     size[0] = 0
     number[size[number] > most * labels.size] = 0
     labels[tuple(start)] = number

@@ -57,8 +57,8 @@ def decode_labels(prediction: Prediction, settings: LabelSettings) -> Objects:
 
     def find(index: tuple[int, ...]) -> Regions:
         ids = _whole(pick(values[index], settings.channel, "ids"), spec.id)
-        labels, count = splitting.compact(ids, int(ids.max(initial=0)))
-        labels, count = without_small(labels, count, smallest)
+        highest = int(ids.max(initial=0))
+        labels, count = without_small(ids, highest, smallest)
         known = labels > 0
         return Regions(labels, count, known.astype(np.float32), known)
 

@@ -21,6 +21,7 @@ from napari_imagec_ai.decoders import OF_MODEL, Settings
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.tables import Regions
 from napari_imagec_ai.prediction import Prediction
+from napari_imagec_ai.scales import scale_between
 
 Map = NDArray[np.float32]
 
@@ -35,6 +36,11 @@ _MEMBRANE = 2
 
 _STAIRS = 0.9
 """Pixels that the shape is smoothed by along any axis, however large they are."""
+
+_FAINT = 1e-6
+"""The least that a boundary is taken for where it parts objects: more than nothing."""
+
+without_small = splitting.without_small
 
 
 class RegionSettings(Settings):
@@ -137,7 +143,7 @@ def grid_of(prediction: Prediction, values: Map) -> Grid:
     """The grid of a map (planes, C, space) of the prediction."""
     space = len(prediction.space)
     own, image = values.shape[-space:], prediction.frame.shape[-space:]
-    factors = [n / size for n, size in zip(own, image, strict=True)]
+    factors = list(map(scale_between, own, image))
     sizes = prediction.frame.pixel_size[-space:]
     spacing = tuple(s / f for s, f in zip(sizes, factors, strict=True))
     return Grid(spacing, float(np.prod(factors)))
@@ -189,22 +195,9 @@ def part(
     smallest = grid.scaled(settings.min_size)
     if not settings.split:
         labels, count = splitting.components(mask)
-    else:
-        relief = _relief(mask, known, evidence, settings, grid)
-        labels, count = splitting.split_touching(mask, relief, settings.neck, smallest)
-    return without_small(labels, count, smallest)
-
-
-def without_small(
-    labels: splitting.Labels, count: int, smallest: int
-) -> tuple[splitting.Labels, int]:
-    """Leave out objects of fewer pixels, or of none."""
-    size = np.bincount(labels.reshape(-1), minlength=count + 1)
-    small = size < max(smallest, 1)
-    if not small[1:].any():
-        return labels, count
-    small[0] = True
-    return splitting.compact(np.where(small[labels], 0, labels), count)
+        return without_small(labels, count, smallest)
+    relief = _relief(mask, known, evidence, settings, grid)
+    return splitting.split_touching(mask, relief, settings.neck, smallest)
 
 
 def _relief(
@@ -222,7 +215,7 @@ def _relief(
             interior = splitting.fill_holes(interior)
     if evidence.depth is not None:
         # The network's own depth ends at other objects, too, whatever its unit is.
-        depth, sigmas = np.maximum(evidence.depth, 0), grid.sigmas(1.0)
+        depth, sigmas = np.fmax(evidence.depth, 0), grid.sigmas(1.0)
     else:
         depth = splitting.distance(interior, grid.spacing)
         inside = depth[interior]
@@ -232,10 +225,16 @@ def _relief(
         sigma = min(max(0.3 * float(inside.mean()), 0.6), 2.5) if inside.size else 1.0
         # Less along z leaves the stairs of planes far apart, which look like necks.
         sigmas = grid.sigmas(sigma, least=min(sigma, _STAIRS))
+        sure = np.sqrt(np.clip(evidence.whole, 0, 1))
         # Of a hole that was filled, the network is not sure, but we are.
-        depth = depth * np.sqrt(np.where(known, np.clip(evidence.whole, 0, 1), 1))
+        np.copyto(sure, 1, where=~known)
+        depth *= sure
     hills = splitting.smooth(depth, interior, sigmas)
     if evidence.rim is None:
         return hills
     # Between interiors the seam follows the strongest boundary, below all hills.
-    return np.where(interior, hills, -np.clip(evidence.rim, 1e-3, 1))
+    np.copyto(hills, -np.inf, where=~mask)
+    between = np.flatnonzero(mask & ~interior)
+    rim = evidence.rim.reshape(-1)[between]
+    hills.reshape(-1)[between] = -np.clip(np.fmax(rim, _FAINT), 0, 1)
+    return hills

@@ -2,22 +2,23 @@
 
 Of two shapes that share more than a part of the smaller one, the surer one stays. As
 most of the candidates lie in the same few objects, one shape that stays is compared
-with all around it at once. What two shapes share is counted in points: those on the
-rays of the second one that lie in the first, or pixels of the first that lie in the
-second where that is much larger. A few points decide clear cases, more of them the
-others.
+with all around it at once. What two shapes share is counted in points: those of the
+second one that lie in the first, or pixels of the first that lie in the second where
+that is much larger. A few points decide clear cases, more of them the others.
 
 Source: U. Schmidt et al., "Cell Detection with Star-Convex Polygons", 2018.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.decoders.starconvex import Lengths, Shapes, Table
+from napari_imagec_ai.decoders.starconvex import Rays, Shapes, Table
 
 Rows = NDArray[np.int32]
 Shares = NDArray[np.float32]
@@ -37,21 +38,44 @@ _PIXELS = 128
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Points:
-    """Points on rays: how long these are, where on them, and what each stands for."""
+    """Points that stand for equal parts of each facet with the centre.
 
-    lengths: Lengths
+    Attributes
+    ----------
+    corners : (D, F) int
+        Rays of the facets.
+    vectors : (D, P, F, D axes) float32
+        What the points have of each ray.
+    volumes : (F,) float32
+        Of the facets, for rays of length 1.
+    """
+
+    corners: NDArray[np.intp]
     vectors: NDArray[np.float32]
-    weight: Shares
+    volumes: Shares
 
     @classmethod
-    def on(cls, found: Shapes, every: int, shells: int) -> _Points:
-        """Points that stand for shells of equal volume, on one of ``every`` rays."""
-        space = len(found.centres)
-        rays = slice(None, None, every)
-        where = ((np.arange(shells) + 0.5) / shells) ** (1 / space)
-        vectors = where[:, None, None] * found.rays.vectors[rays]
-        lengths = np.ascontiguousarray(found.lengths[:, rays])
-        return cls(lengths, vectors.astype(np.float32), found.rays.solid[rays])
+    def of(cls, rays: Rays, count: int, mixed: Sequence[tuple[float, ...]]) -> _Points:
+        """On so many facets, if there are; ``mixed`` is how far along its rays."""
+        chosen = slice(None, None, max(len(rays.facets) // count, 1))
+        corners = rays.facets[chosen].T
+        # Half of the volume is nearer to the centre than the second number says.
+        shells = np.array([0.25, 0.75]) ** (1 / len(corners))
+        parts = np.multiply.outer(shells, mixed).reshape(-1, len(corners))
+        vectors = parts.T[:, :, None, None] * rays.vectors[corners][:, None]
+        return cls(corners, vectors.astype(np.float32), rays.volumes[chosen])
+
+
+_FEW: dict[int, tuple[int, Sequence[tuple[float, ...]]]] = {
+    2: (8, [(0.5, 0.5)]),
+    3: (16, [(1 / 3, 1 / 3, 1 / 3)]),
+}
+"""Points for a first look, by the number of axes: facets, and where on them."""
+
+_MANY: dict[int, Sequence[tuple[float, ...]]] = {
+    2: [(0.75, 0.25), (0.25, 0.75)],
+    3: [(2 / 3, 1 / 6, 1 / 6), (1 / 6, 2 / 3, 1 / 6), (1 / 6, 1 / 6, 2 / 3)],
+}
 
 
 class _Suppression:
@@ -62,9 +86,9 @@ class _Suppression:
         self.low = found.centres + found.low
         self.high = found.centres + found.high
         self.table: Table = found.table
-        count, space = found.rays.vectors.shape
-        self.few = _Points.on(found, max(count // (8 * (space - 1)), 1), 2)
-        self.many = _Points.on(found, 1, 3)
+        space, rays = len(found.centres), found.rays
+        self.few = _Points.of(rays, *_FEW[space])
+        self.many = _Points.of(rays, len(rays.facets), _MANY[space])
 
     def beaten(self, row: int, others: Rows) -> Rows:
         """Those of the others that share too much with one shape."""
@@ -81,9 +105,9 @@ class _Suppression:
         picture = _Picture(self, row)
         larger = self.found.volume[others] > _LARGER * self.found.volume[row]
         near, far = others[~larger], others[larger]
-        share = picture.share_on_rays(near, self.few)
+        share = picture.share_of_points(near, self.few)
         unclear = np.abs(share - self.threshold) < _CLEAR
-        share[unclear] = picture.share_on_rays(near[unclear], self.many)
+        share[unclear] = picture.share_of_points(near[unclear], self.many)
         lost: Rows = near[share > self.threshold]
         if len(far):
             share = picture.share_of_pixels(far)
@@ -98,37 +122,39 @@ class _Picture:
         found = whole.found
         self.found, self.table, self.row = found, whole.table, row
         low, high = found.low[:, row], found.high[:, row]
-        farthest = max(float(np.maximum(-low, high).max()), 1.0)
+        extent = np.maximum(np.maximum(-low, high), 1)
         # Small shapes on finer pixels, those that no table is large enough for on
         # coarser ones.
-        self.scale = min(
-            max(_FINE[len(low)] / farthest, 1.0), min(self.table.reach) / farthest
-        )
+        fine = max(_FINE[len(low)] / float(extent.max()), 1.0)
+        self.scale = min(fine, float((self.table.reach / extent).min()))
         first = np.floor(low * self.scale).astype(np.int64) - 1
         stop = np.ceil(high * self.scale).astype(np.int64) + 2
         self.first, self.size = first, stop - first
         length = found.lengths[row] * np.float32(self.scale)
         self.mask = self.table.drawn(length, first, stop)
 
-    def share_on_rays(self, others: Rows, points: _Points) -> Shares:
+    def share_of_points(self, others: Rows, points: _Points) -> Shares:
         """Part of the smaller of both that is shared, by points of the others."""
         found = self.found
-        length = points.lengths[others]
-        index = np.zeros((len(points.vectors), *length.shape), np.float32)
+        length = found.lengths[others]
+        corners = [length.take(corner, axis=1) for corner in points.corners]
+        count, facets = points.vectors.shape[1:3]
+        index = np.zeros((count, len(others), facets), np.float32)
         for axis, size in enumerate(self.size):
             centre = found.centres[axis, others] - found.centres[axis, self.row]
             start = (centre * self.scale - self.first[axis]).astype(np.float32)
-            at = (points.vectors[..., None, :, axis] * np.float32(self.scale)) * length
-            at += start[:, None]
+            at = np.empty(index.shape, np.float32)
+            at[...] = start[:, None]
+            for corner, part in zip(corners, points.vectors, strict=True):
+                at += (part[:, None, :, axis] * np.float32(self.scale)) * corner
             np.rint(at, out=at)
             # Around the picture there is a rim that is not in the shape.
             np.clip(at, 0, size - 1, out=at)
             index *= size
             index += at
         inside = self.mask.reshape(-1).take(index.astype(np.intp))
-        weight = length ** len(self.size) * points.weight
-        part = np.einsum("skr,kr->k", inside, weight)
-        part /= len(points.vectors) * weight.sum(axis=1)
+        weight = functools.reduce(np.multiply, corners) * points.volumes
+        part = np.einsum("pkf,kf->k", inside, weight) / (count * weight.sum(axis=1))
         volume = found.volume[others]
         return np.asarray(part * np.maximum(volume / found.volume[self.row], 1))
 
@@ -141,8 +167,8 @@ class _Picture:
         pixels = (pixels + self.first[:, None]) / self.scale
         apart = found.centres[:, others] - found.centres[:, [self.row]]
         offset = pixels[:, None, :] - apart[:, :, None]
-        farthest = np.abs(offset).max(axis=(1, 2))
-        scale = min(self.scale, *(np.asarray(self.table.reach) / farthest))
+        farthest = np.maximum(np.abs(offset).max(axis=(1, 2)), 1)
+        scale = min(self.scale, float((self.table.reach / farthest).min()))
         index = np.full(offset.shape[1:], self.table.middle, np.int64)
         for stride, axis in zip(self.table.strides, offset, strict=True):
             index += int(stride) * np.rint(axis * scale).astype(np.int64)

@@ -61,7 +61,8 @@ class Output:
         values = self.prediction.maps[self.names[0]]
         for index in np.ndindex(self.prediction.planes):
             for where in grid(self.cells):
-                yield np.asarray(values[(*index, 0, *where)])
+                part = values[(*index, 0, *where)]
+                yield np.nan_to_num(part, nan=0, posinf=0, neginf=0)
 
     def read(self, index: tuple[int, ...], cells: Any) -> tuple[Map, Map]:
         """Distances (R, K) and classes (C, K) at cells of one plane or volume."""
@@ -85,7 +86,7 @@ def find_output(prediction: Prediction, rays: int, classes: int) -> Output:
     rays : int
         Channels of distances; 0: what is left.
     classes : int
-        Classes besides the background; 0: none, then neither has a channel.
+        Channels of classes, with that of the background; 0: none.
 
     Raises
     ------
@@ -93,8 +94,7 @@ def find_output(prediction: Prediction, rays: int, classes: int) -> Output:
         If there are too many channels or too few.
     """
     axis = len(prediction.planes)
-    behind = classes + 1 if classes else 0
-    wanted = 1 + rays + behind if rays else 0
+    wanted = 1 + rays + classes if rays else 0
     names: list[str] = []
     count = 0
     for name in _in_order(prediction, axis):
@@ -102,10 +102,10 @@ def find_output(prediction: Prediction, rays: int, classes: int) -> Output:
             break  # whatever comes then is something else
         names.append(name)
         count += prediction.maps[name].shape[axis]
-    found = rays or count - 1 - behind
+    found = rays or count - 1 - classes
     least = len(prediction.space) + 1
-    if found < least or count != 1 + found + behind:
-        more = f" and {behind} for the background and the classes" if behind else ""
+    if found < least or count != 1 + found + classes:
+        more = f" and {classes} for the background and the classes" if classes else ""
         raise DecodeError(
             "Expected one channel for the probability, "
             f"{rays or f'{least} or more'} for the distances{more}, found "
@@ -117,7 +117,7 @@ def find_output(prediction: Prediction, rays: int, classes: int) -> Output:
             "Expected probability and distances at the same pixels, found "
             f"{_shapes(prediction)}; choose another decoder."
         )
-    return Output(prediction, tuple(names), found, behind)
+    return Output(prediction, tuple(names), found, classes)
 
 
 def _in_order(prediction: Prediction, axis: int) -> list[str]:

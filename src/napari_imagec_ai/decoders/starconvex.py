@@ -56,14 +56,6 @@ class Rays:
     shares: NDArray[np.float32]
     volumes: NDArray[np.float32]
 
-    @property
-    def solid(self) -> NDArray[np.float32]:
-        """Volume around each ray, for rays of length 1."""
-        count, space = self.vectors.shape
-        each = np.repeat(self.volumes / space, space)
-        total = np.bincount(self.facets.ravel(), each, minlength=count)
-        return total.astype(np.float32)
-
 
 @functools.lru_cache(maxsize=8)
 def circle(count: int) -> Rays:
@@ -162,20 +154,30 @@ class Table:
     def drawn(self, length: Lengths, low: Points, high: Points) -> NDArray[np.bool_]:
         """One shape in the box of offsets from ``low`` to below ``high``."""
         reach = np.asarray(self.reach)
-        if (low >= -reach).all() and (high <= reach + 1).all():
-            axes = (
-                np.arange(int(a), int(b)) * int(stride)
-                for a, b, stride in zip(low, high, self.strides, strict=True)
-            )
-            index = functools.reduce(np.add.outer, axes) + self.middle
-            return np.asarray(self.depth(index, length) <= 1)
-        grids = [
-            np.arange(a, b, dtype=np.float32) for a, b in zip(low, high, strict=True)
-        ]
-        offsets = np.stack(np.meshgrid(*grids, indexing="ij"), axis=-1)
-        ray, share = _facets_at(self.rays, offsets.reshape(-1, len(grids)))
-        total = (share / length[ray]).sum(axis=0)
-        return np.asarray(total <= 1).reshape(tuple(high - low))
+        if (low < -reach).any() or (high > reach + 1).any():
+            return _drawn_anew(self.rays, length, low, high)
+        axes = (
+            np.arange(int(a), int(b)) * int(stride)
+            for a, b, stride in zip(low, high, self.strides, strict=True)
+        )
+        index = functools.reduce(np.add.outer, axes) + self.middle
+        return np.asarray(self.depth(index, length) <= 1)
+
+
+def _drawn_anew(
+    rays: Rays, length: Lengths, low: Points, high: Points
+) -> NDArray[np.bool_]:
+    """The same without a table, for shapes that are too large for one."""
+    mask = np.zeros(tuple(high - low), bool)
+    step = max(_CHUNK // len(rays.facets) // mask[0].size, 1)
+    for first in range(0, len(mask), step):
+        slab = mask[first : first + step]
+        axes = [np.arange(a, b) for a, b in zip(low, high, strict=True)]
+        axes[0] = axes[0][first : first + step]
+        offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+        ray, share = _facets_at(rays, offsets.reshape(-1, len(low)).astype(np.float32))
+        slab[...] = ((share / length[ray]).sum(axis=0) <= 1).reshape(slab.shape)
+    return mask
 
 
 def _facets_at(

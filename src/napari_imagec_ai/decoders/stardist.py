@@ -84,17 +84,17 @@ class StarDistSettings(Settings):
         "channels for.",
         json_schema_extra={OF_MODEL: True},
     )
-    classes: int = Field(
+    class_channels: int = Field(
         0,
         ge=0,
         le=1023,
-        description="Classes in the last channels, not counting the background, which "
-        "has the first of these; 0: none.",
+        description="How many channels behind the distances are classes, the first of "
+        "these being the background; 0: none.",
         json_schema_extra={OF_MODEL: True},
     )
     anisotropy: float = Field(
         1.0,
-        gt=0.0,
+        ge=0.01,
         le=100.0,
         description="In volumes: distance of planes that the rays were made for, in "
         "pixels of a plane.",
@@ -110,7 +110,7 @@ class StarDistSettings(Settings):
 def decode_shapes(prediction: Prediction, settings: StarDistSettings) -> Objects:
     """Decode probabilities and distances; see :class:`Decoder`."""
     model = prediction.model
-    output = find_output(prediction, settings.rays, settings.classes)
+    output = find_output(prediction, settings.rays, settings.class_channels)
     rays = rays_of(model, output.rays, prediction.space, settings.anisotropy)
     chosen, sentence = _activation(prediction, settings)
 
@@ -118,13 +118,15 @@ def decode_shapes(prediction: Prediction, settings: StarDistSettings) -> Objects
         sure = activation.apply(chosen, output.probability(index)[None], 0)[0]
         return _find(output, index, sure, rays, settings)
 
-    return tabulate(prediction, find, _classes(model, settings.classes), sentence)
+    return tabulate(
+        prediction, find, _classes(model, settings.class_channels - 1), sentence
+    )
 
 
 def _activation(
     prediction: Prediction, settings: StarDistSettings
 ) -> tuple[Activation, str]:
-    output = find_output(prediction, settings.rays, settings.classes)
+    output = find_output(prediction, settings.rays, settings.class_channels)
     chosen, sentence = activation.resolve(
         settings.activation,
         prediction.model,
@@ -170,14 +172,14 @@ def _find(
     labels, kept = number[labels], kept[seen]
     confidence = np.concatenate([[0], sure[tuple(cells[:, kept])]]).astype(np.float32)
     class_id = None
-    if settings.classes:
+    if settings.class_channels:
         # The background is for pixels: what was found is an object of some class.
         class_id = classes[1:, kept].argmax(axis=0).astype(np.int32)
     return Regions(labels, len(kept), confidence[labels], labels > 0, class_id)
 
 
 def _classes(model: Model, count: int) -> tuple[str, ...]:
-    if not count:
+    if count < 1:
         return model.classes[:1] or ("object",)
     if len(model.classes) == count:
         return model.classes
@@ -193,11 +195,15 @@ def default_settings(model: Model) -> StarDistSettings:
         "nms_threshold": _number(told.get("nms"), 0, 1),
         "border": _number(_first(told.get("b")), 0, 256),
         "rays": _number(told.get("n_rays"), 0, 1023),
-        "classes": _number(told.get("n_classes"), 0, 1023),
+        "class_channels": _number(_and_background(told.get("n_classes")), 0, 1023),
         "anisotropy": relative(anisotropy) if anisotropy else None,
     }
     usual: dict[str, Any] = {k: v for k, v in said.items() if v is not None}
     return as_described(StarDistSettings(**usual), model)
+
+
+def _and_background(classes: object) -> int | None:
+    return classes + 1 if isinstance(classes, int) and classes > 0 else None
 
 
 def _number(value: object, low: float, high: float) -> float | None:

@@ -18,6 +18,7 @@ from napari_imagec_ai.intensity import (
 )
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
+from napari_imagec_ai.scales import scale_between
 
 Columns = dict[str, NDArray[Any]]
 
@@ -67,17 +68,20 @@ def tabulate(
     *assumed : str
         Sentences: what was assumed; empty ones are left out.
     """
-    label_image = np.zeros(prediction.frame.shape, np.int32)
+    whole = prediction.frame.shape
+    label_image = np.zeros(whole, np.int32) if prediction.planes else None
     tables: list[Columns] = []
     found = 0
     for index in np.ndindex(prediction.planes):
-        regions = _resized(find(index), label_image[index].shape)
+        regions = _resized(find(index), whole[len(index) :])
         tables.append(_table(prediction, index, regions))
-        if found:
-            label_image[index] = np.where(regions.labels, regions.labels + found, 0)
+        if label_image is None:
+            label_image = np.asarray(regions.labels, np.int32)
         else:
             label_image[index] = regions.labels
+            label_image[index][regions.labels > 0] += found
         found += regions.count
+    assert label_image is not None
     columns = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
     said = (*prediction.assumed, *filter(None, assumed))
     return _objects(prediction, label_image, columns, classes, said)
@@ -108,7 +112,9 @@ def _resized(regions: Regions, shape: tuple[int, ...]) -> Regions:
         return regions
     nearest = np.ix_(
         *(
-            np.floor((np.arange(size) + 0.5) * own / size).astype(int)
+            np.minimum(
+                (np.arange(size) + 0.5) * scale_between(own, size), own - 1
+            ).astype(int)
             for own, size in zip(regions.labels.shape, shape, strict=True)
         )
     )

@@ -9,6 +9,7 @@ which is a column to filter by.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -188,7 +189,9 @@ def _evidence(
         return Evidence(
             np.minimum(inside + rim, 1), np.minimum(inside, 1 - rim), rim, depth
         )
-    return Evidence(inside, inside * (1 - rim), rim, depth)
+    interior = 1 - rim
+    interior *= inside
+    return Evidence(inside, interior, rim, depth)
 
 
 def default_settings(model: Model) -> UNetSettings:
@@ -200,10 +203,15 @@ def default_settings(model: Model) -> UNetSettings:
         chosen["neck"] = NECK_OF_MEMBRANES
     elif chosen["boundary"] >= 0 or chosen["distance"] >= 0:
         chosen["neck"] = NECK_WHERE_DRAWN
-    steps = main_output(model).steps
+    main = main_output(model)
+    steps = main.steps
     thresholds = [s.kwargs.get("threshold") for s in steps if s.id == "binarize"]
-    if thresholds and isinstance(thresholds[0], (int, float)):
-        chosen["mask_threshold"] = _probability(float(thresholds[0]))
+    told = thresholds[0] if thresholds else None
+    if isinstance(told, list) and told:  # one for each channel
+        told = told[max(chosen["foreground"], 0) % len(told)]
+    if isinstance(told, (int, float)) and math.isfinite(told):
+        scaled = activation.in_bytes(main) and told > 1
+        chosen["mask_threshold"] = _probability(told / 255 if scaled else float(told))
     return as_described(UNetSettings(**chosen), model)
 
 

@@ -142,7 +142,7 @@ def format_of(path: Path) -> Format:
     ]
     if fits:
         return max(fits, key=lambda pair: pair[0])[1]
-    known = [min(each.suffix, *each.others, key=len) for each in FORMATS]
+    known = [(*each.others, each.suffix)[0] for each in FORMATS]
     raise _unknown(path, known)
 
 
@@ -245,13 +245,8 @@ def write_all(
         If the objects do not fit one of the formats (then nothing is written), or a
         file cannot be written.
     """
-    if isinstance(result, Images):
-        return [
-            write(result[name], folder / f"{stem}.{file_word(name)}.tif")
-            for name in result.maps
-        ]
-    if isinstance(result, Scores):
-        return [write(result, folder / f"{stem}.scores.csv")]
+    if not isinstance(result, Objects):
+        return _write_others(result, folder, stem)
     if words is None:
         words = [word for word in USUAL if word in fitting(result)]
     chosen = [_named(word) for word in dict.fromkeys(words)]
@@ -262,6 +257,15 @@ def write_all(
         written.append(_write(result, folder / f"{stem}{each.suffix}", each, beside))
         written += [folder / each.also] if each.also else []
     return written
+
+
+def _write_others(result: Images | Scores, folder: Path, stem: str) -> list[Path]:
+    if isinstance(result, Scores):
+        return [write(result, folder / f"{stem}.scores.csv")]
+    return [
+        write(result[name], folder / f"{stem}.{file_word(name)}.tif")
+        for name in result.maps
+    ]
 
 
 def fitting(objects: Objects) -> tuple[str, ...]:

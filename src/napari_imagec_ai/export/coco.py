@@ -44,8 +44,8 @@ def write_coco(objects: Objects, path: Path, beside: Beside) -> None:
             for i, name in enumerate(objects.classes, start=1)
         ],
     }
-    with path.open("w", encoding="utf-8") as stream:
-        stream.write(json.dumps(collection, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(collection, ensure_ascii=False, allow_nan=False)
+    path.write_text(text, encoding="utf-8")
 
 
 def _file_name(objects: Objects, beside: Beside) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from napari_imagec_ai.export.tracing import crack_outlines
 from napari_imagec_ai.image import ImageInput
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.outlines import Outline
@@ -31,7 +32,7 @@ class Beside:
     def outlines(self, objects: Objects) -> list[list[Outline]]:
         """Outlines along the pixels' edges; traced once for all formats of a run."""
         if self._traced is None or self._of is not objects:
-            self._traced, self._of = objects.as_outlines(smooth=False), objects
+            self._traced, self._of = crack_outlines(objects), objects
         return self._traced
 
 
@@ -47,8 +48,8 @@ def needs_pixels(objects: Objects) -> str:
 
 def needs_planes(objects: Objects) -> str:
     """Volumes have no outlines."""
-    volumes = objects.boxes.shape[1] != 4
-    return "its objects are flat, and these are volumes" if volumes else ""
+    flat = objects.boxes.shape[1] == 4
+    return "" if flat else "its objects are flat, while volumes have labels"
 
 
 def needs_one_plane(objects: Objects) -> str:

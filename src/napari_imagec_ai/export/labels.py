@@ -114,6 +114,8 @@ def _save(
     sizes = dict(zip(frame.space, frame.pixel_size, strict=True))
     options |= {
         "resolution": (1 / sizes["X"], 1 / sizes["Y"]),
+        # The description has the unit; without this tag readers take it for inches.
+        "resolutionunit": "NONE",
         "photometric": "minisblack",
     }
     if "imagej" not in options:  # its stacks lie in one piece

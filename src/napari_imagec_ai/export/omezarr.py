@@ -95,6 +95,8 @@ def _pyramid(
 
     Each pixel of a coarser level is the mean of ``window`` times ``window`` finer ones.
     """
+    from numcodecs import Blosc
+
     level = 0
     while True:
         array = group.create_array(
@@ -104,6 +106,7 @@ def _pyramid(
             chunks=(1,) * (len(shape) - 2)
             + tuple(min(_CHUNK, size) for size in shape[-2:]),
             chunk_key_encoding={"name": "v2", "separator": "/"},
+            compressors=Blosc(cname="lz4"),  # which every reader of 0.4 has
             fill_value=0,
         )
         for index, place in _places(shape):

@@ -16,12 +16,10 @@ from napari_imagec_ai.outlines import Outline, Ring
 
 def write_geojson(objects: Objects, path: Path, beside: Beside) -> None:
     """Write the outlines as GeoJSON; see :func:`geojson`."""
-    with path.open("w", encoding="utf-8") as stream:
-        stream.write(
-            json.dumps(
-                _collection(objects, beside), ensure_ascii=False, allow_nan=False
-            )
-        )
+    found = _collection(objects, beside)
+    # All at once: only then is it the fast encoder that writes.
+    text = json.dumps(found, ensure_ascii=False, allow_nan=False)
+    path.write_text(text, encoding="utf-8")
 
 
 def geojson(objects: Objects) -> dict[str, Any]:
