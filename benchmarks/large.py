@@ -79,9 +79,8 @@ def run(folder: Path) -> None:
         ai.write(objects, folder / f"out{suffix}")
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(
-        f"{len(objects)} | {raw.network_seconds:.0f} s | {seconds:.0f} s | {peak:.2f} GB"
-    )
+    network = f"{raw.network_seconds:.0f} s"
+    print(f"{len(objects)} | {network} | {seconds:.0f} s | {peak:.2f} GB")
 
 
 def table(sides: tuple[int, ...] = SIDES) -> list[str]:

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "napari_imagec_ai"
 
 FLOORS = [
     {"errors", "version", "progress", "blocks", "scales"},
-    {"spread", "scratch"},
+    {"spread", "scratch", "basins"},
     {"image", "tiling", "model", "files", "outlines", "features", "splitting"},
     {"zarrfile"},
     {"weights", "kinds", "processing", "imagefile", "boxes", "letterbox", "masks"},

@@ -87,7 +87,9 @@ def test_a_stopped_batch_goes_on_where_it_was(
     # Another model, or another image, is other work.
     weights = Path(Recipe.load(plate.parent / "recipe.yaml").model.path)
     weights.write_bytes(weights.read_bytes() + b"\n")
-    assert list(run_batch(batch, images))[0].report is not found[0].report
+    anew = list(run_batch(batch, images))
+    assert [outcome.image.stem for outcome in anew] == [f"well{n}" for n in range(1, 5)]
+    assert kept.stat().st_mtime_ns != before
     images[1].touch()
     assert [o.image.stem for o in run_batch(batch, images)][-1] == "well2"
 

@@ -191,7 +191,7 @@ def test_closing_a_run_midway_stops_it_and_closes_the_engine(
 
 def test_a_network_of_two_inputs_asks_for_the_second(shared: Path) -> None:
     model = ai.load_model(shared / "models" / "unet2d_multi_tensor")
-    with pytest.raises(ai.ImageError, match="takes 2 inputs: .* is missing"):
+    with pytest.raises(ai.ImageError, match=r"takes 2 inputs: .* is missing"):
         predict(model, image())
 
 
@@ -222,7 +222,7 @@ def test_a_network_without_enough_memory_names_a_tile_to_try(
         def run(self, inputs: Any) -> list[Any]:
             raise ai.EngineError("DefaultCPUAllocator: can't allocate memory: 9 GB")
 
-    with pytest.raises(ai.EngineError, match="ran out of memory .* --tile 16,16"):
+    with pytest.raises(ai.EngineError, match=r"ran out of memory .* --tile 16,16"):
         predict(ai.load_model(make_model()), image(), engine=Full(), tile=32)
 
 

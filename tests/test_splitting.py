@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from conftest import discs, match_f1
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scenes import pairs
 from scipy import ndimage
+from skimage.segmentation import watershed
 
 from napari_imagec_ai.splitting import (
     close_gaps,
@@ -213,3 +216,51 @@ def test_compact_closes_gaps_and_keeps_the_order() -> None:
     labels, count = compact(np.array([[0, 7, 3], [9, 3, 0]], np.int32), 9)
     assert count == 3
     assert labels.tolist() == [[0, 2, 1], [3, 1, 0]]
+
+
+@pytest.mark.parametrize("shape", [(80, 90), (20, 30, 25)], ids=["a plane", "a volume"])
+def test_pixels_go_to_the_hill_that_a_watershed_gives_them_to(shape: Any) -> None:
+    noise = np.random.default_rng(5).normal(size=shape)
+    relief = ndimage.gaussian_filter(noise, 2.5).astype(np.float32)
+    relief -= relief.min() - 1
+    mask = np.ones(shape, bool)
+    found, count = split_touching(mask, relief, 1.0)
+    # Over edges or faces, as objects are connected; a top may touch one over a corner.
+    tops = (relief == ndimage.maximum_filter(relief, 3)).astype(np.int32)
+    expected = watershed(-relief, ndimage.label(tops)[0], mask=mask)
+    assert count == expected.max() > 5
+    pairs_of = expected.astype(np.int64) * (count + 1) + found
+    both = np.bincount(pairs_of.ravel(), minlength=(count + 1) ** 2)
+    same = both.reshape(count + 1, count + 1).max(axis=1).sum()
+    assert same > 0.999 * found.size
+
+
+def test_level_ground_between_two_hills_is_shared() -> None:
+    relief = np.full((30, 100), -1, np.float32)
+    relief[5:25, 10:90] = -0.5
+    relief[15, 20], relief[15, 79] = 3, 2
+    found, count = split_touching(relief > -1, relief, NECK)
+    assert count == 2
+    assert np.bincount(found.ravel())[1:] == pytest.approx([800, 800], abs=20)
+
+
+def test_water_comes_over_a_ledge_by_the_highest_ridge() -> None:
+    relief = np.array([[9, 5, 1, 3, 1, 4, 8]], np.float32).repeat(3, 0)
+    relief[1] += 0.5
+    relief[0, 3] = (
+        3.7  # higher than all beside it, and lower than what is at the corner
+    )
+    relief[1, 4] = 3.8
+    labels, count = split_touching(relief > 0, relief, NECK)
+    assert count == 2
+    assert labels[0, 3] == labels[1, 4] == labels[1, 6]
+
+
+def test_hills_of_objects_that_touch_at_a_corner_are_two() -> None:
+    mask = np.zeros((24, 24), bool)
+    mask[2:12, 2:12] = mask[12:22, 12:22] = True
+    relief = np.where(mask, 1, 0).astype(np.float32)
+    relief[11, 11] = relief[12, 12] = relief[3, 3] = relief[20, 20] = 2
+    labels, count = split_touching(mask, relief, NECK)
+    assert count == 4
+    assert not set(labels[:12, :12].ravel()) & set(labels[12:, 12:].ravel()) - {0}

@@ -102,7 +102,7 @@ def test_stitching_what_a_network_gives_back_is_the_image(
 ) -> None:
     shape, _, tiles = plan
     image = np.arange(np.prod(shape), dtype=float).reshape(shape)
-    canvas, axes = np.full(shape, np.nan), range(len(shape))
+    canvas = np.full(shape, np.nan)
     for tile in tiles:
         window = pad_window(image[tile.window], tile.pad)
         place(canvas, window, tile, plain(len(shape)), [0] * len(shape))

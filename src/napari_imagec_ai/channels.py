@@ -58,7 +58,7 @@ def match_channels(
         return (0, 0, 0), False, (sentence,)
     raise ImageError(
         f"The network takes {_described(spec)}, but '{image.name}' has {have}; choose "
-        "which channel of the image feeds which channel of the network."
+        "which channel of the image feeds which channel of the network (--channels)."
     )
 
 

@@ -240,6 +240,7 @@ def plan_feed(
         )
     ranges = tuple(_range(a, image, (planes or {}).get(a)) for a in plane_axes)
     chosen, luminance, assumed = match_channels(spec, image, channels)
+    assumed = (*image.assumed, *assumed)
     if scale is None:
         scales, note = natural_scale(spec, image, space)
         assumed += (note,) if note else ()

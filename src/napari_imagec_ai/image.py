@@ -76,6 +76,8 @@ class ImageInput:
         For layers, files and messages.
     rgb : bool
         Whether the channels are red, green, blue (and alpha, which is dropped).
+    assumed : tuple of str
+        Sentences: what a file did not say.
     key : hashable, optional
         Identity of the pixels; equal keys mean equal pixels.
 
@@ -91,6 +93,7 @@ class ImageInput:
     unit: str | None = None
     name: str = ""
     rgb: bool = False
+    assumed: tuple[str, ...] = ()
     key: Hashable = field(default=None)
 
     def __post_init__(self) -> None:
@@ -101,7 +104,10 @@ class ImageInput:
         self._check_axes(axes)
         self._check_pixels()
         space = sum(axis in "ZYX" for axis in axes)
-        size = tuple(float(s) for s in (self.pixel_size or (1.0,) * space))
+        given: Any = self.pixel_size
+        if isinstance(given, (int, float)):  # the same along all axes
+            given = (float(given),) * space
+        size = tuple(float(s) for s in (given or (1.0,) * space))
         if len(size) != space or not all(np.isfinite(size)) or min(size) <= 0:
             raise ImageError(
                 f"Expected {space} pixel sizes above 0 for the space axes of '{axes}', "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,11 @@ def open_image(path: str | Path, axes: str | None = None) -> ImageInput:
         if suffix == ".npy":
             large = path.stat().st_size > _LARGE
             data = np.load(path, "r" if large else None, allow_pickle=False)
+            guessed = axes is None and data.ndim > 2
             if axes is None:
                 data = np.squeeze(data) if data.ndim > 3 else data
                 axes = _usual_axes(path, data.shape)
-            return _image(path, data, axes)
+            return _image(path, data, axes, guessed=guessed)
         return _open_picture(path, axes)
     except ImageError:
         raise
@@ -88,16 +90,17 @@ def _open_tiff(path: Path, axes: str | None) -> ImageInput:
         series = file.series[0]
         data = _lazily(path, series) if series.nbytes > _LARGE else series.asarray()
         letters, sizes, unit = series.axes, *_tiff_scale(file)
+    guessed = False
     rgb = "S" in letters and data.shape[letters.find("S")] in (3, 4)
     letters = letters.replace("S", "C") if "C" not in letters else letters
     if axes is None:
         data, letters = _squeezed(data, letters)
         # Q and I: the file does not say what the axis is.
-        letters = letters.replace("Q", "Z", 1).replace("I", "Z", 1)
-        axes = letters
-        if set(letters) - set("TCZYX"):
+        axes = letters.replace("Q", "Z", 1).replace("I", "Z", 1)
+        if set(axes) - set("TCZYX"):
             axes = _usual_axes(path, data.shape)
-    return _image(path, data, axes, sizes, unit, rgb)
+        guessed = axes != letters
+    return _image(path, data, axes, sizes, unit, rgb, guessed)
 
 
 def _lazily(path: Path, series: Any) -> Any:
@@ -107,7 +110,10 @@ def _lazily(path: Path, series: Any) -> Any:
 
     if series.dataoffset is not None:  # in one piece, and not compressed
         return tifffile.memmap(path, mode="r")
-    return zarr.open(tifffile.imread(path, aszarr=True), mode="r")
+    store: Any = tifffile.imread(path, aszarr=True)
+    data = zarr.open(store, mode="r")
+    weakref.finalize(data, store.close)
+    return data
 
 
 def _squeezed(data: Any, letters: str) -> tuple[Any, str]:
@@ -184,6 +190,13 @@ def _usual_axes(path: Path, shape: tuple[int, ...]) -> str:
     return usual[len(shape)]
 
 
+def _guess(path: Path, axes: str) -> str:
+    return (
+        f"'{path.name}' does not say what its axes are: {axes} was taken; name them "
+        "with --axes where that is wrong."
+    )
+
+
 def _image(
     path: Path,
     data: Any,
@@ -191,6 +204,7 @@ def _image(
     sizes: dict[str, float] | None = None,
     unit: str | None = None,
     rgb: bool = False,
+    guessed: bool = False,
 ) -> ImageInput:
     # Axes that the person names may still be wrong: ImageInput checks them.
     known = sizes or {}
@@ -202,5 +216,6 @@ def _image(
         unit=unit,
         name=path.stem,
         rgb=rgb and "C" in axes.upper(),
+        assumed=(_guess(path, axes),) if guessed and len(axes) > 2 else (),
         key=(str(path.resolve()), path.stat().st_mtime_ns, axes),
     )

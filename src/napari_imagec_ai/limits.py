@@ -156,6 +156,12 @@ def _align(smallest: int, step: int, scales: list[float]) -> int:
 
 def _grid(spec: TensorSpec, output: TensorSpec, space: str) -> Grid | None:
     pairs = []
+    steps = (step.kwargs.get("grid") for step in output.steps)
+    coarse = next(
+        (g for g in steps if isinstance(g, list) and len(g) == len(space)), None
+    )
+    if coarse is not None:  # of StarDist, whose description is about the labels
+        return Grid(tuple(1 / float(g) for g in coarse), (0,) * len(space))
     for letter in space.lower():
         source, result = spec.axis(letter), output.axis(letter)
         if source is None or result is None:

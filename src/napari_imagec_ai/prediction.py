@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,8 @@ class Prediction:
     halo : tuple of int or None
         Overlap of the windows, where it was measured; None where it was told, or where
         there was one window.
+    scale : tuple of float
+        Pixels of the network for each pixel of the image; empty: 1.
     image : ImageInput or None
         The pixels, for intensities; None after loading from a file.
     place : object
@@ -88,6 +90,7 @@ class Prediction:
     windows: tuple[WindowResult, ...] = ()
     layout: Layout | None = None
     halo: tuple[int, ...] | None = None
+    scale: tuple[float, ...] = ()
     image: ImageInput | None = None
     place: object = field(default=None, repr=False)
     key: object = field(default_factory=object)
@@ -229,6 +232,11 @@ def predict_iter(
     Yields a :class:`Progress` before the first and after each call of the network, and
     returns the :class:`Prediction`. Closing the generator stops the run.
     """
+    if normalize not in get_args(Normalize):
+        raise ImageError(
+            f"Expected one of {', '.join(get_args(Normalize))} for 'normalize', found "
+            f"'{normalize}'."
+        )
     detects = model.kind in DETECTORS
     settings = DetectSettings(_one_scale(model, scale), overlap, percentiles)
     inputs = plan_inputs(model, image, channels, planes, 1 if detects else scale)
@@ -262,7 +270,11 @@ def _each(
     """One size for each space axis."""
     if sizes is None:
         return None
-    several = (sizes,) * len(space) if isinstance(sizes, int) else tuple(sizes)
+    if isinstance(sizes, (int, float)):
+        sizes = (sizes,) * len(space)
+    several = tuple(sizes)
+    if any(int(size) != size for size in several):
+        raise ImageError(f"Expected whole {word} sizes, found {several}.")
     if len(several) != len(space):
         raise ImageError(
             f"Expected a {word} size for each of the axes '{space}', found {several}; "
@@ -282,7 +294,7 @@ def _result(run: DenseRun | DetectRun, inputs: Inputs) -> Prediction:
         done = run.stitcher
         told += done.notices
         output = {"maps": done.maps, "vectors": done.vectors, "place": done.place}
-        output["halo"] = run.measured
+        output |= {"halo": run.measured, "scale": feed.scale}
     else:
         output = {"windows": tuple(run.windows), "layout": run.layout}
         told += run.layout.assumed if run.layout is not None else ()

@@ -254,7 +254,7 @@ _STEPS: dict[str, Callable[[_Fit], Transform]] = {
     "fixed_zero_mean_unit_variance": _fixed_zero_mean_unit_variance,
 }
 
-_DECODING = {"cellpose_flow_dynamics", "stardist_postprocessing"}
+DECODING = {"cellpose_flow_dynamics", "stardist_postprocessing"}
 """Steps that make objects of maps: decoders do that, and read the arguments."""
 
 _MEASURING = {"scale_range", "scale_mean_variance", "zero_mean_unit_variance"}
@@ -266,7 +266,7 @@ def step_problem(step: Step) -> str | None:
     Only the name is looked at: a ``custom`` step would run code from the model folder,
     and is never imported.
     """
-    if step.id in _STEPS or step.id in _DECODING:
+    if step.id in _STEPS or step.id in DECODING:
         return None
     if step.id == "custom":
         return (
@@ -339,7 +339,7 @@ def prepare(
         problem = step_problem(step)
         if problem is not None:
             raise ModelError(problem)
-        if step.id in _DECODING:
+        if step.id in DECODING:
             continue
         fit = _Fit(step, sample, letters, references or {})
         transform = _STEPS[step.id](fit)

@@ -16,6 +16,7 @@ from napari_imagec_ai.decoders import (
     Result,
     Settings,
     choose_decoder,
+    guess_decoder,
     run_decoder,
     settings_with,
     starting_settings,
@@ -262,4 +263,8 @@ def class_threshold(model: Model) -> float:
     for value in (model.settings.get("class_threshold"), told):
         if isinstance(value, (int, float)) and 0 <= value <= 1:
             return float(value)
-    return 0.25 if model.kind in DETECTORS else 0.5
+    decoder = guess_decoder(model)
+    usual = None if decoder is None else decoder.defaults(model)
+    # Objects below are not even made: the filter must not take more of them.
+    least = getattr(usual, "prob_threshold", 1.0)
+    return 0.25 if model.kind in DETECTORS else min(0.5, least)

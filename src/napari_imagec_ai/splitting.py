@@ -325,4 +325,6 @@ def _joined(
         if ridge >= neck * heights[low] or min(size[i], size[j]) < min_size:
             parent[low] = high
             size[high] += size[low]
-    return np.array([root(i) for i in range(len(top))], np.int32)[named]
+    table = np.arange(len(top), dtype=np.int32)
+    table[: marks + 1] = [root(i) for i in range(marks + 1)]
+    return table[named]

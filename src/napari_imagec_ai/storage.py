@@ -39,6 +39,7 @@ def write_prediction(prediction: Prediction, path: Path) -> None:
         "vectors": list(prediction.vectors),
         "assumed": list(prediction.assumed),
         "channels": list(prediction.channels),
+        "scale": list(prediction.scale),
         "layout": None if layout is None else asdict(layout),
         "windows": [_window_meta(window) for window in prediction.windows],
     }
@@ -106,6 +107,7 @@ def _prediction(meta: dict[str, Any], stored: Mapping[str, Any]) -> Prediction:
         layout=None if layout is None else Layout(**layout),
         assumed=tuple(meta["assumed"]),
         channels=tuple(meta["channels"]),
+        scale=tuple(meta.get("scale", ())),
         **{name: meta[name] for name in _PLAIN},
     )
 

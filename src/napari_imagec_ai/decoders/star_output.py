@@ -73,6 +73,11 @@ class Output:
             # One by one: the map may lie on the disk, and all of it be too much.
             found += [np.asarray(values[(*index, n)])[cells] for n in range(count)]
         row = np.stack(found[1:])
+        # The network counts its own pixels, of which there may be more or fewer.
+        scale = self.prediction.scale
+        row[: self.rays] /= (
+            np.float32(np.prod(scale) ** (1 / len(scale))) if scale else 1
+        )
         return row[: self.rays], row[self.rays : self.rays + self.classes]
 
 
