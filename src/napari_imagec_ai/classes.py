@@ -189,7 +189,7 @@ def classify(
             f"Expected a class threshold from 0 to 1, found {threshold:g}."
         )
     rules = {rule.source: rule for rule in class_map.rules}
-    rest = [name for name in objects.classes if name not in rules]
+    rest = (name for name in objects.classes if name not in rules)
     targets = tuple(dict.fromkeys((*class_map.targets, *rest)))
     number = {name: i for i, name in enumerate(targets)}
     class_id = np.full(len(objects), -1, np.int32)
@@ -199,8 +199,8 @@ def classify(
         counts = mine & (objects.confidence - rule.handicap >= threshold)
         for target, rows in _assign(objects, rule, counts):
             class_id[rows] = number[target]
-    kept = objects[class_id >= 0]
-    return replace(kept, class_id=class_id[class_id >= 0], classes=targets)
+    kept = class_id >= 0
+    return replace(objects[kept], class_id=class_id[kept], classes=targets)
 
 
 def _assign(

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import psutil
+
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.model import (
     Axis,
@@ -19,6 +21,9 @@ from napari_imagec_ai.tiling import AxisLimits, Grid
 
 BUDGET = 1 << 20
 """Most pixels of one window, where the network leaves a choice."""
+
+_ROOM, _ROOMY = 8 << 30, 9 << 18
+"""With so many bytes of free memory, windows of planes may have so many pixels."""
 
 _FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Output scales that networks have."""
@@ -117,8 +122,9 @@ def geometry(model: Model, space: str, halo: Sequence[int], free: int = 0) -> Ge
         if step == 0 and 2 * rim >= smallest:  # a slip of the description
             rim = max(smallest // 4, margin[i])
         scales = [grid.factors[i] for grid in maps]
-        limits.append(AxisLimits(smallest, step, rim, _align(smallest, step, scales)))
-    return Geometry(tuple(limits), grids, margin, BUDGET)
+        limits.append(AxisLimits(smallest, step, rim, *_grids(smallest, step, scales)))
+    roomy = len(space) == 2 and psutil.virtual_memory().available > _ROOM
+    return Geometry(tuple(limits), grids, margin, _ROOMY if roomy else BUDGET)
 
 
 def window_sizes(spec: TensorSpec, name: str) -> tuple[int, int]:
@@ -144,14 +150,15 @@ def window_sizes(spec: TensorSpec, name: str) -> tuple[int, int]:
     return _FREE_STEP, _FREE_STEP
 
 
-def _align(smallest: int, step: int, scales: list[float]) -> int:
-    """Pixel grid of the network's poolings, as far as the sizes tell it."""
+def _grids(smallest: int, step: int, scales: list[float]) -> tuple[int, int]:
+    """Where windows may begin, and where their results may be cut.
+
+    Windows begin on the pixel grid of the network's poolings, as far as the sizes tell
+    it; results are cut at whole pixels of the coarsest output.
+    """
     common = math.gcd(smallest, step)
-    align = min(common & -common, 64)
-    for scale in scales:
-        if 0 < scale < 1:
-            align = math.lcm(align, round(1 / scale))
-    return align
+    cut = math.lcm(*(round(1 / scale) for scale in scales if 0 < scale < 1))
+    return math.lcm(min(common & -common, 64), cut), cut
 
 
 def _grid(spec: TensorSpec, output: TensorSpec, space: str) -> Grid | None:

@@ -42,13 +42,16 @@ class AxisLimits:
     halo : int
         Input pixels at each inner side of a window that are worth less.
     align : int
-        Window starts and cuts between cores are multiples of it.
+        Window starts are multiples of it.
+    cut : int
+        Cuts between cores are multiples of it.
     """
 
     min: int
     step: int
     halo: int = 0
     align: int = 1
+    cut: int = 1
 
     def fit(self, length: int) -> int:
         """Smallest accepted window of at least ``length`` pixels (or the only one)."""
@@ -202,7 +205,7 @@ def _candidates(length: int, limit: AxisLimits) -> list[tuple[int, int]]:
     if limit.step and limit.fit(length) > limit.min:
         for count in range(2, 65):
             size = limit.fit(math.ceil((length + 2 * limit.halo * (count - 1)) / count))
-            if _stride(size, limit.halo, limit.align) > 0:
+            if _stride(size, limit, limit.align) > 0:
                 sizes.add(size)
     return [(size, len(_spans(length, size, limit))) for size in sorted(sizes)]
 
@@ -213,9 +216,9 @@ def _spans(length: int, size: int, limit: AxisLimits) -> list[tuple[slice, slice
         return [(slice(0, length), slice(0, length), size - length)]
     align = limit.align
     # A window that is small for its halo gives up the grid before it gives up.
-    while align > 1 and _stride(size, limit.halo, align) <= 0:
+    while align > 1 and _stride(size, limit, align) <= 0:
         align = align // 2 if align % 2 == 0 else 1
-    stride = _stride(size, limit.halo, align)
+    stride = _stride(size, limit, align)
     if stride <= 0:
         raise ImageError(
             f"A window of {size} pixels leaves nothing between halos of {limit.halo} "
@@ -227,8 +230,10 @@ def _spans(length: int, size: int, limit: AxisLimits) -> list[tuple[slice, slice
     cuts = [0]
     for before, after in itertools.pairwise(starts):
         # In the middle of what both windows see, where both are best.
-        middle = (after + before + size) / 2
-        cuts.append(round(middle / align) * align)
+        middle = round((after + before + size) / 2 / limit.cut) * limit.cut
+        if not after + limit.halo <= middle <= before + size - limit.halo:
+            middle = after + _rim(limit)
+        cuts.append(middle)
     cuts.append(length)
     return [
         (
@@ -240,9 +245,14 @@ def _spans(length: int, size: int, limit: AxisLimits) -> list[tuple[slice, slice
     ]
 
 
-def _stride(size: int, halo: int, align: int) -> int:
+def _stride(size: int, limit: AxisLimits, align: int) -> int:
     """How far windows of this size may lie apart; 0 or less: they cannot."""
-    return (size - 2 * math.ceil(halo / align) * align) // align * align
+    return (size - 2 * _rim(limit)) // align * align
+
+
+def _rim(limit: AxisLimits) -> int:
+    """The halo, up to where cores may be cut."""
+    return math.ceil(limit.halo / limit.cut) * limit.cut
 
 
 def pad_window(
