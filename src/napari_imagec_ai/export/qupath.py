@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,25 @@ from napari_imagec_ai.export.tables import measurements
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.outlines import Outline, Ring
 
+_TOGETHER = 5000
+"""Objects that are encoded at once."""
+
 
 def write_geojson(objects: Objects, path: Path, beside: Beside) -> None:
     """Write the outlines as GeoJSON; see :func:`geojson`."""
-    found = _collection(objects, beside)
-    # All at once: only then is it the fast encoder that writes.
-    text = json.dumps(found, ensure_ascii=False, allow_nan=False)
-    path.write_text(text, encoding="utf-8")
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write('{"type": "FeatureCollection", "features": [')
+        for number, some in enumerate(_batched(_features(objects, beside))):
+            # Many at once, for the fast encoder; not all, for the memory.
+            text = json.dumps(some, ensure_ascii=False, allow_nan=False)
+            stream.write((", " if number else "") + text[1:-1])
+        stream.write("]}")
+
+
+def _batched(features: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Some thousand at a time."""
+    while some := list(itertools.islice(features, _TOGETHER)):
+        yield some
 
 
 def geojson(objects: Objects) -> dict[str, Any]:
@@ -29,14 +43,17 @@ def geojson(objects: Objects) -> dict[str, Any]:
     ``QuPathTypeAdapters`` for the properties. It takes no measurement without a number,
     so those are left out.
     """
-    return _collection(objects, Beside())
+    features = list(_features(objects, Beside()))
+    return {"type": "FeatureCollection", "features": features}
 
 
-def _collection(objects: Objects, beside: Beside) -> dict[str, Any]:
-    measured = measurements(objects, "box_")
+def _features(objects: Objects, beside: Beside) -> Iterator[dict[str, Any]]:
+    measured: list[dict[str, float]] = []
     names = [objects.classes[i] for i in objects.class_id]
-    features = []
     for row, parts in enumerate(beside.outlines(objects)):
+        place = row % _TOGETHER
+        if not place:
+            measured = measurements(objects[row : row + _TOGETHER], "box_")
         geometry = _geometry(parts) if parts else _box(objects.boxes[row])
         position = {
             axis.lower(): int(objects.planes[row, i])
@@ -44,20 +61,17 @@ def _collection(objects: Objects, beside: Beside) -> dict[str, Any]:
         }
         if position:
             geometry["plane"] = {"c": -1, "z": 0, "t": 0} | position
-        features.append(
-            {
-                "type": "Feature",
-                "id": int(objects.id[row]),
-                "geometry": geometry,
-                "properties": {
-                    "objectType": "detection",
-                    "name": str(int(objects.id[row])),
-                    "classification": {"name": names[row]},
-                    "measurements": measured[row],
-                },
-            }
-        )
-    return {"type": "FeatureCollection", "features": features}
+        yield {
+            "type": "Feature",
+            "id": int(objects.id[row]),
+            "geometry": geometry,
+            "properties": {
+                "objectType": "detection",
+                "name": str(int(objects.id[row])),
+                "classification": {"name": names[row]},
+                "measurements": measured[place],
+            },
+        }
 
 
 def _geometry(parts: list[Outline]) -> dict[str, Any]:
