@@ -214,22 +214,7 @@ def plan_feed(
         If they do not fit.
     """
     space = "".join(axis for axis in "ZYX" if axis.lower() in spec.space)
-    if not {"Y", "X"} <= set(space):
-        raise ImageError(
-            f"The network's input '{spec.id}' has the axes '{spec.letters}' and takes "
-            "no image; choose another model."
-        )
-    if "Z" in space and "Z" not in image.axes:
-        raise ImageError(
-            f"The network takes volumes ('{spec.letters}'), but '{image.name}' has "
-            f"the axes '{image.axes}'; choose an image with a Z axis or a 2D model."
-        )
-    for axis in spec.axes:
-        if axis.name not in ("b", "c", *spec.space) and not takes_one(axis.size):
-            raise ImageError(
-                f"The network's input '{spec.id}' has an axis '{axis.name}' that an "
-                "image cannot fill; choose another model."
-            )
+    _check_axes(spec, image, space)
     plane_axes = "".join(a for a in "TZ" if a in image.axes and a not in space)
     stray = sorted(set(planes or {}) - set(plane_axes))
     if stray:
@@ -249,6 +234,25 @@ def plan_feed(
     return Feed(
         spec, image, space, chosen, luminance, plane_axes, ranges, scales, assumed
     )
+
+
+def _check_axes(spec: TensorSpec, image: ImageInput, space: str) -> None:
+    if not {"Y", "X"} <= set(space):
+        raise ImageError(
+            f"The network's input '{spec.id}' has the axes '{spec.letters}' and takes "
+            "no image; choose another model."
+        )
+    if "Z" in space and "Z" not in image.axes:
+        raise ImageError(
+            f"The network takes volumes ('{spec.letters}'), but '{image.name}' has "
+            f"the axes '{image.axes}'; choose an image with a Z axis or a 2D model."
+        )
+    for axis in spec.axes:
+        if axis.name not in ("b", "c", *spec.space) and not takes_one(axis.size):
+            raise ImageError(
+                f"The network's input '{spec.id}' has an axis '{axis.name}' that an "
+                "image cannot fill; choose another model."
+            )
 
 
 def planes_from_text(text: str, along: str) -> dict[str, int | tuple[int, int]]:

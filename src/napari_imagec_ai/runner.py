@@ -51,6 +51,21 @@ class Runner:
     ) -> None:
         self._engine.close()
 
+    def _open(
+        self,
+        path: Path,
+        axes: str | None,
+        beside: Mapping[str, Path | Sequence[float]] | None,
+    ) -> InputImages:
+        image = open_image(path, axes or self.recipe.predict.axes)
+        if not beside:
+            return image
+        others = {
+            name: open_image(given) if isinstance(given, Path) else given
+            for name, given in beside.items()
+        }
+        return {main_input(self.model).id: image, **others}
+
     def run_file(
         self,
         path: Path,
@@ -88,14 +103,7 @@ class Runner:
             The report: what ran, how many objects, how long it took, which files.
         """
         started = time.perf_counter()
-        image = open_image(path, axes or self.recipe.predict.axes)
-        images: InputImages = image
-        if beside:
-            others = {
-                name: open_image(given) if isinstance(given, Path) else given
-                for name, given in beside.items()
-            }
-            images = {main_input(self.model).id: image, **others}
+        images = self._open(path, axes, beside)
         chosen = self.recipe.predict
         prediction = predict(
             self.model,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai.crop import corner, cropped
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.export import table
+from napari_imagec_ai.export.palette import PALETTE, as_hex
 from napari_imagec_ai.image import ImageInput
 from napari_imagec_ai.images import Images
 from napari_imagec_ai.objects import Objects
@@ -37,7 +38,7 @@ AXES = {
 MOST_CHANNELS = 6
 """More channels of a computed image than these share a layer."""
 
-COLOURS = ("#00c2ff", "#ffb000", "#ff4f81", "#7ddf64", "#b18cff", "#ffe14d", "#ff8552")
+COLOURS = tuple(map(as_hex, range(len(PALETTE))))
 """Colours of classes: apart in hue and lightness, on grey images."""
 
 _NEARLY = 1e-3

@@ -29,7 +29,7 @@ from napari_imagec_ai.decoders import (
 )
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.flows import flow_errors, follow, gather
-from napari_imagec_ai.decoders.regions import grid_of, without_small
+from napari_imagec_ai.decoders.regions import grid_of
 from napari_imagec_ai.decoders.roles import Map, main_map
 from napari_imagec_ai.decoders.tables import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
@@ -199,7 +199,7 @@ def _find(sure: Map, flow: Map, settings: CellposeSettings, smallest: int) -> Re
         errors = flow_errors(labels, count, flow)
         good = np.concatenate([[False], errors <= settings.flow_threshold])
         labels, count = splitting.compact(np.where(good[labels], labels, 0), count)
-    labels, count = without_small(labels, count, smallest)
+    labels, count = splitting.without_small(labels, count, smallest)
     if settings.fill_holes:
         labels = splitting.fill_between(labels, count)
     return Regions(labels, count, sure, known)

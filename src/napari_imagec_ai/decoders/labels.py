@@ -10,7 +10,7 @@ from pydantic import Field
 
 from napari_imagec_ai import splitting
 from napari_imagec_ai.decoders import OF_MODEL, Decoder, Settings, as_described
-from napari_imagec_ai.decoders.regions import grid_of, without_small
+from napari_imagec_ai.decoders.regions import grid_of
 from napari_imagec_ai.decoders.roles import Map, main_map, pick
 from napari_imagec_ai.decoders.tables import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
@@ -58,7 +58,7 @@ def decode_labels(prediction: Prediction, settings: LabelSettings) -> Objects:
     def find(index: tuple[int, ...]) -> Regions:
         ids = _whole(pick(values[index], settings.channel, "ids"), spec.id)
         highest = int(ids.max(initial=0))
-        labels, count = without_small(ids, highest, smallest)
+        labels, count = splitting.without_small(ids, highest, smallest)
         known = labels > 0
         return Regions(labels, count, known.astype(np.float32), known)
 

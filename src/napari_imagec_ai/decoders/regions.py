@@ -40,8 +40,6 @@ _STAIRS = 0.9
 _FAINT = 1e-6
 """The least that a boundary is taken for where it parts objects: more than nothing."""
 
-without_small = splitting.without_small
-
 
 class RegionSettings(Settings):
     """What a person may set for objects that are made from probabilities of pixels."""
@@ -195,7 +193,7 @@ def part(
     smallest = grid.scaled(settings.min_size)
     if not settings.split:
         labels, count = splitting.components(mask)
-        return without_small(labels, count, smallest)
+        return splitting.without_small(labels, count, smallest)
     relief = _relief(mask, known, evidence, settings, grid)
     return splitting.split_touching(mask, relief, settings.neck, smallest)
 

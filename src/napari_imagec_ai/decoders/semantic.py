@@ -19,7 +19,6 @@ from napari_imagec_ai.decoders.regions import (
     grid_of,
     part,
     settled,
-    without_small,
 )
 from napari_imagec_ai.decoders.roles import (
     Map,
@@ -119,7 +118,9 @@ def _find(channels: Map, settings: SemanticSettings, grid: Grid) -> Regions:
         shape = splitting.fill_holes(mask) if settings.fill_holes else mask
         mine, count = part(shape, sure, Evidence(somewhere[place]), settings, grid)
         mine = np.where(mask, mine, 0)
-        mine, count = without_small(mine, count, grid.scaled(settings.min_size))
+        mine, count = splitting.without_small(
+            mine, count, grid.scaled(settings.min_size)
+        )
         np.copyto(labels[place], mine + found, where=mine > 0)
         class_id.append(np.full(count, number - 1, np.int32))
         found += count
