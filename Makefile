@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs docs-serve faults bench clean
 
 demo: $(READY)
 	$(BIN)/imagec-ai demo -o demo-result
@@ -19,6 +19,21 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/npe2 validate --imports napari-imagec-ai
 
+# Every link, name and docstring on the pages is checked; the site goes into site/.
+docs: $(READY) .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-serve: $(READY) .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+.venv/.docs: $(READY)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]'
+	touch .venv/.docs
+
+# Hostile input and sudden death, tried: the table says what was survived.
+faults: $(READY)
+	sh tools/with_display.sh $(BIN)/python -m faults
+
 bench: $(READY)
 	sh tools/with_display.sh $(BIN)/python -m benchmarks
 
@@ -27,4 +42,4 @@ $(READY): pyproject.toml tools/set_up.sh
 	touch $(READY)
 
 clean:
-	rm -rf .venv demo-result
+	rm -rf .venv .venv-lowest demo-result site

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import export, network, slider
+from benchmarks import decoders, engines, export, network, slider
 
 ALL: dict[str, Callable[[], list[str]]] = {
+    "decoders": decoders.table,
+    "engines": engines.table,
     "export": export.table,
     "network": network.table,
     "slider": slider.table,

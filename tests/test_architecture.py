@@ -13,14 +13,36 @@ from conftest import ROOT
 PACKAGE = ROOT / "src" / "napari_imagec_ai"
 
 FLOORS = [
-    {"errors", "version", "progress", "blocks", "scales"},
-    {"spread", "scratch", "basins"},
-    {"image", "tiling", "model", "files", "outlines", "features", "splitting"},
-    {"zarrfile"},
+    {
+        "errors",
+        "version",
+        "progress",
+        "blocks",
+        "scales",
+        "compiled",
+        "threads",
+        "watch",
+        "mosaic",
+        "yamlfile",
+        "migrations",
+    },
+    {"spread", "scratch", "basins", "bands", "relabel"},
+    {
+        "exporter",
+        "image",
+        "tiling",
+        "model",
+        "files",
+        "outlines",
+        "features",
+        "splitting",
+    },
+    {"stepcheck", "zarrfile", "tifftags"},
     {"weights", "kinds", "processing", "imagefile", "boxes", "letterbox", "masks"},
     {
         "resample",
         "seams",
+        "blending",
         "channels",
         "pixelsize",
         "memory",
@@ -29,30 +51,50 @@ FLOORS = [
         "stack",
         "crop",
     },
-    {"rdf_axes", "feed", "limits", "samples", "objects", "candidates"},
-    {"inputs", "greyscale", "instances"},
-    {"rdf"},
+    {
+        "readers",
+        "rdf_axes",
+        "feed",
+        "limits",
+        "samples",
+        "objects",
+        "candidates",
+        "table_masks",
+    },
+    {"inputs", "greyscale", "instances", "region"},
+    {"rdf", "bare_tables"},
     {"engines"},
     {"bare"},
     {"library"},
+    {"trust"},
     {"reach", "sources", "stitch", "selftest"},
-    {"freedom"},
+    {"freedom", "calls", "batches", "smaller"},
     {"dense", "detection"},
     {"prediction"},
-    {"storage", "intensity"},
+    {"soundness", "intensity", "sharefiles"},
+    {"storage"},
     {"decoders"},
+    {"agreement"},
     {"pictures"},
     {"classes", "export", "correction"},
-    {"recipe"},
-    {"session", "runner", "calibration"},
+    {"recipe", "summary"},
+    {"session", "runner", "calibration", "package", "shares"},
+    {"jobs"},
+    {"cluster"},
     {"batch"},
     {"flags"},
+    {"script"},
     {"cli"},
     {"_napari"},
 ]
 """A room may import from lower floors, and from its own folder."""
 
-DOORS = {("cli", "_napari"), ("prediction", "storage")}
+DOORS = {
+    ("cli", "_napari"),
+    ("prediction", "storage"),
+    ("selftest", "agreement"),
+    ("imagefile", "readers"),
+}
 
 HEAVY = {"onnxruntime": "engines", "torch": "engines", "napari": "_napari"}
 """Packages that only one room may import."""
@@ -75,7 +117,7 @@ def _imports(path: Path) -> list[str]:
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 FILES += [
     PACKAGE / room / "__init__.py"
-    for room in ("engines", "decoders", "export", "correction")
+    for room in ("engines", "decoders", "export", "correction", "package")
 ]
 
 

@@ -50,7 +50,8 @@ EXPECTED = {f"well{n}": n for n in range(1, 5)}
 
 
 def tables(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.glob("*.csv")}
+    found = [*folder.glob("*.csv"), *folder.glob("*.png")]
+    return {path.name: path.read_bytes() for path in found}
 
 
 def test_workers_write_the_same_bytes_as_one(plate: Path, run_cli: Run) -> None:
@@ -62,7 +63,8 @@ def test_workers_write_the_same_bytes_as_one(plate: Path, run_cli: Run) -> None:
     code, out, _ = run_cli(*argv, "two", "--workers", "2")
     assert code == 0
     assert counts(reports(out)) == EXPECTED
-    assert len(tables(Path("one"))) == 4
+    # Two tables and a contact sheet are over all images.
+    assert len(tables(Path("one"))) == 4 + 3
     assert tables(Path("one")) == tables(Path("two"))
 
 

@@ -400,3 +400,43 @@ def test_a_bow_has_its_centre_on_it() -> None:
     errors = flows.flow_errors(labels, 1, np.zeros((2, 60, 60), np.float32))
     # No pixel without a flow, all of length 1.
     assert errors == pytest.approx([1.0], abs=0.02)
+
+
+# -- another convention ----------------------------------------------------------------
+
+
+def test_flows_away_from_the_centres_are_seen_and_told() -> None:
+    labels = scattered(3, (120, 130), 9)
+    values = flow_maps(labels)
+    usual = decoded(made(values))
+    values[:2] *= -1
+    turned = decoded(made(values))
+    np.testing.assert_array_equal(turned.as_labels(), usual.as_labels())
+    assert any("lead away from the centres" in s for s in turned.assumed)
+    assert not any("lead away" in s for s in usual.assumed)
+    told = decoded(made(values), direction="outward")
+    assert len(told) == len(usual)
+    assert not any("lead away" in s for s in told.assumed)
+    # What a person says counts: then there is little to find.
+    assert len(decoded(made(values), direction="inward")) < len(usual)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_is_not_taken_for_another_convention(seed: int) -> None:
+    values = np.random.default_rng(seed).normal(0, 2, (3, 90, 90)).astype(np.float32)
+    assert not any("lead away" in s for s in decoded(made(values)).assumed)
+
+
+def test_the_direction_is_seen_in_large_images_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    labels = scattered(3, (120, 130), 9)
+    values = flow_maps(labels)
+    values[:2] *= -1
+    usual = decoded(made(values))
+    monkeypatch.setattr("napari_imagec_ai.decoders.LARGE", 1 << 10)
+    monkeypatch.setattr("napari_imagec_ai.decoders.large.SIDE", {2: 64})
+    monkeypatch.setattr("napari_imagec_ai.decoders.large.OVERLAP", {2: 30})
+    found = decoded(made(values))
+    assert len(found) == len(usual) == 9
+    assert any("lead away" in s for s in found.assumed)

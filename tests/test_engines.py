@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from conftest import onnx_network, torchscript_network
 
-from napari_imagec_ai import engines
-from napari_imagec_ai.engines import engine_names, open_engine
+import napari_imagec_ai as ai
+from napari_imagec_ai import engines, selftest
+from napari_imagec_ai.engines import candidates, engine_names, open_engine
 from napari_imagec_ai.engines.onnx import OnnxEngine
 from napari_imagec_ai.engines.torchscript import TorchScriptEngine
 from napari_imagec_ai.errors import EngineError, ModelError
@@ -198,3 +201,64 @@ def test_an_engine_of_another_package_opens_its_weights(
     assert engine_names() == ("onnx", "torchscript", "keras_hdf5")
     engine = open_engine(load_model(folder), "keras_hdf5")
     np.testing.assert_array_equal(engine.run([X])[0], X * 3)
+
+
+# -- which one is the faster one -------------------------------------------------------
+
+
+@pytest.fixture
+def published(model: Model) -> Model:
+    """The model of both formats, with test tensors."""
+    rdf = yaml.safe_load((model.folder / "rdf.yaml").read_text())
+    rdf["inputs"][0]["test_tensor"] = {"source": "x.npy"}
+    rdf["outputs"][0]["test_tensor"] = {"source": "x.npy"}
+    (model.folder / "rdf.yaml").write_text(yaml.safe_dump(rdf))
+    np.save(model.folder / "x.npy", X)
+    return load_model(model.folder)
+
+
+def delayed(monkeypatch: pytest.MonkeyPatch, slow: str) -> None:
+    """Make every call of one engine take longer."""
+    opened = selftest.open_engine
+
+    def open_(model: Model, name: str, *given: Any, **more: Any) -> Any:
+        engine = opened(model, name, *given, **more)
+        if name == slow:
+            run = engine.run
+
+            def later(inputs: Any) -> Any:
+                time.sleep(0.05)
+                return run(inputs)
+
+            monkeypatch.setattr(engine, "run", later)
+        return engine
+
+    monkeypatch.setattr(selftest, "open_engine", open_)
+
+
+@pytest.mark.parametrize(
+    ("slow", "expected"), [("onnx", "torchscript"), ("torchscript", "onnx")]
+)
+def test_auto_takes_the_engine_that_was_the_faster_one_in_the_models_own_test(
+    slow: str, expected: str, published: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delayed(monkeypatch, slow)
+    assert candidates(published)[0] == "onnx"  # until it was measured
+    assert all(result.passed for result in ai.test_model(published))
+    assert candidates(published)[0] == expected
+    assert open_engine(published).name == expected
+    assert open_engine(published, device="cpu").name == expected
+    # Another device, other weights: that was not measured.
+    assert candidates(published, device="cuda")[0] == "onnx"
+    torchscript_network(published.folder / "w.pt", "x * 1")
+    assert candidates(load_model(published.folder))[0] == "onnx"
+
+
+def test_an_engine_that_does_not_reproduce_the_test_is_not_taken_for_its_speed(
+    published: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delayed(monkeypatch, "onnx")
+    torchscript_network(published.folder / "w.pt", "x + 1")
+    model = load_model(published.folder)
+    assert not all(result.passed for result in ai.test_model(model))
+    assert candidates(model)[0] == "onnx"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from test_export_labels import found
 from test_export_outlines import LABELS, named
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.correction import joined, read_labels, read_outlines
+from napari_imagec_ai.correction import joined, large, read_labels, read_outlines
 from napari_imagec_ai.image import Frame
 from napari_imagec_ai.objects import Objects
 
@@ -274,3 +275,42 @@ def test_ids_of_several_layers_become_different(several: np.ndarray) -> None:
     expected = sum(len(np.unique(labels[labels > 0])) for labels in several)
     assert len(both) == expected
     assert (both.as_labels() > 0).sum() == (several > 0).any(axis=0).sum()
+
+
+# -- larger than memory ----------------------------------------------------------------
+
+
+class Watched:
+    """A label image that notes how much of it was read at once."""
+
+    def __init__(self, labels: np.ndarray) -> None:
+        self._labels, self.most = labels, 0
+        self.shape, self.dtype = labels.shape, labels.dtype
+
+    def __getitem__(self, place: Any) -> np.ndarray:
+        part = self._labels[place]
+        self.most = max(self.most, part.size)
+        return part
+
+
+def test_large_labels_are_measured_block_by_block(
+    four: Objects, image: ai.ImageInput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted = four.as_labels().astype(np.uint16)
+    painted[painted == four.id[0]] = 0
+    painted[60:64, 40:90] = 900  # a new one, through many blocks
+    expected = read_labels(painted, four, image=image)
+    assert 900 in expected.id
+    monkeypatch.setattr(large, "LARGE", 1000)
+    monkeypatch.setattr(large, "SIDE", {2: 24})
+    watched = Watched(painted)
+    objects = read_labels(watched, four, image=image)
+    assert watched.most <= 26 * 26
+    same(objects, expected)
+    assert [round(float(n), 9) for n in objects.features["perimeter"]] == [
+        round(float(n), 9) for n in expected.features["perimeter"]
+    ]
+    wrong = painted.astype(float)
+    wrong[80, 100] = 0.5
+    with pytest.raises(ai.ImageError, match="these are no labels"):
+        read_labels(Watched(wrong), four)

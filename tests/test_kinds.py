@@ -93,6 +93,9 @@ CASES: list[tuple[str, list[dict[str, Any]], dict[str, Any]]] = [
     ("boundary", [maps(1)], {"name": "Neurite segmentation in EM"}),
     ("boundary", [maps(1, description="membrane prediction")], {"name": "A 3D net"}),
     ("foreground", [maps(1)], {"name": "Mitochondria segmentation in EM of neurons"}),
+    # Ids.
+    ("labels", [maps(2)], {"name": "InstanSeg", "description": "Segmentation"}),
+    ("labels", [maps(1)], {"tags": ["nuclei", "instanseg"]}),
     # Two and more maps.
     ("foreground", [maps(2)], {"description": "Segmentation of worms"}),
     ("foreground", [maps(2)], {"description": "A cutting-edge worm segmentation"}),
@@ -230,6 +233,27 @@ SEGMENTATION = {"name": "Segmentation"}
         (("cat", "dog"), tensor("classes", "bc", ["cat", "dog"]), {}),
         (("nucleus", "rod"), tensor("output0", "bic", ROWS), {"tags": ["yolov5"]}),
         ((), tensor("output0", "byx"), {"tags": ["yolov8"]}),
+        (
+            ("class 1", "class 2"),
+            maps(36),
+            {"config": {"stardist": {"config": {"n_rays": 32, "n_classes": 2}}}},
+        ),
+        (
+            ("nucleus",),
+            maps(33),
+            {
+                "name": "Nuclei",
+                "config": {"stardist": {"config": {"n_rays": 32, "n_classes": None}}},
+            },
+        ),
+        (
+            ("a", "b"),
+            maps(["p", "d0", "d1", "d2", "background", "a", "b"]),
+            {"config": {"stardist": {"config": {"n_classes": 2}}}},
+        ),
+        (("nucleus", "cell"), maps(2), {"tags": ["instanseg", "nuclei", "cells"]}),
+        (("cell",), maps(1), {"name": "InstanSeg cells"}),
+        (("A", "B"), maps(["A", "B"]), {"tags": ["instanseg"]}),
         ((), maps(1), {"name": "Denoising of nuclei"}),
     ],
 )

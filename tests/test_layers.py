@@ -17,6 +17,7 @@ from napari_imagec_ai._napari.results import MAX_SHAPES, Drawn, ResultLayers
 from napari_imagec_ai.image import Frame
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.outlines import Outline, draw
+from napari_imagec_ai.region import Cut, in_whole
 
 
 def objects_of(
@@ -302,7 +303,9 @@ def test_every_layer_of_a_result_lies_on_the_image(ndim: int, cut: bool) -> None
     if cut:
         ends = [(5, 10), (39.4, 59.4)]
         world = np.array([image.data_to_world(end) for end in ends])
-        source, start = layers.cut(source, world), np.array([5, 10])
+        whole, start = source.image.frame, np.array([5, 10])
+        region = layers.region_of(source, [world], exact=False)
+        source = layers.cut(source, region)
         assert source.image.shape[-2:] == (shape[-2] - start[-2], shape[-1] - start[-1])
     labels = np.zeros(source.image.shape, np.int32)
     labels[..., 8:20, 12:30] = 1
@@ -318,6 +321,8 @@ def test_every_layer_of_a_result_lies_on_the_image(ndim: int, cut: bool) -> None
         label_image=labels,
         features={"area": np.array([float(labels.sum())])},
     )
+    if cut:
+        objects = in_whole(objects, Cut(region, whole, source.corner))
     results = ResultLayers(viewer, source)
     results.drawn = Drawn(boxes=True, points=True)
     results.show(objects)

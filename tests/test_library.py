@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import platformdirs
 import pytest
 import yaml
@@ -199,6 +200,20 @@ def test_a_bomb_is_left_alone(make_model: MakeModel, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="would unpack to 3 files"):
         install(package)
     assert not (user_models() / "bomb").exists()
+
+
+def test_a_bomb_of_members_that_overlap_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("rdf.yaml", yaml.safe_dump(description()))
+        archive.writestr("noise", np.random.default_rng(0).bytes(50_000))
+    found = zipfile.ZipFile.infolist
+    # As a directory would say that names the same bytes a thousand times.
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", lambda self: found(self) * 1000)
+    with pytest.raises(ModelError, match="would unpack to 2000 files"):
+        install(package)
 
 
 def test_a_zip_with_too_many_files_is_left_alone(

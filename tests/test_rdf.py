@@ -167,7 +167,7 @@ BAD = {
     "value that is not as tagged": (b"a: !!bool x", "not valid YAML"),
     "deep nesting": (b"[" * 100_000, "deeper than 100"),
     "deep nesting in blocks": (b"- " * 100_000, "deeper than 100"),
-    "endless alias": (b"a: &a [*a]", "counting aliases"),
+    "endless alias": (b"a: &a [*a]", "refers to itself"),
     "no tensors": (b"type: model\nname: x\n", "no usable 'inputs'"),
     "other type": (b"type: dataset\nname: x\n", "describes a dataset"),
 }

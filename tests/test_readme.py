@@ -12,13 +12,13 @@ import pytest
 from conftest import ROOT
 
 from napari_imagec_ai.cli import main
+from napari_imagec_ai.library import find_models
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_python_story_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in ("models", "src"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
+    (tmp_path / "src").symlink_to(ROOT / "src")
     monkeypatch.chdir(tmp_path)
     code = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)
     assert code is not None
@@ -28,17 +28,22 @@ def test_the_python_story_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_command_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "models").symlink_to(ROOT / "models")
     sample = ROOT / "src" / "napari_imagec_ai" / "data" / "nuclei.tif"
     (tmp_path / "plate").mkdir()
     for name in ("image.tif", "plate/a1.tif", "plate/a2.tif"):
         shutil.copy(sample, tmp_path / name)
+    for name, folder in (("best", "cells-yolov5seg"), ("unet", "nuclei-unet")):
+        weights = ROOT / "models" / folder / "weights.onnx"
+        shutil.copy(weights, tmp_path / f"{name}.onnx")
     shutil.make_archive(str(tmp_path / "model"), "zip", ROOT / "models" / "nuclei-unet")
     monkeypatch.chdir(tmp_path)
     lines = re.findall(r"^    imagec-ai (.*?)(?:\s+#.*)?$", TEXT, re.MULTILINE)
-    assert len(lines) == 5
+    assert len(lines) == 8
     for line in lines:
         assert main(shlex.split(line)) == 0, line
+    listed = {entry.path.name for entry in find_models("models")}
+    assert listed == {"best", "unet"}
+    assert all(entry.problem is None for entry in find_models("models"))
 
 
 def test_every_link_leads_somewhere() -> None:

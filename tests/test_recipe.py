@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
+from conftest import ROOT, onnx_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import maps, pairs
@@ -17,6 +18,7 @@ from scenes import maps, pairs
 import napari_imagec_ai as ai
 from napari_imagec_ai.classes import ClassMap, ClassRule, Filter
 from napari_imagec_ai.cli import main
+from napari_imagec_ai.crop import Region
 from napari_imagec_ai.recipe import (
     VERSION,
     ModelRef,
@@ -45,6 +47,14 @@ RULES = st.builds(
     filters=st.lists(FILTERS, max_size=2).map(tuple),
     require_all=st.booleans(),
 )
+CORNERS = st.tuples(st.floats(-9, 9), st.floats(-9, 9))
+REGIONS = st.builds(
+    Region,
+    box=st.just({"Z": (0, 3), "X": (-2, 40)}),
+    polygons=st.lists(
+        st.lists(CORNERS, min_size=3, max_size=4).map(tuple), max_size=2
+    ).map(tuple),
+)
 RECIPES = st.builds(
     Recipe,
     model=st.builds(ModelRef, name=NAMES),
@@ -53,6 +63,7 @@ RECIPES = st.builds(
         tile=st.none() | st.tuples(st.integers(1, 999)),
         channels=st.none() | st.tuples(st.integers(0, 5), st.integers(0, 5)),
         planes=st.none() | st.just({"T": (1, 4), "Z": 3}),
+        region=st.none() | REGIONS,
     ),
     decoder=st.none() | NAMES,
     settings=st.just({"mask_threshold": 0.3, "split": False}),
@@ -185,6 +196,60 @@ def test_a_model_that_is_nowhere_is_told_in_words() -> None:
         lost.open_model()
 
 
+def test_a_model_that_is_nowhere_and_one_that_changed_are_told_by_their_hashes(
+    make_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = make_model()
+    made = Recipe(model=describe_model(ai.load_model(folder)))
+    before = made.model.sha256["onnx"]
+    moved = folder.rename(tmp_path / "moved")
+    with pytest.raises(ai.ModelError, match=rf"sha256: onnx {before}\)"):
+        made.open_model()
+    copy = make_model()
+    weights = copy / "weights.onnx"
+    onnx_network(weights, expression="double")
+    after = describe_model(ai.load_model(copy)).sha256["onnx"]
+    with pytest.raises(ai.ModelError, match=f"with sha256 {before}, found {after};"):
+        made.open_model()
+    # The old one is still in the library, under the same name.
+    monkeypatch.setenv("IMAGEC_AI_MODELS", str(moved))
+    assert made.open_model().folder == moved
+
+
+def old(name: str) -> Recipe:
+    return Recipe.load(ROOT / "tests" / "data" / "recipes" / f"{name}.yaml")
+
+
+@pytest.mark.parametrize("layout", range(VERSION + 1))
+def test_recipes_of_every_layout_stay_readable(
+    layout: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = old(f"layout-{layout}")
+    assert found.version == VERSION
+    monkeypatch.setenv("IMAGEC_AI_MODELS", str(ROOT / "models" / "nuclei-unet"))
+    bare = found.model.model_copy(update={"sha256": {}})
+    model = found.model_copy(update={"model": bare}).open_model()
+    assert model.name == "Nuclei U-Net"
+    settings = found.decoder_settings(model)
+    assert settings.model_dump()["mask_threshold"] in (0.4, 0.5)
+    # It is written in today's layout, and means the same.
+    text = found.save(tmp_path / "r.yaml").read_text(encoding="utf-8")
+    assert text.startswith(f"version: {VERSION}\n")
+    assert Recipe.load(tmp_path / "r.yaml") == found
+
+
+def test_what_the_first_files_left_out_was_null() -> None:
+    classes = old("layout-1").classes
+    assert classes is not None
+    nucleus, debris = classes.rules
+    assert debris.becomes is None
+    assert [each.becomes for each in nucleus.filters] == [None, ""]
+    # A person leaves out what is as usual.
+    by_hand = old("layout-0").classes
+    assert by_hand is not None
+    assert by_hand.rules[0].filters[0].becomes == ""
+
+
 def test_a_recipe_of_a_later_version_is_refused(recipe: Recipe, tmp_path: Path) -> None:
     path = recipe.save(tmp_path / "r.yaml")
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -203,8 +268,14 @@ def test_a_recipe_of_a_later_version_is_refused(recipe: Recipe, tmp_path: Path) 
         b"\xff\xfe\x00",
         b"model: {name: x}\ndecodre: unet",
         b"model: {name: x}\nclasses: {class_threshold: 2}",
+        b"version: two\nmodel: {name: x}",
+        b"model: {name: x}\npredict: {region: {box: {Y: [9, 3]}}}",
+        b"model: {name: x}\nused: {device: cpu}\nclasses: {rules: [3, {filters: 5}]}",
     ],
-    ids=["empty", "a list", "no YAML", "no text", "a misspelt name", "out of range"],
+    ids=[
+        *("empty", "a list", "no YAML", "no text", "a misspelt name", "out of range"),
+        *("a version in words", "a region upside down", "rules that are none"),
+    ],
 )
 def test_what_is_no_recipe_is_refused_in_words(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"

@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import description
+from conftest import description, discs, onnx_network
+from scenes import prediction
+from test_cellpose import flow_maps
+from test_stardist import star_maps
 
+import napari_imagec_ai as ai
 from napari_imagec_ai import selftest
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.library import load_model
@@ -132,3 +136,95 @@ def test_an_engine_that_fails_is_a_result_and_no_exception(
     (result,) = selftest.test_model(load_model(folder))
     assert not result.passed
     assert "could not open" in (result.problem or "")
+
+
+# -- descriptions that publish labels --------------------------------------------------
+
+
+def star_labels() -> np.ndarray:
+    return discs((64, 64), [(16, 18), (40, 16), (30, 44), (52, 50)], [9, 8, 11, 7])
+
+
+def flow_labels() -> np.ndarray:
+    return discs((64, 64), [(16, 18), (42, 16), (30, 44)], [9, 8, 11])
+
+
+@pytest.fixture
+def publishes_labels(make_model: Callable[..., Path]) -> Callable[..., Path]:
+    """A model that gives maps, and whose published output is labels."""
+
+    def make(step: str, maps: np.ndarray, labels: np.ndarray, **kwargs: Any) -> Path:
+        rdf = description()
+        channels = [f"channel{n}" for n in range(len(maps))]
+        rdf["inputs"][0]["axes"][1]["channel_names"] = channels
+        rdf["inputs"][0]["test_tensor"] = {"source": "in.npy"}
+        output = rdf["outputs"][0]
+        output["axes"][1]["channel_names"] = ["label"]
+        output["postprocessing"] = [{"id": step, "kwargs": kwargs}]
+        output["test_tensor"] = {"source": "out.npy"}
+        rdf["config"] = {}
+        folder = make_model(step, network=_same(len(maps)), **rdf)
+        np.save(folder / "in.npy", maps[None])
+        np.save(folder / "out.npy", labels[None, None].astype(np.int32))
+        return folder
+
+    return make
+
+
+def _same(channels: int) -> Callable[[Path], Path]:
+    shape = ("b", channels, "y", "x")
+    return lambda path: onnx_network(path, channels, shape)
+
+
+@pytest.mark.parametrize("family", ["stardist", "cellpose"])
+def test_published_labels_are_compared_with_what_is_decoded(
+    publishes_labels: Callable[..., Path], family: str
+) -> None:
+    if family == "stardist":
+        labels, step = star_labels(), "stardist_postprocessing"
+        maps, kwargs = star_maps(labels), {"prob_threshold": 0.5, "nms_threshold": 0.4}
+        kwargs["n_rays"] = 32
+    else:
+        labels, step = flow_labels(), "cellpose_flow_dynamics"
+        maps, kwargs = flow_maps(labels), {"cellprob_threshold": 0.0}
+    decoded = ai.decode(prediction(maps, family)).as_labels()  # type: ignore[union-attr]
+    folder = publishes_labels(step, maps, decoded, **kwargs)
+    (result,) = selftest.test_model(load_model(folder))
+    assert result.passed, result.problem
+    count = int(labels.max())
+    assert result.output == "probability"
+    assert f"{count} objects of {count}, mean overlap 1.000" in result.compared
+    # The order of ids means nothing, the objects do.
+    turned = np.where(decoded > 0, decoded.max() + 1 - decoded, 0)
+    np.save(folder / "out.npy", turned[None, None])
+    assert selftest.test_model(load_model(folder))[0].passed
+    wrong = np.where(decoded == 1, 0, decoded)
+    np.save(folder / "out.npy", wrong[None, None])
+    (result,) = selftest.test_model(load_model(folder))
+    assert not result.passed
+    assert f"{count} objects of {count - 1}" in (result.problem or "")
+    moved = np.roll(decoded, 3, axis=1)
+    np.save(folder / "out.npy", moved[None, None])
+    (result,) = selftest.test_model(load_model(folder))
+    assert not result.passed
+    assert 0 < (result.max_abs_error or 0) < 0.6
+
+
+def test_no_objects_where_none_were_published_pass(
+    publishes_labels: Callable[..., Path],
+) -> None:
+    maps = np.zeros((33, 64, 64), np.float32)
+    folder = publishes_labels("stardist_postprocessing", maps, maps[0])
+    (result,) = selftest.test_model(load_model(folder))
+    assert result.passed, result.problem
+    assert result.max_abs_error == 0
+
+
+def test_published_labels_of_another_size_are_told(
+    publishes_labels: Callable[..., Path],
+) -> None:
+    maps = np.zeros((33, 64, 64), np.float32)
+    folder = publishes_labels("stardist_postprocessing", maps, maps[0, :50])
+    (result,) = selftest.test_model(load_model(folder))
+    assert not result.passed
+    assert "(50, 64)" in (result.problem or "")

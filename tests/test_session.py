@@ -94,6 +94,37 @@ def test_a_changed_mask_threshold_decodes_again(session: Session) -> None:
     assert low.features["area"].sum() > high.features["area"].sum()
 
 
+@pytest.mark.parametrize("threshold", [0.2, 0.4, 0.6, 0.8])
+def test_a_moving_threshold_shows_its_pixels_and_keeps_objects_apart(
+    session: Session, threshold: float
+) -> None:
+    run(session)
+    session.result(session.defaults, ALL)
+    moved = tuned(session, mask_threshold=threshold)
+    moving = session.result(moved, ALL, moving=True)
+    assert session.decoded is not None
+    rested = session.result(moved, ALL)
+    assert len(moving) == len(rested) == 6
+    found, expected = moving.as_labels(), rested.as_labels()
+    np.testing.assert_array_equal(found > 0, expected > 0)
+    assert (found == expected).mean() > 0.99
+
+
+def test_a_moving_threshold_finds_what_was_not_there(session: Session) -> None:
+    run(session)
+    assert len(session.result(tuned(session, mask_threshold=0.99), ALL)) == 0
+    moving = session.result(tuned(session, mask_threshold=0.3), ALL, moving=True)
+    assert moving.features["area"].min() > 100
+
+
+def test_what_moved_is_forgotten_when_it_rests(session: Session) -> None:
+    run(session)
+    rested = session.result(session.defaults, ALL)
+    session.result(tuned(session, mask_threshold=0.9), ALL, moving=True)
+    again = session.result(session.defaults, ALL)
+    np.testing.assert_array_equal(again.as_labels(), rested.as_labels())
+
+
 @pytest.mark.parametrize(
     ("image", "chosen"),
     [

@@ -14,6 +14,7 @@ from scenes import pairs
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from napari_imagec_ai import bands
 from napari_imagec_ai.splitting import (
     close_gaps,
     compact,
@@ -264,3 +265,22 @@ def test_hills_of_objects_that_touch_at_a_corner_are_two() -> None:
     labels, count = split_touching(mask, relief, NECK)
     assert count == 4
     assert not set(labels[:12, :12].ravel()) & set(labels[12:, 12:].ravel()) - {0}
+
+
+@pytest.mark.parametrize("shape", [(90, 70), (24, 30, 30)], ids=["plane", "volume"])
+@pytest.mark.parametrize("rows", [1, 7, 20])
+def test_how_a_mask_is_shared_out_among_threads_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], rows: int
+) -> None:
+    random = np.random.default_rng(rows)
+    mask = ndimage.gaussian_filter(random.normal(size=shape), 3) > 0
+    mask[:, 5:8] = True  # one part that is everywhere
+    relief = smooth(distance(mask), mask, 1.0)
+    whole, expected = split_touching(mask, relief, NECK, 5)
+    cuts = [slice(a, min(a + rows, shape[0])) for a in range(0, shape[0], rows)]
+    monkeypatch.setattr(bands, "slabs", lambda shape: cuts)
+    shared, count = split_touching(mask, relief, NECK, 5)
+    assert count == expected > 3
+    both = np.unique(np.stack([whole.ravel(), shared.ravel()]), axis=1)
+    assert both.shape[1] == count + 1, "the same objects, by other numbers"
+    assert set(np.unique(shared)) == set(range(count + 1))

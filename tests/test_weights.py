@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from conftest import onnx_network, torchscript_network
 
-from napari_imagec_ai.engines import open_engine
+from napari_imagec_ai.engines import open_engine, open_file
 from napari_imagec_ai.errors import EngineError, ModelError
 from napari_imagec_ai.library import load_model
 from napari_imagec_ai.model import FileRef
@@ -191,3 +193,117 @@ def test_pytorch_script_is_the_old_name_of_torchscript(
     weights = {"pytorch_script": {"source": "w.pt"}}
     model = load_model(make_model(network=torchscript_network, weights=weights))
     assert model.runnable == ("torchscript",)
+
+
+# -- hostile files ---------------------------------------------------------------------
+
+
+def external(path: Path, location: str, inside: str = "initializer") -> Path:
+    """A network that adds four numbers which lie in another file."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    tensor = TensorProto(name="w", data_type=1, dims=[1, 1, 2, 2])
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    tensor.external_data.add(key="length", value="16")
+    nodes = [helper.make_node("Add", ["in", "w"], ["out"])]
+    if inside == "constant":
+        nodes.insert(0, helper.make_node("Constant", [], ["w"], value=tensor))
+    shape = [1, 1, 2, 2]
+    graph = helper.make_graph(
+        nodes,
+        "adds",
+        [helper.make_tensor_value_info("in", 1, shape)],
+        [helper.make_tensor_value_info("out", 1, shape)],
+        [tensor] if inside == "initializer" else [],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    path.write_bytes(model.SerializeToString())
+    assert onnx.load_model_from_string(path.read_bytes()).graph.node
+    return path
+
+
+NUMBERS = np.arange(4, dtype=np.float32)
+
+
+def test_numbers_beside_an_onnx_file_are_read_from_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_bytes(NUMBERS.tobytes())
+    engine = open_file("onnx", external(tmp_path / "a.onnx", "w.bin"))
+    (found,) = engine.run([np.zeros((1, 1, 2, 2), np.float32)])
+    np.testing.assert_array_equal(found.ravel(), NUMBERS)
+    engine.close()
+
+
+@pytest.mark.parametrize("inside", ["initializer", "constant"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "OUTSIDE",
+        "../secret.bin",
+        "sub/../../secret.bin",
+        "..\\secret.bin",
+        "C:\\secret.bin",
+        "https://example.com/w.bin",
+        "link.bin",
+        "gone.bin",
+        ".",
+        "*/_ORT_MEM_ADDR_/*",
+    ],
+)
+def test_numbers_elsewhere_are_not_read(
+    location: str, inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(NUMBERS.tobytes())
+    folder = tmp_path / "model"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "link.bin").symlink_to(secret)
+    monkeypatch.chdir(tmp_path)
+    path = external(folder / "a.onnx", location.replace("OUTSIDE", str(secret)), inside)
+    with pytest.raises(EngineError, match=r"which is no file in its folder"):
+        open_file("onnx", path)
+
+
+class Trap:
+    """Unpickled as Python, it makes a folder."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[str, ...]]:
+        return (os.mkdir, (str(self.mark),))
+
+
+@pytest.mark.parametrize("name", ["data.pkl", "constants.pkl"])
+def test_a_pickle_in_a_torchscript_file_is_never_run_as_python(
+    name: str, tmp_path: Path
+) -> None:
+    good = torchscript_network(tmp_path / "good.pt")
+    mark, bad = tmp_path / "was-run", tmp_path / "bad.pt"
+    pickle.loads(pickle.dumps(Trap(mark)))
+    assert mark.exists()  # this is what it would do
+    mark.rmdir()
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(bad, "w") as target:
+        for member in source.infolist():
+            content = source.read(member)
+            if member.filename.endswith(f"/{name}"):
+                content = pickle.dumps(Trap(mark), 2)
+            target.writestr(member.filename, content)
+    for isolated in (True, False):
+        with pytest.raises((EngineError, ModelError)):
+            open_file("torchscript", bad, isolated=isolated).run([np.zeros((1, 1))])
+    assert not mark.exists()
+
+
+def test_a_torchscript_file_that_would_fill_the_memory_is_left_alone(
+    tmp_path: Path,
+) -> None:
+    path = torchscript_network(tmp_path / "a.pt")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data/0", bytes(200 << 20))
+    assert path.stat().st_size < 1 << 20
+    assert "would unpack to" in (problem(path) or "")
+    with pytest.raises(ModelError, match="it was left alone"):
+        open_file("torchscript", path)

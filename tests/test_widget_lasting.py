@@ -24,6 +24,23 @@ from napari_imagec_ai._napari.widget import ClassifierWidget
 Open = Callable[..., tuple[Any, Any]]
 
 
+LEAK = 40_000_000
+"""Bytes that may come to stay with 20 widgets: caches grow, and memory is in pieces."""
+
+
+def count_ours() -> int:
+    """Living objects of our classes."""
+    return sum(
+        str(type(one).__module__).startswith("napari_imagec_ai")
+        for one in gc.get_objects()
+    )
+
+
+def count_controls() -> int:
+    """Living widgets of Qt."""
+    return len(QApplication.allWidgets())
+
+
 def another(viewer: Any) -> ClassifierWidget:
     """A second widget; napari's menu shows the first one again."""
     widget = ClassifierWidget(viewer)
@@ -168,9 +185,14 @@ def test_opening_running_and_closing_leaves_nothing_behind(
         once()
     collect()
     threads, callbacks = me.num_threads(), len(viewer.mouse_drag_callbacks)
+    memory, ours, controls = me.memory_info().rss, count_ours(), count_controls()
     left = [one for _ in range(20) for one in once()]
     collect()
     alive = [one() for one in left if one() is not None]
     assert len(alive) <= 2, alive  # the last one may still be held by the window
     assert me.num_threads() <= threads
     assert len(viewer.mouse_drag_callbacks) == callbacks
+    # One widget may still be held by the window; twenty would be twenty times as many.
+    assert count_ours() - ours <= ours // 2
+    assert count_controls() - controls <= controls // 2
+    assert me.memory_info().rss - memory < LEAK

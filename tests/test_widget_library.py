@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -10,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import description, finish
+from conftest import description, finish, onnx_network
 from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QFileDialog
 from test_widget_classes import settle
+from test_widget_lasting import another
 
 Open = Callable[..., tuple[Any, Any]]
 LEFT = Qt.MouseButton.LeftButton
@@ -135,11 +137,15 @@ def test_a_model_is_tested_on_its_own_tensors(qtbot: Any, open_widget: Open) -> 
     said = widget.choice.tested
     widget.choice.test.native.click()
     settle(qtbot, lambda: "without a test tensor" in said.value)
+    settle(qtbot, lambda: not widget._extras.busy)
     widget.choose("nuclei-unet")
     assert said.value == ""
     widget.choice.test.native.click()
-    settle(qtbot, lambda: "torchscript: " in said.value)
+    assert "Its own test: not run yet" in widget.choice.card.value
+    qtbot.waitUntil(lambda: "torchscript: " in said.value, timeout=30_000)
     assert said.value.count("is as published") >= 2
+    assert "Its own test: passed" in widget.choice.card.value
+    assert widget.model.native.currentText().endswith(" ✓")
 
 
 def test_a_model_that_fails_its_test_says_so_and_may_be_run(
@@ -151,19 +157,31 @@ def test_a_model_that_fails_its_test_says_so_and_may_be_run(
     rdf = description()
     rdf["inputs"][0]["test_tensor"] = {"source": "in.npy"}
     rdf["outputs"][0]["test_tensor"] = {"source": "out.npy"}
-    _, widget = open_widget(np.zeros((64, 64)), **rdf)
+    viewer, widget = open_widget(np.zeros((64, 64)), **rdf)
     for name in ("in", "out"):
         shutil.copy(tmp_path / f"{name}.npy", widget.entry.path)
     widget.refresh.native.click()
     widget.choice.test.native.click()
     settle(qtbot, lambda: "largest difference" in widget.choice.tested.value)
     assert "<b>" in widget.choice.tested.value
+    assert "failed its test" in widget.model.native.currentText()
+    assert "failed its own test" in widget.status.value
     widget.run()
     finish(qtbot, widget)
     assert "Ran on" in widget.status.value
+    # It is kept with the model, until its weights or its description are others.
+    second = another(viewer)
+    assert "Its own test: failed" in second.choice.card.value
+    weights = widget.entry.path / "weights.onnx"
+    os.utime(weights, (0, 0))
+    second.refresh.native.click()
+    assert "Its own test: failed" in second.choice.card.value
+    onnx_network(weights, expression="double")
+    second.refresh.native.click()
+    assert "Its own test: not run yet" in second.choice.card.value
 
 
-def test_a_folder_of_the_preferences_that_is_gone_is_left_out(
+def test_a_folder_of_the_preferences_that_is_gone_is_left_out_and_said(
     open_widget: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from napari.settings import get_plugin_settings
@@ -172,3 +190,7 @@ def test_a_folder_of_the_preferences_that_is_gone_is_left_out(
     monkeypatch.setattr(settings.models, "folder", str(tmp_path / "gone"))
     _, widget = open_widget(np.zeros((64, 64)))
     assert widget.run_button.enabled
+    assert "gone', is not there" in widget.choice.warning.value
+    (tmp_path / "gone").mkdir()
+    widget.refresh.native.click()
+    assert widget.choice.warning.value == ""

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import description, finish, torchscript_network
+from conftest import description, discs, finish, torchscript_network
 from napari.layers import Image
+from scipy.ndimage import gaussian_filter
 from test_widget import setting
 from test_widget_lasting import another
+
+from napari_imagec_ai.classes import Filter
 
 Open = Callable[..., tuple[Any, Any]]
 RNG = np.random.default_rng(7)
@@ -29,8 +32,15 @@ def made(kind: str, returns: str = "tensor", **changes: Any) -> dict[str, Any]:
 
 def run(qtbot: Any, widget: Any) -> None:
     assert widget.run_button.enabled, widget.status.value
-    widget.run()
+    start(widget)
     finish(qtbot, widget)
+
+
+def start(widget: Any) -> None:
+    """Run, and trust the network, which is a program."""
+    widget.run()
+    if widget.consent.asking:
+        widget.consent.yes.changed.emit(True)
 
 
 def results(viewer: Any) -> list[Any]:
@@ -129,6 +139,54 @@ def test_channels_come_from_layers(qtbot: Any, open_widget: Open) -> None:
     cell.value = ("", -1)
     run(qtbot, widget)
     np.testing.assert_allclose(results(viewer)[0].data, 10 * GREY, rtol=1e-5)
+
+
+def test_a_layer_that_is_not_fed_can_be_measured_and_filtered_by(
+    qtbot: Any, open_widget: Open
+) -> None:
+    labels = discs((64, 64), [(16, 16), (16, 48), (48, 32)], (9, 9, 9))
+    image = gaussian_filter((labels > 0) * 0.96 + 0.02, 1).astype(np.float32)
+    green = np.where(labels == 2, 700.0, 5.0).astype(np.float32)
+    viewer, widget = open_widget(image)
+    viewer.add_image(green, name="GFP", scale=(0.5, 0.5))
+    viewer.layers.selection = {viewer.layers["dish"]}
+    measured = widget.source.measured
+    assert [box.text for box in measured.boxes] == ["GFP"]
+    measured.boxes[0].value = True
+    start(widget)
+    finish(qtbot, widget)
+    assert "'GFP' is mean intensity 1" in measured.said.value
+    found = widget.objects().features
+    assert found["mean_intensity"].max() < 1
+    assert sorted(found["mean_intensity_1"] > 300) == [False, False, True]
+    rows = widget.classes[0]
+    rows.filters.set_filters([Filter(feature="mean_intensity_1", minimum=300.0)])
+    widget._tuner.tune()
+    qtbot.waitUntil(lambda: rows.number.value == "1", timeout=5000)
+    assert "GFP" in widget.source.beyond_a_file()
+    viewer.layers.remove("GFP")
+    assert len(measured.boxes) == 0
+    assert widget.run_button.enabled
+
+
+def test_channels_that_are_not_fed_are_measured_too(
+    qtbot: Any, open_widget: Open
+) -> None:
+    labels = discs((64, 64), [(20, 20), (44, 44)], (9, 9))
+    image = gaussian_filter((labels > 0) * 0.96 + 0.02, 1).astype(np.float32)
+    stains = np.stack([labels * 100.0, image, labels * 7.0]).astype(np.float32)
+    _, widget = open_widget(stains)
+    widget.axes.value = "CYX"
+    widget.channels[0].value = ("dish", 1)
+    start(widget)
+    finish(qtbot, widget)
+    found = widget.objects().features
+    names = [name for name in found if name.startswith("mean_intensity")]
+    assert names == ["mean_intensity", "mean_intensity_0", "mean_intensity_2"]
+    np.testing.assert_allclose(found["mean_intensity_0"], [90, 180], rtol=0.2)
+    np.testing.assert_allclose(
+        found["mean_intensity_2"], found["mean_intensity_0"] * 0.07, rtol=1e-4
+    )
 
 
 def test_some_planes_of_a_stack_keep_their_place(qtbot: Any, open_widget: Open) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import roifile
+import tifffile
 from conftest import CountingEngine, discs, finish
 from qtpy.QtCore import Qt
 from scipy.ndimage import gaussian_filter
 
+import napari_imagec_ai as ai
 from napari_imagec_ai import session as session_module
+from napari_imagec_ai._napari.writers import objects_of, write_rois
+from napari_imagec_ai.recipe import Recipe
 
 Open = Callable[..., tuple[Any, Any]]
 CENTRES = [(25, 25), (25, 70), (70, 25), (70, 70)]
@@ -175,3 +181,86 @@ def test_another_region_of_the_same_image_takes_the_place_of_the_first(
     run(qtbot, widget)
     shapes = [one.data.shape for one in viewer.layers if one.name.startswith("thing (")]
     assert shapes == [(48, 96), (96, 96)]
+
+
+def test_the_recipe_of_a_region_gives_the_same_bytes_everywhere(
+    qtbot: Any, open_widget: Open, scene: np.ndarray, tmp_path: Path, run_cli: Any
+) -> None:
+    viewer, widget = open_widget(scene)
+    dish = viewer.layers["dish"]
+    dish.scale = (1, 1)
+    place(dish)
+    dish.scale, dish.units = (1, 1), ("pixel", "pixel")
+    # A triangle and an ellipse: three discs lie in their box, two in them.
+    triangle = box_around(dish, (8, 45), (8, 45))[[0, 1, 3]]
+    shapes = [
+        (triangle, "polygon"),
+        (box_around(dish, (55, 85), (55, 85)), "ellipse"),
+    ]
+    viewer.add_shapes(shapes, name="region")
+    widget.image.value = dish
+    widget.source.region.where.value = "shapes that I drew"
+    run(qtbot, widget)
+    objects = widget.objects()
+    assert objects.frame.shape == scene.shape
+    assert sorted(objects.features["centroid_y"].round()) == [25, 70]
+    labels = widget.results.label_layers[0]
+    assert len(np.unique(labels.data)) == 3
+    recipe = Recipe.model_validate(labels.metadata["napari_imagec_ai"])
+    assert recipe.predict.region is not None
+    tifffile.imwrite(tmp_path / "dish.tif", scene)
+    image = ai.open_image(tmp_path / "dish.tif")
+    tables = [
+        ai.write(objects, tmp_path / "widget.csv"),
+        ai.write(recipe.run(image), tmp_path / "python.csv"),
+    ]
+    saved = recipe.save(tmp_path / "r.yaml")
+    assert run_cli("run", saved, tmp_path / "dish.tif", "-o", "out")[0] == 0
+    tables.append(Path("out/dish.objects.csv"))
+    first, *others = [table.read_bytes() for table in tables]
+    assert first.count(b"\n") == 3
+    assert others == [first, first]
+    found = tifffile.imread("out/dish.labels.tif")
+    assert found.shape == scene.shape
+    assert found[25, 25] > 0
+    assert found[25, 70] == 0
+
+
+def test_corrected_layers_of_a_region_are_written_where_they_lie(
+    qtbot: Any, open_widget: Open, scene: np.ndarray, tmp_path: Path
+) -> None:
+    viewer, widget = open_widget(scene)
+    dish = viewer.layers["dish"]
+    place(dish)
+    drawn = viewer.add_shapes([box_around(dish, (5, 50), (48, 96))], name="region")
+    widget.image.value = dish
+    widget.source.region.where.value = "shapes that I drew"
+    run(qtbot, widget)
+    labels = widget.results.label_layers[0]
+    labels.data[30:36, 2:8] = 7  # painted by hand: y 35 to 40, x 50 to 55
+    outlines = viewer.layers["thing outlines (dish)"]
+    saved = [layer.as_layer_data_tuple() for layer in (labels, outlines)]
+    objects = objects_of(saved)
+    assert objects.frame.shape == scene.shape
+    middles = zip(*(objects.features[f"centroid_{axis}"] for axis in "yx"), strict=True)
+    assert sorted((round(y, 1), round(x, 1)) for y, x in middles) == [
+        (25, 70),
+        (37.5, 52.5),
+    ]
+    assert (objects.as_labels()[35:41, 50:56] == 7).all()
+    (path,) = write_rois(str(tmp_path / "a.zip"), saved)
+    lefts = sorted(int(roi.left) for roi in roifile.roiread(path))
+    assert lefts == [50, 59]
+    # Outlines alone lie there, too, and on an image of the same size.
+    alone = objects_of(saved[1:])
+    assert alone.frame.shape == scene.shape
+    np.testing.assert_allclose(alone.features["centroid_x"], 70, atol=0.1)
+    # Layers of another region of the image go together with them.
+    widget.layer_options.keep.value = True
+    drawn.data = [box_around(dish, (50, 96), (10, 40))]
+    run(qtbot, widget)
+    other = widget.results.label_layers[0].as_layer_data_tuple()
+    both = objects_of([saved[0], other])
+    assert len(both) == 3
+    assert both.as_labels()[70, 25] > 0
+    assert len(np.unique(both.id)) == 3

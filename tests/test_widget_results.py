@@ -13,6 +13,7 @@ from qtpy.QtCore import Qt
 from scipy.ndimage import gaussian_filter
 from test_widget_classes import settle
 
+from napari_imagec_ai._napari import many
 from napari_imagec_ai._napari import results as results_module
 
 Open = Callable[..., tuple[Any, Any]]
@@ -76,8 +77,21 @@ def test_very_many_outlines_are_drawn_when_asked_for(
     outlines = viewer.layers["thing outlines (dish)"]
     assert not len(outlines.data)
     assert "Draw very many" in widget.status.value
+    monkeypatch.setattr(many, "AT_ONCE", 3)
     widget.layer_options.many.native.click()
-    settle(qtbot, lambda: len(outlines.data) == 4)
+    words = "4 outlines are being drawn in the background"
+    settle(qtbot, lambda: words in widget.status.value)
+    settle(qtbot, lambda: not widget.results.drawing)
+    assert len(outlines.data) == 4
+    ids = [int(one) for one in outlines.features["index"]]
+    assert ids == widget.objects().id.tolist()
+    assert set(outlines.shape_type) == {"polygon"}
+    # What is shown next ends what is still being drawn.
+    widget.layer_options.many.native.click()
+    widget.layer_options.many.native.click()
+    widget.class_threshold.value = 1.0
+    settle(qtbot, lambda: widget.classes[0].number.value == "0")
+    settle(qtbot, lambda: not widget.results.drawing and not len(outlines.data))
 
 
 def test_maps_of_the_network_are_shown_on_request(

@@ -240,11 +240,34 @@ def test_every_control_says_what_it_is_and_is_reached_by_keys(
 
 
 def test_it_can_be_read_at_360_pixels(open_widget: Open, scene: np.ndarray) -> None:
-    _, widget = open_widget(scene, show=True)
-    for section in (widget.assumptions, widget.calibration, widget.layer_options):
+    name = "A network with a name that its authors did not mean to be read on a laptop"
+    viewer, widget = open_widget(scene, show=True, name=name)
+    viewer.add_image(scene, name=name.replace("network", "picture"))
+    sections = (
+        widget.choice.about,
+        widget.source.measured,
+        widget.assumptions,
+        widget.calibration,
+        widget.layer_options,
+        widget.repeat,
+    )
+    for section in sections:
         section.button.setChecked(True)
     widget.classes[0].fold.setChecked(True)
     assert widget._body.native.minimumSizeHint().width() <= 340
+    widget.repeat.batch.native.click()
+    panel = widget._repeating.panel
+    assert panel._body.native.minimumSizeHint().width() <= 340
+
+
+def test_a_text_is_never_cut(qtbot: Any, open_widget: Open, scene: np.ndarray) -> None:
+    _, widget = open_widget(scene, show=True, description="Many words. " * 40)
+    widget.choice.about.button.setChecked(True)
+    for label in (widget.choice.card.native, widget.choice.details.native):
+        qtbot.waitUntil(
+            lambda one=label: one.height() >= one.heightForWidth(one.width()) > 0,
+            timeout=5000,
+        )
 
 
 def test_large_results_are_tuned_in_the_background(

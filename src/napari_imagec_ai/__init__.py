@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_imagec_ai.classes import ClassMap, ClassRule, Filter, classify
     from napari_imagec_ai.correction import read_labels, read_outlines
+    from napari_imagec_ai.crop import Region
     from napari_imagec_ai.decoders import decode
     from napari_imagec_ai.errors import (
         DecodeError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from napari_imagec_ai.library import ModelEntry, find_models, load_model
     from napari_imagec_ai.model import Model
     from napari_imagec_ai.objects import Objects
+    from napari_imagec_ai.package import Packaged, package_model
     from napari_imagec_ai.prediction import Prediction, predict, predict_iter
     from napari_imagec_ai.recipe import Recipe
     from napari_imagec_ai.selftest import TestResult, test_model
@@ -58,10 +60,13 @@ _HOME = {
     "load_model": "library",
     "Model": "model",
     "Objects": "objects",
+    "Packaged": "package",
+    "package_model": "package",
     "Prediction": "prediction",
     "predict": "prediction",
     "predict_iter": "prediction",
     "Recipe": "recipe",
+    "Region": "crop",
     "TestResult": "selftest",
     "test_model": "selftest",
     "Session": "session",
@@ -80,8 +85,10 @@ __all__ = [
     "ModelEntry",
     "ModelError",
     "Objects",
+    "Packaged",
     "Prediction",
     "Recipe",
+    "Region",
     "Session",
     "TestResult",
     "classify",
@@ -89,6 +96,7 @@ __all__ = [
     "find_models",
     "load_model",
     "open_image",
+    "package_model",
     "predict",
     "predict_iter",
     "read_labels",

@@ -1,4 +1,4 @@
-"""Weights without a description: a YOLO export tells enough about itself to run.
+"""Weights without a description: exports of detectors tell enough to run.
 
 The description that is missing is written in memory, from the shapes of the network's
 tensors and from what the exporter put into the file.
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from napari_imagec_ai import candidates
+from napari_imagec_ai import bare_tables, candidates, exporter
 from napari_imagec_ai.candidates import Layout
 from napari_imagec_ai.engines import Engine, open_file
 from napari_imagec_ai.errors import EngineError, ImagecAIError, ModelError
@@ -32,8 +32,15 @@ _SIDES = (640, 320, 416, 512, 1024, 1280, 256)
 """Windows to try where a file does not tell, the usual one first."""
 
 
+_HEAD = {
+    "format_version": "0.5.4",
+    "type": "model",
+    "description": "Weights without a description.",
+}
+
+
 def bare_model(path: Path) -> Model:
-    """Describe a YOLO export that has no description.
+    """Describe an export of YOLO or Mask R-CNN that has no description.
 
     Parameters
     ----------
@@ -49,8 +56,11 @@ def bare_model(path: Path) -> Model:
     try:
         engine = open_file(framework, path)
         try:
-            side, outputs = _try(engine)
-            layout = candidates.find_layout(None, outputs, engine_metadata(engine))
+            given, outputs = _try(engine)
+            tables = _described_tables(path, engine, given, outputs)
+            if tables is None:
+                told = engine_metadata(engine)
+                layout = candidates.find_layout(None, outputs, told)
         finally:
             engine.close()
     except ImagecAIError as error:
@@ -58,7 +68,12 @@ def bare_model(path: Path) -> Model:
             f"'{path.name}' has no description and tells too little about itself. "
             f"{error} Put an rdf.yaml beside it, and give the folder."
         ) from error
-    rdf = _description(path, framework, side, outputs, layout)
+    head = {"weights": {framework: {"source": path.name}}, **_HEAD, "name": path.stem}
+    if tables is None:
+        side = (given[-2], given[-1])
+        rdf = head | _description(path, side, outputs, layout)
+    else:
+        rdf = head | tables
     source = yaml.safe_dump(rdf, sort_keys=False).encode()
     return replace(parse_rdf(source, path.parent / "rdf.yaml"), path=path.resolve())
 
@@ -69,24 +84,40 @@ def engine_metadata(engine: Engine) -> dict[str, str]:
     return found
 
 
-def _try(engine: Engine) -> tuple[tuple[int, int], list[Any]]:
+def _described_tables(
+    path: Path, engine: Engine, given: tuple[int, ...], outputs: list[Any]
+) -> dict[str, Any] | None:
+    """A description, if these are the tables of a Mask R-CNN network."""
+    names: tuple[str, ...] = getattr(engine, "output_names", ())
+    found = bare_tables.describe(path.name, given, False, outputs, names)
+    if found is None or getattr(engine, "window", None) is not None:
+        return found
+    other = (*given[:-2], given[-2] - 64, given[-1] - 32)
+    try:
+        engine.run([np.zeros(other, np.float32)])
+    except EngineError:
+        return found
+    return bare_tables.describe(path.name, given, True, outputs, names)
+
+
+def _try(engine: Engine) -> tuple[tuple[int, ...], list[Any]]:
     """Run the network on a black window of the size that it takes."""
-    told = candidates.told_window(engine_metadata(engine))
+    told = exporter.window(engine_metadata(engine))
     fixed = getattr(engine, "window", None)
     tried = [side for side in (fixed, told) if side is not None]
     tried += [(side, side) for side in _SIDES]
     problem: EngineError | None = None
     for side in dict.fromkeys(tried):
-        try:
-            return side, engine.run([np.zeros((1, 3, *side), np.float32)])
-        except EngineError as error:
-            problem = problem or error
+        for shape in ((1, 3, *side), (3, *side)):
+            try:
+                return shape, engine.run([np.zeros(shape, np.float32)])
+            except EngineError as error:
+                problem = problem or error
     raise problem or EngineError("The network takes no window that was tried.")
 
 
 def _description(
     path: Path,
-    framework: str,
     side: tuple[int, int],
     outputs: list[Any],
     layout: Layout,
@@ -100,18 +131,14 @@ def _description(
     )
     channel = {"type": "channel", "channel_names": names}
     return {
-        "format_version": "0.5.4",
-        "type": "model",
-        "name": path.stem,
-        "description": "Weights without a description.",
         "inputs": [{"id": "images", "axes": [{"type": "batch"}, channel, *space]}],
         "outputs": [_tensor(i, array, layout) for i, array in enumerate(outputs)],
-        "weights": {framework: {"source": path.name}},
         "config": {
             "napari_imagec_ai": {
                 "decoder": "yolo",
                 "kind": "boxes" if layout.prototypes is None else "boxes_masks",
                 "classes": list(layout.names),
+                "layout": layout.name,
                 "assumed": [sentence],
             }
         },
@@ -127,9 +154,11 @@ def _tensor(number: int, array: Any, layout: Layout) -> dict[str, Any]:
             for name, size in zip("yx", array.shape[2:], strict=True)
         ]
     else:
-        kinds = (
+        kinds: tuple[str, ...] = (
             ("channel", "index") if layout.name == "scores" else ("index", "channel")
         )
+        if number != layout.rows:  # grids that the rows were made from
+            kinds = ("index",) * (array.ndim - 1)
         axes += [
             {"type": kind, "size": int(size)}
             for kind, size in zip(kinds, array.shape[1:], strict=True)

@@ -1,252 +1,404 @@
 """Which hill of a relief each pixel belongs to, and how high the ridges between are.
 
 A watershed (S. Beucher and F. Meyer, 1993) in which every hill is a source. Water then
-reaches each pixel from the highest pixel beside it, so that all pixels can be followed
-uphill at the same time instead of one after the other. What ends beside a top, on a
-ledge whose way up leads over a corner, goes where the highest ridge around it leads;
-where a relief has level ground, whose water comes from its edges, the pixels are
-flooded one by one.
+reaches each pixel from the highest pixel beside it, so that pixels are followed uphill.
+What ends beside a top, on a ledge whose way up leads over a corner, goes where the
+highest ridge around it leads; where a relief has level ground, whose water comes from
+its edges, the pixels are flooded in the order of their height.
+
+All images are flat: a plane or a volume with a rim of one pixel at each side, in C
+order, so that a neighbour is a fixed step away. ``parts`` has the labels, from 1, of
+the connected parts of a mask, and 0 outside and in the rim; the relief is nowhere
+outside higher than inside.
 """
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
-from dataclasses import dataclass
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.segmentation import watershed
+
+from napari_imagec_ai.compiled import compiled
 
 Labels = NDArray[np.int32]
 Relief = NDArray[np.float32]
-Positions = NDArray[np.intp]
+Steps = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Ways = NDArray[np.int8]
 
-_FLAT = 8
+FLAT = 8
 """A few pixels on a level are a tie, whichever way they go; more are level ground."""
 
-_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ground:
-    """Pixels of a relief that are looked at: whole connected parts of its mask.
-
-    Attributes
-    ----------
-    relief : float32
-        Height of each pixel; outside of the mask not higher than anywhere in it.
-    at : (N,) intp
-        The pixels, as positions in the flat relief, in order.
-    part : (N,) int32
-        Label of the connected part that each is in.
-    """
-
-    relief: Relief
-    at: Positions
-    part: Labels
-
-
-def basins(ground: Ground, hills: Labels, count: int) -> tuple[Labels, int]:
-    """Hill of each pixel.
+def steps_beside(shape: tuple[int, ...]) -> Steps:
+    """Steps to the neighbours that share an edge or a face, those before first.
 
     Parameters
     ----------
-    ground : Ground
-        Where.
-    hills : int32, shaped as the relief
-        Labels of the hilltops, 1 to ``count``; every part has one.
+    shape : tuple of int
+        Of the plane or volume, with its rim.
+    """
+    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    return np.sort(np.array([s * sign for s in strides for sign in (-1, 1)], np.int64))
+
+
+def steps_around(shape: tuple[int, ...]) -> Steps:
+    """Steps to the neighbours that share a corner, too, those before first."""
+    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    ways = itertools.product((-1, 0, 1), repeat=len(shape))
+    steps = [sum(map(math.prod, zip(way, strides, strict=True))) for way in ways]
+    return np.sort(np.array([step for step in steps if step], np.int64))
+
+
+@compiled
+def _root(parent: Labels, label: int) -> int:
+    """The label that stands for all that were joined with this one."""
+    while parent[label] != label:
+        parent[label] = parent[parent[label]]
+        label = parent[label]
+    return label
+
+
+@compiled
+def ways_up(relief: Relief, beside: Steps, ways: Ways) -> None:
+    """Find the highest pixel beside each one.
+
+    Parameters
+    ----------
+    relief : float32
+        Height of each pixel.
+    beside : int64
+        From :func:`steps_beside`.
+    ways : int8
+        Written, but in the rim: which step leads there; -1 where none is higher.
+    """
+    rim = beside[-1]
+    if len(beside) == 4:  # as one expression, for many pixels in one instruction
+        up, left, right, down = beside[0], beside[1], beside[2], beside[3]
+        for at in range(rim, len(relief) - rim):
+            best, way = relief[at], np.int8(-1)
+            other = relief[at + up]
+            best, way = (other, np.int8(0)) if other > best else (best, way)
+            other = relief[at + left]
+            best, way = (other, np.int8(1)) if other > best else (best, way)
+            other = relief[at + right]
+            best, way = (other, np.int8(2)) if other > best else (best, way)
+            other = relief[at + down]
+            ways[at] = np.int8(3) if other > best else way
+    else:
+        for at in range(rim, len(relief) - rim):
+            best, way = relief[at], np.int8(-1)
+            for k in range(len(beside)):
+                if relief[at + beside[k]] > best:
+                    best, way = relief[at + beside[k]], np.int8(k)
+            ways[at] = way
+
+
+@compiled
+def _is_top(relief: Relief, around: Steps, at: int) -> bool:
+    """Whether the pixel is above 0, and none around it is higher."""
+    if not relief[at] > 0:
+        return False
+    for k in range(len(around)):  # noqa: SIM110 - compiled, this is many times faster
+        if relief[at + around[k]] > relief[at]:
+            return False
+    return True
+
+
+@compiled
+def _top_before(
+    tops: Labels, parts: Labels, around: Steps, parent: Labels, at: int
+) -> int:
+    """Join the tops of this part that touch the pixel and come before it.
+
+    Gives their label; 0 if there are none.
+    """
+    own = 0
+    for k in range(len(around) // 2):
+        beside = at + around[k]
+        if tops[beside] and parts[beside] == parts[at]:
+            other = _root(parent, tops[beside])
+            if own == 0:
+                own = other
+            own, other = min(own, other), max(own, other)
+            parent[other] = own
+    return own
+
+
+@compiled
+def hilltops(
+    relief: Relief, parts: Labels, ways: Ways, around: Steps, tops: Labels
+) -> Steps:
+    """Find and label the local maxima of each part; gives where they are.
+
+    Parameters
+    ----------
+    relief : float32
+        Height of each pixel; only what is above 0 can be a top.
+    parts : int32
+        Labels of the parts.
+    ways : int8
+        From :func:`ways_up`.
+    around : int64
+        From :func:`steps_around`.
+    tops : int32
+        Zeros, written: labels from 1. Those that touch, also at a corner, have one,
+        unless they are in different parts.
+    """
+    parent, where = np.zeros(1024, np.int32), np.zeros(1024, np.int64)
+    count, found = 0, 0
+    for at in range(len(parts)):
+        if ways[at] >= 0 or parts[at] == 0 or not _is_top(relief, around, at):
+            continue
+        own = _top_before(tops, parts, around, parent, at)
+        if own == 0:
+            count += 1
+            if count == len(parent):
+                parent = np.append(parent, np.zeros_like(parent))
+            parent[count] = own = count
+        if found == len(where):
+            where = np.append(where, np.zeros_like(where))
+        tops[at], where[found] = own, at
+        found += 1
+    named, names = np.zeros(count + 1, np.int32), 0
+    for k in range(found):
+        own = _root(parent, tops[where[k]])
+        if named[own] == 0:
+            names += 1
+            named[own] = names
+        tops[where[k]] = named[own]
+    return where[:found].copy()
+
+
+@compiled
+def _is_level(relief: Relief, beside: Steps, at: int) -> bool:
+    """Whether a pixel beside this one is as high."""
+    for k in range(len(beside)):  # noqa: SIM110 - compiled, this is many times faster
+        if relief[at + beside[k]] == relief[at]:
+            return True
+    return False
+
+
+@compiled
+def climb(
+    relief: Relief,
+    parts: Labels,
+    tops: Labels,
+    ways: Ways,
+    beside: Steps,
+    wanted: Flags,
+    count: int,
+    found: Labels,
+    whole: Steps,
+    level: Labels,
+) -> Steps:
+    """Follow each pixel uphill.
+
+    Parameters
+    ----------
+    relief, parts, tops, ways, beside
+        As for :func:`hilltops`.
+    wanted : (parts + 1,) bool
+        Parts that are looked at.
     count : int
-        How many.
+        Of the hills.
+    found : int32
+        Zeros, written: the hill that each pixel of those parts belongs to. Labels above
+        ``count`` are ledges, which belong to the hill that they have the highest of the
+        :func:`ridges` with.
+    whole : (parts + 1,) int64
+        Zeros, written: pixels of the other parts.
+    level : (parts + 1,) int32
+        Zeros, written: how many pixels of each part are level ledges.
 
     Returns
     -------
-    (N,) int32, int
-        Labels of the basins, and the highest one. Those above ``count`` are ledges,
-        which belong to the basin that they have the highest :func:`ridges` with.
+    (labels + 1,) int64
+        Pixels of each hill and ledge.
     """
-    at, steps = ground.at, _steps(ground.relief.shape)
-    ways = _ways_up(ground.relief).reshape(-1)[at]
-    ways |= ways == 0  # what is no number has no way up, either
-    rank = np.empty(ground.relief.size, np.int32)  # only asked for where it is set
-    rank[at] = np.arange(len(at), dtype=np.int32)
-    up = rank[at + steps[ways]].astype(np.intp)
-    roots = np.flatnonzero(ways & 1)
-    label = hills.reshape(-1)[at[roots]]
-    # Of a hill with two tops, which touch at a corner only, one is a ledge, too.
-    ledge = np.ones(len(roots), bool)
-    ledge[np.unique(label, return_index=True)[1]] = False
-    ledge |= label == 0
-    level = np.bincount(ground.part[roots[ledge & (ways[roots] > 1)]])
-    highest = count + int(np.count_nonzero(ledge))
-    label[ledge] = np.arange(count + 1, highest + 1)
-    up = _ends(up)
-    number = np.zeros(len(at), np.int32)
-    number[roots] = label
-    found = number[up]
-    if level.max(initial=0) > _FLAT:
-        for mine in _each(ground.part, np.flatnonzero(level > _FLAT)):
-            highest = _flood(found, ground, hills, mine, highest)
-    return found, highest
+    size = np.zeros(2 * count + 64, np.int64)
+    trail = np.empty(1 << 12, np.int64)
+    highest = count
+    for start in range(len(parts)):
+        part = parts[start]
+        if not wanted[part]:
+            whole[part] += 1
+            continue
+        above = start + beside[ways[start]]
+        if ways[start] >= 0 and found[above]:  # so it is for most
+            found[start] = found[above]
+            size[found[above]] += 1
+            continue
+        at, length = start, 0
+        while found[at] == 0 and ways[at] >= 0:
+            if length == len(trail):
+                trail = np.append(trail, np.empty_like(trail))
+            trail[length] = at
+            length += 1
+            at += beside[ways[at]]
+        own = found[at]
+        if own == 0:
+            own = tops[at]
+            # Of a hill with two tops, which touch at a corner only, one is a ledge.
+            if own == 0 or size[own]:
+                highest += 1
+                own = highest
+                if own == len(size):
+                    size = np.append(size, np.zeros_like(size))
+                level[part] += _is_level(relief, beside, at)
+            found[at] = own
+            size[own] += 1
+        size[own] += length
+        for k in range(length):
+            found[trail[k]] = own
+    return size[: highest + 1].copy()
 
 
-def _ends(following: Positions) -> Positions:
-    """Where each chain ends, the last of which is followed by itself."""
-    while True:
-        further = following[following]
-        if np.array_equal(further, following):
-            return following
-        following = further
+@compiled
+def flood(
+    relief: Relief,
+    parts: Labels,
+    tops: Labels,
+    beside: Steps,
+    wanted: Flags,
+    found: Labels,
+) -> None:
+    """Give pixels to hills in the order of their height.
 
-
-def _each(labels: Labels, wanted: Positions) -> list[Positions]:
-    """Where each of the wanted labels is."""
-    chosen = np.zeros(int(labels.max()) + 1, bool)
-    chosen[wanted] = True
-    at = np.flatnonzero(chosen[labels])
-    at = at[np.argsort(labels[at], kind="stable")]
-    return np.split(at, np.flatnonzero(np.diff(labels[at])) + 1)
-
-
-def _flood(
-    found: Labels, ground: Ground, hills: Labels, mine: Positions, highest: int
-) -> int:
-    """Flood one part pixel by pixel; gives the highest label."""
-    where = np.unravel_index(ground.at[mine], hills.shape)
-    first = [int(position.min()) for position in where]
-    inner = tuple(p - low for p, low in zip(where, first, strict=True))
-    box = tuple(
-        slice(low, int(p.max()) + 1) for p, low in zip(where, first, strict=True)
-    )
-    mask = np.zeros([s.stop - s.start for s in box], bool)
-    mask[inner] = True
-    # Tops that touch at a corner only are one hill, but not yet one basin.
-    tops, count = ndimage.label(mask & (hills[box] > 0))
-    at = np.flatnonzero(tops)
-    hill, first_of = np.unique(hills[box].reshape(-1)[at], return_index=True)
-    named = tops.reshape(-1)[at[first_of]]
-    number = np.zeros(count + 1, np.int32)
-    number[named] = hill
-    others = np.flatnonzero(number[1:] == 0) + 1
-    number[others] = np.arange(highest + 1, highest + 1 + len(others))
-    flooded = watershed(-ground.relief[box], tops, mask=mask)
-    found[mine] = number[flooded[inner]]
-    return highest + len(others)
-
-
-def _steps(shape: tuple[int, ...]) -> Positions:
-    """Distance in the flat relief to go, by the ways up that :func:`_ways_up` found."""
-    stride = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    each = [sign * step for step in stride for sign in (-1, 1)]
-    steps = np.zeros(1 << (len(each) + 1), np.intp)
-    for ways in range(0, len(steps), 2):
-        first = next((i for i in range(len(each)) if ways >> (i + 1) & 1), None)
-        steps[ways] = 0 if first is None else each[first]
-    return steps
-
-
-def _ways_up(relief: Relief) -> NDArray[np.uint8]:
-    """Which of a pixel and its neighbours (by edges or faces) are the highest of them.
-
-    The lowest bit is the pixel itself, the others the one before and the one after it
-    along each axis.
+    Parameters
+    ----------
+    relief, parts, tops, beside
+        As for :func:`climb`.
+    wanted : (parts + 1,) bool
+        Parts that are looked at.
+    found : int32
+        Written, in those parts only: the hill that each pixel belongs to.
     """
-    sides = []
-    for axis in range(relief.ndim):
-        before, after = [slice(None)] * relief.ndim, [slice(None)] * relief.ndim
-        before[axis], after[axis] = slice(None, -1), slice(1, None)
-        sides += [(tuple(after), tuple(before)), (tuple(before), tuple(after))]
-    if relief.ndim == 2:
-        highest: Any = cv2.dilate(relief, _CROSS)
-    else:
-        highest = relief.copy()
-        for here, there in sides:
-            np.maximum(highest[here], relief[there], out=highest[here])
-    ways: NDArray[np.uint8] = np.equal(relief, highest).view(np.uint8)
-    for bit, (here, there) in enumerate(sides, start=1):
-        ways[here] |= (relief[there] == highest[here]).view(np.uint8) << bit
-    return ways
+    shore = [(np.float32(0), 0, 0)]
+    shore.clear()
+    for at in range(len(parts)):
+        if wanted[parts[at]]:
+            found[at] = tops[at]
+            if tops[at]:
+                shore.append((-relief[at], len(shore), at))
+    heapq.heapify(shore)
+    age = len(shore)
+    while shore:
+        _, _, at = heapq.heappop(shore)
+        for k in range(len(beside)):
+            to = at + beside[k]
+            if parts[to] == parts[at] and found[to] == 0:
+                found[to] = found[at]
+                heapq.heappush(shore, (-relief[to], age, to))
+                age += 1
 
 
+@compiled
 def ridges(
-    ground: Ground, found: Labels, highest: int
+    relief: Relief, found: Labels, beside: Steps, highest: int
 ) -> tuple[Labels, Labels, Relief]:
     """Pairs of neighbouring basins, and the height of the ridge between them.
 
     Parameters
     ----------
-    ground : Ground
-        Where.
-    found : (N,) int32
-        Basin of each pixel, from 1.
+    relief, beside
+        As for :func:`climb`.
+    found : int32
+        Basin of each pixel, from 1; 0: none.
     highest : int
         Of the labels.
 
     Returns
     -------
     lower, upper, height
-        Labels of both, and the height; the highest ridge first.
+        Labels of both, and the height; in no order.
     """
-    at, shape = ground.at, ground.relief.shape
-    image = np.zeros(ground.relief.size, np.int32)
-    image[at] = found
-    keys, heights = [], []
-    level = ground.relief.reshape(-1)
-    step = 1
-    for size in reversed(shape):
-        own = at[: np.searchsorted(at, len(image) - step)]
-        beside = image[own + step]
-        mine = found[: len(own)]
-        edge = np.flatnonzero((beside != mine) & (beside != 0))
-        here = own[edge]
-        edge = edge[(here // step) % size != size - 1]  # the next one starts a new line
-        here, a, b = own[edge], mine[edge], beside[edge]
-        low, high = np.minimum(a, b).astype(np.int64), np.maximum(a, b)
-        keys.append(low * (highest + 1) + high)
-        heights.append(np.minimum(level[here], level[here + step]))
-        step *= size
-    key, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-    height = np.full(len(key), -np.inf, np.float32)
-    np.maximum.at(height, inverse, np.concatenate(heights))
-    order = np.argsort(-height, kind="stable")
-    lower, upper = np.divmod(key[order], highest + 1)
-    return lower.astype(np.int32), upper.astype(np.int32), height[order]
+    # For each basin a chain of those with a higher label that it has a ridge with.
+    last = np.full(highest + 1, -1, np.int32)
+    size = 4 * highest + 64
+    lower, upper = np.empty(size, np.int32), np.empty(size, np.int32)
+    before, height = np.empty(size, np.int32), np.empty(size, np.float32)
+    count = 0
+    for at in range(len(found)):
+        if found[at] == 0:
+            continue
+        for k in range(len(beside) // 2, len(beside)):
+            one, other = found[at], found[at + beside[k]]
+            if other == 0 or one == other:
+                continue
+            one, other = min(one, other), max(one, other)
+            level = min(relief[at], relief[at + beside[k]])
+            link = last[one]
+            while link >= 0 and upper[link] != other:
+                link = before[link]
+            if link >= 0:
+                height[link] = max(height[link], level)
+                continue
+            if count == size:
+                size *= 2
+                lower, upper = np.append(lower, lower), np.append(upper, upper)
+                before, height = np.append(before, before), np.append(height, height)
+            lower[count], upper[count], height[count] = one, other, level
+            before[count], last[one] = last[one], count
+            count += 1
+    return lower[:count].copy(), upper[:count].copy(), height[:count].copy()
 
 
-def without_ledges(
-    first: Labels, second: Labels, count: int, marks: int
-) -> NDArray[np.int32]:
-    """Give ledges to the basins that they have the highest ridges with.
+@compiled
+def join(
+    lower: Labels,
+    upper: Labels,
+    height: Relief,
+    heights: Relief,
+    size: Steps,
+    marks: int,
+    neck: float,
+    min_size: int,
+) -> Labels:
+    """Join basins over ridges that are nearly as high as the lower hill.
 
     Parameters
     ----------
-    first, second : int32
-        Neighbours, those with the highest ridge between them first.
-    count : int
-        How many labels there are, from 0.
+    lower, upper, height
+        From :func:`ridges`, the highest ridge first.
+    heights : (labels + 1,) float32
+        Of the hills; 0 for ledges.
+    size : (labels + 1,) int64
+        Pixels of each basin; changed.
     marks : int
-        Those above are ledges.
+        Labels above are ledges.
+    neck : float
+        In (0, 1]: hills are kept apart where the ridge between them is lower than this
+        part of the lower one.
+    min_size : int
+        Basins of fewer pixels join their neighbour.
 
     Returns
     -------
-    (count,) int32
-        The basin of each label.
+    (labels + 1,) int32
+        For each basin the one that stands for all that were joined with it.
     """
-    basin = np.arange(count)
-    while True:
-        a, b = basin[first], basin[second]
-        open_ = np.flatnonzero((a != b) & (np.maximum(a, b) > marks))
-        if not len(open_):
-            return basin.astype(np.int32)
-        a, b = a[open_], b[open_]
-        # Every ledge goes over its highest ridge: the last that is written counts.
-        goes = np.arange(count)
-        both = np.stack([a, b], axis=1)[::-1].reshape(-1)
-        goes[both] = np.stack([b, a], axis=1)[::-1].reshape(-1)
-        goes[: marks + 1] = np.arange(marks + 1)
-        # Two that go to each other become one.
-        mutual = (goes[goes] == np.arange(count)) & (goes > np.arange(count))
-        goes[mutual] = np.flatnonzero(mutual)
-        basin = _ends(goes)[basin]
+    parent = np.arange(len(heights)).astype(np.int32)
+    # Ledges first, over their highest ridge: until then, basins have neither their size
+    # nor their neighbours.
+    for k in range(len(height)):
+        i, j = _root(parent, lower[k]), _root(parent, upper[k])
+        i, j = min(i, j), max(i, j)
+        if i != j and j > marks:
+            parent[j] = i
+            size[i] += size[j]
+    # Water rises from the lowest neck.
+    for k in range(len(height)):
+        i, j = _root(parent, lower[k]), _root(parent, upper[k])
+        if i == j:
+            continue
+        low, high = (i, j) if heights[i] < heights[j] else (j, i)
+        if height[k] >= neck * heights[low] or min(size[i], size[j]) < min_size:
+            parent[low] = high
+            size[high] += size[low]
+    for label in range(len(parent)):
+        parent[label] = _root(parent, label)
+    return parent

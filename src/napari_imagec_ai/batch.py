@@ -7,78 +7,34 @@ on where it was. An image that fails is reported and stops no other.
 from __future__ import annotations
 
 import glob
-import hashlib
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from napari_imagec_ai import engines, files
+from napari_imagec_ai import files, summary
 from napari_imagec_ai.errors import ImagecAIError
-from napari_imagec_ai.model import Model
+from napari_imagec_ai.export import EXPORTS
+from napari_imagec_ai.imagefile import SUFFIXES
+from napari_imagec_ai.jobs import (
+    DONE,
+    Batch,
+    Outcome,
+    do_image,
+    model_state,
+    noted,
+    thumbnail_of,
+)
 from napari_imagec_ai.progress import Progress
-from napari_imagec_ai.recipe import Recipe
 from napari_imagec_ai.runner import Runner
-from napari_imagec_ai.weights import fingerprint
+from napari_imagec_ai.summary import Line
 
-_DONE = ".imagec-ai-batch"
-"""Folder beside the results with a note for each image that is done."""
+__all__ = ["Batch", "Outcome", "expand", "run_batch", "sensible_workers"]
 
 _MEMORY = 3 << 30
 """What a worker may need, in bytes."""
-
-_RETRIES = 2
-"""How often an image is tried again whose worker died."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What is to be done to each image.
-
-    Attributes
-    ----------
-    recipe : Recipe
-        What to do.
-    folder : Path
-        Where files go.
-    exports : sequence of str or None
-        Words of the formats; None: all that fit.
-    axes : str or None
-        Of the images, instead of what the files say.
-    beside : mapping
-        What goes to other inputs of the network.
-    save_prediction : bool
-        Write the raw output, too.
-    resumable : bool
-        Write down what is done, and leave out what was done before.
-    again : bool
-        Do images again that are done.
-    state : str
-        What the model's files are; filled in when the batch begins.
-    """
-
-    recipe: Recipe
-    folder: Path
-    exports: Sequence[str] | None = None
-    axes: str | None = None
-    beside: Mapping[str, Any] = field(default_factory=dict)
-    save_prediction: bool = False
-    resumable: bool = True
-    again: bool = False
-    state: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one image: a report, or the problem in words."""
-
-    image: Path
-    report: dict[str, Any] | None = None
-    problem: str = ""
 
 
 def expand(patterns: Sequence[str]) -> list[Path]:
@@ -104,6 +60,29 @@ def expand(patterns: Sequence[str]) -> list[Path]:
     return list(found)
 
 
+def images_in(folder: Path) -> list[Path]:
+    """Image files of a folder, by name; what an earlier batch wrote is left out."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in (*SUFFIXES, ".zarr")
+        and (path.is_file() or path.suffix.lower() == ".zarr")
+        and not path.name.startswith(".")
+        and not _is_result(path)
+    ]
+
+
+def _is_result(path: Path) -> bool:
+    """Whether what would have written a file lies beside it: a recipe, or a batch."""
+    if summary.is_sheet(path.name) and path.with_name(summary.TABLE).exists():
+        return True
+    return any(
+        path.name.endswith(suffix)
+        and path.with_name(f"{path.name.removesuffix(suffix)}.recipe.yaml").exists()
+        for suffix in EXPORTS.values()
+    )
+
+
 def sensible_workers(images: int) -> int:
     """How many workers this machine has room for: each keeps two cores busy."""
     cores = os.cpu_count() or 1
@@ -121,6 +100,9 @@ def run_batch(
 ) -> Iterator[Outcome]:
     """Run a recipe on images; yields what became of each, as it is known.
 
+    At the end of a batch with ``summary`` the tables over all images and the contact
+    sheet are written; of one that is stopped before, they are not.
+
     Parameters
     ----------
     batch : Batch
@@ -133,26 +115,53 @@ def run_batch(
         Address of a dask scheduler whose workers do it instead; they need this package
         and the same files.
     progress : callable, optional
-        Called with the image and its progress, where this process does the work.
+        Called with an image and its progress; where workers do it, only with large
+        images, whose blocks they share.
 
     Raises
     ------
     ImagecAIError
         If the model cannot run, or the cluster cannot be reached.
     """
-    batch = replace(batch, state=_state(batch.recipe.open_model()))
+    # What is wrong with the model is wrong everywhere.
+    batch = replace(batch, state=model_state(batch.recipe.open_model()))
+    for place in (batch.folder, batch.folder / DONE) if batch.resumable else ():
+        files.sweep(place)
+    known: dict[Path, Line] = {}
+    for outcome in _outcomes(batch, images, workers, scheduler, progress):
+        known[outcome.image] = _line(batch, outcome)
+        yield outcome
+    if batch.summary:
+        lines = [known[image] for image in images if image in known]
+        summary.write_all(lines, batch.folder, batch.recipe.model.name)
+
+
+def _line(batch: Batch, outcome: Outcome) -> Line:
+    there = None if outcome.problem else thumbnail_of(batch, outcome.image)
+    return Line(outcome.image, outcome.report or {}, outcome.problem, there)
+
+
+def _outcomes(
+    batch: Batch,
+    images: Sequence[Path],
+    workers: int,
+    scheduler: str | None,
+    progress: Callable[[Path, Progress], None] | None,
+) -> Iterator[Outcome]:
     todo = []
     for image in images:
         fresh = batch.again or not batch.resumable
-        known = None if fresh else _noted(batch, image)
+        known = None if fresh else noted(batch, image)
         if known is None:
             todo.append(image)
         else:
-            yield Outcome(image, known)
+            yield Outcome(image, known, before=True)
     if not todo:
         return
     if scheduler is not None or workers > 1:
-        yield from _spread(batch, todo, workers, scheduler)
+        from napari_imagec_ai.cluster import spread
+
+        yield from spread(batch, todo, workers, scheduler, progress)
     else:
         yield from _one_by_one(batch, todo, progress)
 
@@ -167,147 +176,12 @@ def _one_by_one(
             told = None
             if progress is not None:
                 told = _bound(progress, image)
-            yield _do(runner, batch, image, told)
+            done = do_image(runner, batch, image, told)
+            assert isinstance(done, Outcome)  # a plan only where it is asked for
+            yield done
 
 
 def _bound(
     progress: Callable[[Path, Progress], None], image: Path
 ) -> Callable[[Progress], None]:
     return lambda step: progress(image, step)
-
-
-def _do(
-    runner: Runner,
-    batch: Batch,
-    image: Path,
-    progress: Callable[[Progress], None] | None = None,
-) -> Outcome:
-    try:
-        report = runner.run_file(
-            image,
-            batch.folder,
-            batch.exports,
-            axes=batch.axes,
-            beside=batch.beside,
-            save_prediction=batch.save_prediction,
-            progress=progress,
-        )
-    except ImagecAIError as error:
-        return Outcome(image, problem=str(error))
-    if batch.resumable:
-        _note(batch, image, report)
-    return Outcome(image, report)
-
-
-# -- on workers ------------------------------------------------------------------------
-
-
-def _spread(
-    batch: Batch, images: Sequence[Path], workers: int, scheduler: str | None
-) -> Iterator[Outcome]:
-    import dask
-    from distributed import Client, LocalCluster, as_completed
-
-    batch.recipe.open_model()  # what is wrong with it is wrong everywhere
-    if scheduler is not None:
-        try:
-            client, threads = Client(scheduler, timeout="10s"), 0
-        except (OSError, ValueError, TimeoutError) as error:
-            raise ImagecAIError(
-                f"The dask scheduler at '{scheduler}' cannot be reached ({error}); "
-                "start one with 'dask scheduler', or leave out --scheduler."
-            ) from error
-        cluster = None
-    else:
-        threads = max(1, (os.cpu_count() or 1) // workers)
-        with dask.config.set({"distributed.worker.daemon": False}):
-            cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None
-            )
-        client = Client(cluster)
-    try:
-        jobs = {
-            client.submit(_job, batch, image, threads, pure=False, retries=_RETRIES): (
-                image
-            )
-            for image in images
-        }
-        for future in as_completed(jobs):
-            yield _outcome(jobs[future], future)
-    finally:
-        client.close()
-        if cluster is not None:
-            cluster.close()
-
-
-def _outcome(image: Path, future: Any) -> Outcome:
-    error = future.exception()
-    if error is None:
-        found: Outcome = future.result()
-        return found
-    what = " ".join(str(error).split())[:200] or type(error).__name__
-    return Outcome(
-        image, problem=f"The worker that had '{image.name}' died or failed ({what})."
-    )
-
-
-_open_runner: tuple[str, Runner] | None = None
-"""Of this worker: the network stays open from one image to the next."""
-
-
-def _job(batch: Batch, image: Path, threads: int) -> Outcome:
-    global _open_runner
-    name = _digest(batch.recipe)
-    if _open_runner is None or _open_runner[0] != name:
-        engines.use_threads(threads)
-        _open_runner = (name, Runner(batch.recipe.open_model(), batch.recipe))
-    return _do(_open_runner[1], batch, image)
-
-
-# -- what is done ----------------------------------------------------------------------
-
-
-def _digest(recipe: Recipe) -> str:
-    told = recipe.model_dump_json(exclude={"used"})
-    return hashlib.sha256(told.encode()).hexdigest()
-
-
-def _mark(batch: Batch, image: Path) -> str:
-    """What must be the same for an image to be done."""
-    about = image.stat()
-    beside = sorted((name, str(what)) for name, what in batch.beside.items())
-    asked = [list(batch.exports or ()), batch.axes, batch.save_prediction, beside]
-    about_image = [about.st_size, about.st_mtime_ns]
-    return json.dumps([_digest(batch.recipe), batch.state, about_image, asked])
-
-
-def _state(model: Model) -> str:
-    """What changes when a model's description or weights do."""
-    weights = [fingerprint(model, name) for name in model.runnable]
-    return f"{hashlib.sha256(model.source).hexdigest()[:24]} {' '.join(weights)}"
-
-
-def _place(batch: Batch, image: Path) -> Path:
-    return batch.folder / _DONE / f"{image.stem}.json"
-
-
-def _note(batch: Batch, image: Path, report: dict[str, Any]) -> None:
-    text = json.dumps({"mark": _mark(batch, image), "report": report})
-
-    def write(path: Path) -> None:
-        path.write_text(text, encoding="utf-8")
-
-    files.replace_whole(_place(batch, image), write)
-
-
-def _noted(batch: Batch, image: Path) -> dict[str, Any] | None:
-    """The report of an image that is done and whose files are all there."""
-    try:
-        known = json.loads(_place(batch, image).read_text(encoding="utf-8"))
-        done = known["mark"] == _mark(batch, image)
-        report: dict[str, Any] = known["report"]
-        if done and all(Path(file).exists() for file in report["files"]):
-            return report
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return None

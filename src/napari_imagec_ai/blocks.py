@@ -31,6 +31,30 @@ def grid(shape: Sequence[int], side: int | None = None) -> Iterator[Where]:
     yield from itertools.product(*spans)
 
 
+def with_rim(array: Any, core: Where, index: tuple[int, ...] = ()) -> Array:
+    """A block of an array with the pixels around it; zeros beyond the array.
+
+    Parameters
+    ----------
+    array : array-like
+        Only sliced.
+    core : tuple of slice
+        The block, along the last axes.
+    index : tuple of int
+        Position along the axes before.
+    """
+    sizes = array.shape[len(index) :]
+    inside = tuple(
+        slice(max(part.start - 1, 0), min(part.stop + 1, size))
+        for part, size in zip(core, sizes, strict=True)
+    )
+    widths = [
+        (int(part.start == 0), int(part.stop == size))
+        for part, size in zip(core, sizes, strict=True)
+    ]
+    return np.pad(np.asarray(array[(*index, *inside)]), widths)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
     """A tensor that is never held as a whole: channels first, then space axes.

@@ -19,9 +19,6 @@ tensors for boxes, classes, scores and masks are read by `instances`.
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -29,6 +26,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai import exporter
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model import Model
 
@@ -71,6 +69,8 @@ class Layout:
         Sentences: what was not told.
     confidences, labels, pictures : int or None
         Of ``separate``: which output holds the scores, the classes and the masks.
+    rows_first : bool
+        Of ``scores``: whether the first axis counts rows, as in no usual export.
     """
 
     name: Literal["objectness", "scores", "end_to_end", "separate"]
@@ -83,6 +83,7 @@ class Layout:
     confidences: int | None = None
     labels: int | None = None
     pictures: int | None = None
+    rows_first: bool = False
 
     @property
     def final(self) -> bool:
@@ -156,12 +157,14 @@ def find_layout(
         raise _unknown(outputs)
     rows, prototypes = flat[0], maps[0] if maps else None
     masks = outputs[prototypes].shape[1] if prototypes is not None else 0
-    told = _told(metadata)
+    told = exporter.told(metadata)
     array = outputs[rows][0]
     long_first = _rows_first(model, rows, array)
     width = array.shape[1] if long_first else array.shape[0]
     known = len(_class_names(model, told)) or None
-    if long_first and width == 6 + masks and _is_final(array, told, known):
+    if model is not None and model.classes_by_hand:
+        found = _by_hand(model, rows, prototypes, masks, array, told, long_first)
+    elif long_first and width == 6 + masks and _is_final(array, told, known):
         found = Layout("end_to_end", rows, prototypes, None, masks, ())
     elif long_first:
         found = Layout("objectness", rows, prototypes, width - 5 - masks, masks, ())
@@ -187,11 +190,10 @@ def read(
         (height, width) of the network's input.
     """
     array = np.asarray(outputs[layout.rows][0], np.float32)
-    if layout.name == "scores":
+    if layout.name == "scores" and not layout.rows_first:
         array = array.T
     if layout.name == "end_to_end":
         confidence, class_id = array[:, 4], array[:, 5].round().astype(np.int32)
-        first = 6
     else:
         first = 5 if layout.name == "objectness" else 4
         scores = array[:, first : first + (layout.classes or 0)]
@@ -199,7 +201,6 @@ def read(
         confidence = scores[np.arange(len(scores)), class_id]
         if layout.name == "objectness":
             confidence = confidence * array[:, 4]
-        first += layout.classes or 0
     kept = np.flatnonzero(confidence >= FLOOR)
     boxes = array[kept, :4]
     if len(boxes) and np.abs(boxes).max() <= 2:  # some exports give parts of the window
@@ -208,7 +209,51 @@ def read(
         boxes=_corners(boxes, layout.name != "end_to_end"),
         confidence=confidence[kept],
         class_id=class_id[kept],
-        coefficients=array[kept, first : first + layout.masks],
+        coefficients=array[kept, array.shape[1] - layout.masks :],
+    )
+
+
+def _by_hand(
+    model: Model,
+    rows: int,
+    prototypes: int | None,
+    masks: int,
+    array: Array,
+    told: Mapping[str, Any],
+    long_first: bool,
+) -> Layout:
+    """The layout, where a person told how many classes there are.
+
+    Numbers of a row beyond box, classes and masks (angles, key points) are left out.
+    """
+    count = len(model.classes)
+    width = array.shape[1] if long_first else array.shape[0]
+    spare = width - masks - count
+    if long_first and width == 6 + masks and _is_final(array, told, None):
+        return Layout("end_to_end", rows, prototypes, None, masks, ())
+    if spare < 4:
+        most = width - masks - (5 if long_first else 4)
+        raise DecodeError(
+            f"Expected at most {most} classes, as the network gives {width} numbers "
+            f"for each box ({masks} of them for masks), found {count} that were told; "
+            "correct the classes."
+        )
+    if spare == 4 or not long_first:
+        name, extra = "scores", spare - 4
+    else:
+        name, extra = "objectness", spare - 5
+    assumed: tuple[str, ...] = ()
+    if extra:
+        assumed = (f"{extra} numbers of each box, beside its classes, were left out.",)
+    return Layout(
+        name,  # type: ignore[arg-type]
+        rows,
+        prototypes,
+        count,
+        masks,
+        (),
+        assumed,
+        rows_first=long_first and name == "scores",
     )
 
 
@@ -277,43 +322,6 @@ def _is_final(array: Array, told: Mapping[str, Any], known: int | None) -> bool:
     return bool(whole and np.all(np.diff(array[:, 4]) <= 1e-6))
 
 
-def told_window(metadata: Mapping[str, str]) -> tuple[int, int] | None:
-    """(height, width) that an exporter wrote down, or None."""
-    told = _told(metadata)
-    size = told.get("imgsz", told.get("shape"))
-    if isinstance(size, (list, tuple)) and len(size) >= 2:
-        height, width = size[-2:]
-        if isinstance(height, int) and isinstance(width, int):
-            return (height, width)
-    return None
-
-
-def _told(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """What YOLO's exporters write: names, stride, and whether suppression is inside."""
-    told: dict[str, Any] = {}
-    if "config.txt" in metadata:
-        with contextlib.suppress(ValueError):  # not an exporter that we know
-            told.update(json.loads(metadata["config.txt"]))
-    for name, text in metadata.items():
-        if name != "config.txt":
-            told[name] = _literal(text)
-    arguments = told.get("args")
-    if isinstance(arguments, str):
-        arguments = _literal(arguments)
-    if isinstance(arguments, Mapping):
-        told["nms"] = bool(arguments.get("nms"))
-    told["end2end"] = str(told.get("end2end", "")).lower() == "true"
-    return told
-
-
-def _literal(text: Any) -> Any:
-    """A Python literal that the exporter wrote, without running anything."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return text
-
-
 def _named(
     layout: Layout,
     model: Model | None,
@@ -341,7 +349,8 @@ def _named(
         assumed = (sentence,)
     elif not names:
         assumed = (UNNAMED,)
-    return replace(layout, names=numbered(names, count), assumed=assumed)
+    said = (*layout.assumed, *assumed)
+    return replace(layout, names=numbered(names, count), assumed=said)
 
 
 def _class_names(model: Model | None, told: Mapping[str, Any]) -> tuple[str, ...]:

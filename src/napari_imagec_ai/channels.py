@@ -51,6 +51,8 @@ def match_channels(
     if image.rgb and need == 1:
         sentence = "The colour image was turned into grey by its luminance."
         return (0, 1, 2), True, (sentence,)
+    if image.rgb and (order := _colours(spec)):
+        return order, False, ()
     if need is None or need == have:
         return tuple(range(have)), False, ()
     if have == 1 and need == 3:
@@ -62,6 +64,18 @@ def match_channels(
     )
 
 
+def _colours(spec: TensorSpec) -> tuple[int, ...]:
+    """Channels of a colour image by the names of the network's, such as b, g, r."""
+    letters = "".join(name.strip().lower()[:1] for name in spec.channel_names)
+    whole = all(
+        name.strip().lower() in ("r", "g", "b", "red", "green", "blue")
+        for name in spec.channel_names
+    )
+    if not whole or sorted(letters) != ["b", "g", "r"]:
+        return ()
+    return tuple("rgb".index(letter) for letter in letters)
+
+
 def _checked(
     spec: TensorSpec, image: ImageInput, wanted: Sequence[int]
 ) -> tuple[int, ...]:
@@ -69,8 +83,8 @@ def _checked(
     chosen = tuple(int(channel) for channel in wanted)
     if not all(EMPTY <= channel < have for channel in chosen) or set(chosen) == {EMPTY}:
         raise ImageError(
-            f"'{image.name}' has the channels 0 to {have - 1}, but {chosen} were asked "
-            f"for; choose others, {EMPTY} for an empty one."
+            f"'{image.name}' has the channels 0 to {have - 1}, but "
+            f"{chosen!s:.60} were asked for; choose others, {EMPTY} for an empty one."
         )
     if len(chosen) == 1 and need is not None:
         return chosen * need

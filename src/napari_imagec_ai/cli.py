@@ -14,10 +14,13 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_imagec_ai import flags
 from napari_imagec_ai.errors import ImagecAIError
+
+if TYPE_CHECKING:
+    from napari_imagec_ai.selftest import TestResult
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,16 +98,19 @@ def _size(size: Any) -> Any:
 
 def _test(options: argparse.Namespace) -> int:
     from napari_imagec_ai.library import load_model
-    from napari_imagec_ai.selftest import test_model
+    from napari_imagec_ai.selftest import keep_results, test_model
 
-    results = test_model(load_model(options.model), options.engine)
+    model = load_model(options.model)
+    results = test_model(model, options.engine, verify=not options.unverified)
+    keep_results(model, results)
     if options.json:
-        print(json.dumps([asdict(result) for result in results], indent=1))
+        print(json.dumps([_test_row(result) for result in results], indent=1))
     else:
         for result in results:
             word = "passed" if result.passed else f"FAILED: {result.problem}"
             error = result.max_abs_error
             off = "" if error is None else f", largest difference {error:.2g}"
+            off = f", {result.compared}" if result.compared else off
             print(
                 f"{result.engine} ({result.device or '-'}) {result.output}{off}: {word}"
             )
@@ -115,7 +121,8 @@ def _predict(options: argparse.Namespace) -> int:
     from napari_imagec_ai import recipe
     from napari_imagec_ai.library import load_model
 
-    model = load_model(options.model)
+    fed = flags.feeding(options)
+    model = load_model(options.model).with_classes(fed.get("classes"))
     made = flags.recipe_of(options, model)
     made = made.model_copy(
         update={
@@ -123,7 +130,8 @@ def _predict(options: argparse.Namespace) -> int:
                 engine=options.engine,
                 device=options.device,
                 axes=options.axes,
-                **flags.feeding(options),
+                verify=not options.unverified,
+                **fed,
             )
         }
     )
@@ -140,6 +148,9 @@ def _run(options: argparse.Namespace) -> int:
     if workers < 1:
         raise ImagecAIError(f"Expected 1 worker or more, found {workers}.")
     recipe = Recipe.load(options.recipe)
+    if options.unverified:
+        knowingly = recipe.predict.model_copy(update={"verify": False})
+        recipe = recipe.model_copy(update={"predict": knowingly})
     return _each_image(
         options, recipe, resumable=True, workers=workers, scheduler=options.scheduler
     )
@@ -166,6 +177,8 @@ def _each_image(
         save_prediction=save,
         resumable=resumable and len(images) > 1,
         again=resumable and options.again,
+        summary=resumable and options.summary and len(images) > 1,
+        **(flags.sharing(options) if resumable else {}),
     )
     failed: list[str] = []
     for outcome in run_batch(
@@ -215,6 +228,31 @@ def _install(options: argparse.Namespace) -> int:
     return 0
 
 
+def _package(options: argparse.Namespace) -> int:
+    from napari_imagec_ai.package import package_model
+
+    made = package_model(options.weights, options.output, **flags.packaging(options))
+    if options.json:
+        print(
+            json.dumps(
+                {
+                    "folder": str(made.folder),
+                    "name": made.model.name,
+                    "kind": made.model.kind,
+                    "classes": list(made.model.classes),
+                    "weights": list(made.model.runnable),
+                    "objects": made.found,
+                    "assumed": list(made.assumed),
+                }
+            )
+        )
+        return 0
+    print(made.folder)
+    for sentence in made.sentences():
+        print(f"    {sentence}")
+    return 0
+
+
 def _demo(options: argparse.Namespace) -> int:
     from napari_imagec_ai._napari.demo import run_demo
 
@@ -229,6 +267,7 @@ COMMANDS = {
     "decode": _decode,
     "run": _run,
     "install": _install,
+    "package": _package,
     "demo": _demo,
 }
 
@@ -249,9 +288,19 @@ def _bar() -> Any:
     return show
 
 
+def _test_row(result: TestResult) -> dict[str, Any]:
+    """What came of a test, as it is promised; more only where there is more to say."""
+    row = asdict(result)
+    if not result.compared:
+        del row["compared"]
+    return row
+
+
 def _print_report(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(report), flush=True)
+        # The means of each class are for the table over all images.
+        told = {name: value for name, value in report.items() if name != "measured"}
+        print(json.dumps(told), flush=True)
         return
     counts = ", ".join(f"{n} {name}" for name, n in report["classes"].items())
     found = counts or ("no objects" if report["classes"] else report["decoder"])

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai import candidates, instances, processing
+from napari_imagec_ai.calls import Calls
 from napari_imagec_ai.candidates import Candidates, Layout
 from napari_imagec_ai.engines import Engine
-from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.engines.faults import is_memory
+from napari_imagec_ai.errors import EngineError, ImageError, OutOfMemory
 from napari_imagec_ai.feed import Feed, clean
 from napari_imagec_ai.letterbox import FILL, Letterbox, fit
 from napari_imagec_ai.model import FixedSize, Model, SteppedSize
@@ -135,16 +137,21 @@ class DetectRun:
         """Run; yields before the first and after each call of the network."""
         total = len(self.places) * math.prod(len(span) for span in self.feed.ranges)
         yield Progress(0, total, f"{self.engine.name} on {self.engine.device}")
-        for index, positions in self.feed.planes():
-            plane, notice = clean(
-                self.feed.read(positions), self.feed.image.name, self.feed.many
-            )
-            if notice:
-                self.notices.append(notice)
-            prepare = self._preparation(plane)
-            for box, core in self.places:
-                self._window(index, box, core, prepare(plane, box))
-                yield Progress(self.calls, total, "windows")
+        with Calls(self.engine) as calls:
+            for index, positions in self.feed.planes():
+                plane, notice = clean(
+                    self.feed.read(positions), self.feed.image.name, self.feed.many
+                )
+                if notice:
+                    self.notices.append(notice)
+                prepare = self._preparation(plane)
+                for box, core in self.places:
+                    running = calls.start(self._run, prepare(plane, box))
+                    outputs = yield from calls.wait(
+                        running, Progress(self.calls, total, "windows")
+                    )
+                    self._take(index, box, core, outputs)
+                    yield Progress(self.calls, total, "windows")
         self._settle()
 
     def _preparation(self, plane: NDArray[np.float32]) -> Any:
@@ -206,17 +213,31 @@ class DetectRun:
         )
         return float(low), float(1 / max(high - low, 1e-6))
 
-    def _window(
+    def _run(self, window: NDArray[np.float32]) -> list[NDArray[Any]]:
+        """What the network gives for a window."""
+        started = time.perf_counter()
+        try:
+            outputs = self.engine.run([self.feed.to_network(window)])
+        except (EngineError, MemoryError) as error:
+            if isinstance(error, MemoryError) or is_memory(str(error)):
+                sizes = " x ".join(map(str, window.shape[1:]))
+                raise OutOfMemory(
+                    f"The network ran out of memory on a window of {sizes} pixels, the "
+                    "size that it takes; close other programs, or try another engine "
+                    f"or device. {error}"
+                ) from error
+            raise
+        self.seconds += time.perf_counter() - started
+        self.calls += 1
+        return outputs
+
+    def _take(
         self,
         index: tuple[int, ...],
         box: Letterbox,
         core: tuple[slice, slice],
-        window: NDArray[np.float32],
+        outputs: list[NDArray[Any]],
     ) -> None:
-        started = time.perf_counter()
-        outputs = self.engine.run([self.feed.to_network(window)])
-        self.seconds += time.perf_counter() - started
-        self.calls += 1
         layout = self.layout
         if layout is None or not self._certain:
             # Empty tables tell little: until something was found, each is looked at.

@@ -15,8 +15,20 @@ class ModelError(ImagecAIError, ValueError):
     """A model folder, its description or its weights cannot be used."""
 
 
+class WeightsError(ModelError):
+    """The weights are not the file that the description means."""
+
+
 class EngineError(ImagecAIError, RuntimeError):
     """A runtime could not open or run the network."""
+
+
+class OutOfMemory(EngineError):
+    """The memory was not enough for a window; a smaller one may fit."""
+
+
+class EngineDied(EngineError):
+    """The process that ran the network is gone; the next run starts another."""
 
 
 class ImageError(ImagecAIError, ValueError):

@@ -15,19 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai import threads
+from napari_imagec_ai.compiled import compiled
+
 Column = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Labels = NDArray[np.int32]
 
 _KULPA = math.pi * (1 + math.sqrt(2)) / 8
 """Mean length of a unit vector over its length in 45 degree steps, 0.948."""
 
-_SHARES = np.sqrt(0.5) / [1, 2**0.5, 3, math.inf, math.inf, 1, 3, math.inf]
-"""Length of outline that a pixel adds in a quad, by how many others are of its label.
+_SLABS = 8
+"""Into so many parts an image is cut, at most, to be measured."""
 
-The second four are for those to whose label the pixel in the other corner belongs, too.
-Each quad is a stretch of outline for each label in it: a cut corner where one or three
-of the four pixels belong to it, a straight one where two neighbours do, two cut corners
-where two opposite ones do. It is shared among them.
-"""
+_FAR = np.iinfo(np.int64).max
 
 
 def measure(
@@ -54,70 +55,109 @@ def measure(
         (4 pi area / perimeter^2, at most 1), ``touches_edge`` (1 or 0), and the means.
     """
     names = "zyx"[3 - labels.ndim :]
-    flat = np.flatnonzero(labels != 0)
-    ids = labels.reshape(-1)[flat]
-    first = _run_starts(flat, ids, labels.shape)
-    length = np.diff(np.append(first, len(flat)))
-    runs = _Runs(ids[first].astype(np.intp) - 1, count)
-    area = runs.total(length)
+    own = np.ascontiguousarray(labels, np.int32)
+    lines = own.reshape(-1, own.shape[-1])
+    given = intensity or {}
+    pixels = [np.asarray(values).reshape(lines.shape) for values in given.values()]
+    cuts = threads.slabs(lines.shape, max(1 << 19, -(-lines.size // _SLABS)))
+
+    def take(cut: slice) -> tuple[Counts, Counts, Counts, Column]:
+        middle, low = np.zeros((4, count + 1), np.int64), np.full((3, count + 1), _FAR)
+        high = np.zeros((3, count + 1), np.int64)
+        sums = np.zeros((len(pixels), count + 1))
+        _tally(lines, cut.start, cut.stop, own.shape[-2], middle, low, high)
+        for values, into in zip(pixels, sums, strict=True):
+            _add_up(lines[cut], _plain(values[cut]), into)
+        return middle, low, high, sums
+
+    middles, lows, highs, totals = zip(*threads.each(take, cuts), strict=True)
+    middle, low, high = sum(middles)[:, 1:], np.min(lows, 0), np.max(highs, 0)
+    area = middle[3].astype(np.float64)
+    some = np.maximum(area, 1)
     columns: dict[str, Column] = {"area": area}
-    starts = np.unravel_index(flat[first], labels.shape)
-    stops = [start + 1 for start in starts[:-1]] + [starts[-1] + length]
-    for name, low, high in zip(names, starts, stops, strict=True):
-        middle = runs.total(length * ((low + high - 1) / 2))
-        columns[f"centroid_{name}"] = middle / np.maximum(area, 1)
-    for name, low in zip(names, starts, strict=True):
-        columns[f"box_{name}0"] = np.where(area > 0, runs.lowest(low), 0)
-    for name, high in zip(names, stops, strict=True):
-        columns[f"box_{name}1"] = np.where(area > 0, -runs.lowest(-high), 0)
+    for axis, name in enumerate(names, start=3 - len(names)):
+        columns[f"centroid_{name}"] = middle[axis] / (2 * some)
+        columns[f"box_{name}0"] = np.where(area > 0, low[axis, 1:], 0.0)
+        columns[f"box_{name}1"] = high[axis, 1:].astype(np.float64)
     if labels.ndim == 2:
-        columns |= _roundness(area, perimeters(_padded(labels, count), count))
+        columns |= _roundness(area, _perimeters(own, count, rim=True))
     columns["touches_edge"] = _touches_edge(columns, labels.shape, names)
-    for name, pixels in (intensity or {}).items():
-        values = np.asarray(pixels).reshape(-1)[flat]
-        sums = np.add.reduceat(values, first, dtype=np.float64) if len(first) else first
-        columns[name] = runs.total(sums) / np.maximum(area, 1)
+    total = sum(totals)
+    for name, sums in zip(given, total, strict=True):
+        columns[name] = sums[1:] / some
     return columns
 
 
-def _run_starts(
-    flat: NDArray[np.intp], ids: NDArray[np.integer], shape: tuple[int, ...]
-) -> NDArray[np.intp]:
-    """Where pixels of the same object, next to each other along the last axis, begin.
+def prepare() -> None:
+    """Compile what :func:`measure` needs, where that was not done before."""
+    for dtype in (np.uint8, np.float64):
+        measure(np.ones((2, 2), np.int32), 1, {"mean": np.ones((2, 2), dtype)})
 
-    There are ten or more times fewer of these runs than pixels.
+
+def _plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Pixels as compiled loops take them: exact, and in the native order."""
+    exact = values.dtype.itemsize < 4 or values.dtype == np.float32
+    return np.ascontiguousarray(values, np.float32 if exact else np.float64)
+
+
+@compiled
+def _tally(
+    lines: Labels,
+    start: int,
+    stop: int,
+    rows: int,
+    middle: Counts,
+    low: Counts,
+    high: Counts,
+) -> None:
+    """Add up where the pixels of each label are, in some lines.
+
+    Parameters
+    ----------
+    lines : (Z * Y, X) int32
+        Labels.
+    start, stop : int
+        The lines.
+    rows : int
+        Lines of a plane.
+    middle : (4, labels + 1) int64
+        Added to: twice the sums of Z, Y and X, and the number of pixels.
+    low, high : (3, labels + 1) int64
+        Brought up to date: least and last position + 1 along each axis.
     """
-    new = np.ones(len(flat), bool)
-    np.not_equal(flat[1:] - flat[:-1], 1, out=new[1:])
-    new[1:] |= ids[1:] != ids[:-1]
-    lines = np.searchsorted(flat, np.arange(0, math.prod(shape), shape[-1]))
-    new[lines[lines < len(flat)]] = True
-    return np.flatnonzero(new)
+    width = lines.shape[1]
+    for line in range(start, stop):
+        z, y = line // rows, line % rows
+        x = 0
+        while x < width:
+            label = lines[line, x]
+            first = x
+            x += 1
+            if label == 0:
+                continue
+            while x < width and lines[line, x] == label:
+                x += 1
+            run = x - first
+            middle[0, label] += 2 * run * z
+            middle[1, label] += 2 * run * y
+            middle[2, label] += run * (first + x - 1)
+            middle[3, label] += run
+            low[0, label] = min(low[0, label], z)
+            low[1, label] = min(low[1, label], y)
+            low[2, label] = min(low[2, label], first)
+            high[0, label] = z + 1
+            high[1, label] = max(high[1, label], y + 1)
+            high[2, label] = max(high[2, label], x)
 
 
-class _Runs:
-    """Adds up what is known of each run to what is known of each object."""
-
-    def __init__(self, rows: NDArray[np.intp], count: int) -> None:
-        self._rows, self._count = rows, count
-
-    def total(self, values: NDArray[Any]) -> Column:
-        """The sum for each object."""
-        return np.bincount(self._rows, values, self._count).astype(np.float64)
-
-    def lowest(self, values: NDArray[Any]) -> Column:
-        """The lowest value for each object."""
-        found = np.full(self._count, np.inf)
-        np.minimum.at(found, self._rows, values)
-        return found
-
-
-def _padded(labels: NDArray[np.integer], count: int) -> NDArray[np.integer]:
-    """Labels with a rim of background, in a type that is compared fast."""
-    small = "uint16" if count < 1 << 16 else "int32"
-    padded: NDArray[np.integer] = np.zeros([n + 2 for n in labels.shape], small)
-    padded[1:-1, 1:-1] = labels
-    return padded
+@compiled
+def _add_up(lines: Labels, values: NDArray[np.floating], into: Column) -> None:
+    """Add up the values of the pixels of each label."""
+    height, width = lines.shape
+    for y in range(height):
+        for x in range(width):
+            if lines[y, x]:
+                into[lines[y, x]] += values[y, x]
 
 
 def _touches_edge(
@@ -137,31 +177,78 @@ def _roundness(area: Column, perimeter: Column) -> dict[str, Column]:
     return {"perimeter": perimeter, "circularity": np.minimum(1.0, ratio)}
 
 
-def perimeters(padded: NDArray[np.integer], count: int) -> Column:
+def perimeters(labels: NDArray[np.integer], count: int) -> Column:
     """Length of the smooth outlines, from the labels of 2 x 2 neighbours.
 
     Parameters
     ----------
-    padded : (Y, X) integer
+    labels : (Y, X) integer
         Labels with what lies around them: one row and column more at each side.
     count : int
         Highest label.
     """
-    across = padded[:, :-1] != padded[:, 1:]
-    mixed = across[:-1] | across[1:]
-    mixed |= padded[:-1, :-1] != padded[1:, :-1]
-    y, x = np.divmod(np.flatnonzero(mixed), mixed.shape[1])
-    at, flat, line = y * padded.shape[1] + x, padded.reshape(-1), padded.shape[1]
-    # In order around the quad, so that two next to each other share an edge.
-    quad = [flat[at + step] for step in (0, 1, line + 1, line)]
-    before, opposite = np.equal(quad, np.roll(quad, 1, 0)), np.equal(quad[:2], quad[2:])
-    length = np.zeros(count + 1)
-    for i, label in enumerate(quad):
-        corner = opposite[i % 2].view(np.uint8)
-        others = before[i].view(np.uint8) + before[(i + 1) % 4].view(np.uint8) + corner
-        share = _SHARES[others + 4 * corner]
-        length += np.bincount(label, weights=share, minlength=count + 1)
-    return np.asarray(length[1:] * _KULPA)
+    return _perimeters(np.ascontiguousarray(labels, np.int32), count, rim=False)
+
+
+def _perimeters(labels: Labels, count: int, *, rim: bool) -> Column:
+    """Also along the edge of the image, where it has a ``rim`` of background."""
+    cuts = threads.slabs(labels.shape, max(1 << 19, -(-labels.size // _SLABS)))
+
+    def walk(cut: slice) -> Counts:
+        pieces = np.zeros((2, count + 1), np.int64)
+        last = cut.stop + 1 if rim and cut.stop == len(labels) else cut.stop
+        _outline(labels, max(cut.start, 0 if rim else 1), last, not rim, pieces)
+        return pieces
+
+    straight, corner = np.sum(threads.each(walk, cuts), axis=0)[:, 1:]
+    return np.asarray((straight + math.sqrt(0.5) * corner) * _KULPA)
+
+
+@compiled
+def _outline(
+    labels: Labels, start: int, stop: int, inner: bool, pieces: Counts
+) -> None:
+    """Count pieces of outline between some rows and those before them.
+
+    Each quad of pixels is a piece of outline for each label in it: a cut corner where
+    one or three of the four pixels belong to it, a straight one where two neighbours
+    do, two cut corners where two opposite ones do.
+
+    Parameters
+    ----------
+    labels : (Y, X) int32
+        Labels; around them is background.
+    start, stop : int
+        The rows; from 0 to the height, which lies below the last one.
+    inner : bool
+        Leave out what lies between the first and last column and the background.
+    pieces : (2, labels + 1) int64
+        Added to: straight ones, cut corners.
+    """
+    height, width = labels.shape
+    for y in range(start, stop):
+        above, below = y > 0, y < height
+        a = d = np.int32(0)
+        if inner:
+            a = labels[y - 1, 0] if above else np.int32(0)
+            d = labels[y, 0] if below else np.int32(0)
+        for x in range(1 if inner else 0, width if inner else width + 1):
+            b = labels[y - 1, x] if above and x < width else np.int32(0)
+            c = labels[y, x] if below and x < width else np.int32(0)
+            if a != b or b != c or c != d:
+                for k in range(4):
+                    own = a if k == 0 else b if k == 1 else c if k == 2 else d
+                    seen = (k > 0 and own == a) or (k > 1 and own == b)
+                    if own == 0 or seen or (k > 2 and own == c):
+                        continue
+                    of_it = (a == own) + (b == own) + (c == own) + (d == own)
+                    if of_it != 2:
+                        pieces[1, own] += 1
+                    elif (a == own) == (c == own):
+                        pieces[1, own] += 2
+                    else:
+                        pieces[0, own] += 1
+            a, d = b, c
 
 
 class Sums:

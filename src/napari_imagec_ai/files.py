@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from napari_imagec_ai.errors import ImagecAIError
+
+_MACHINE = re.sub(r"\W", "", platform.node()) or "here"
+"""The processes of others are not known."""
+
+_BEGUN = re.compile(r"\.writing-(\w+)-(\d+)-")
 
 
 def replace_whole(path: Path, write: Callable[[Path], None]) -> Path:
@@ -31,7 +40,7 @@ def replace_whole(path: Path, write: Callable[[Path], None]) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            prefix=".writing-", suffix="".join(path.suffixes[-2:]), dir=path.parent
+            prefix=_mine(), suffix="".join(path.suffixes[-2:]), dir=path.parent
         )
         os.close(handle)
         temporary = Path(name)
@@ -46,7 +55,11 @@ def replace_whole(path: Path, write: Callable[[Path], None]) -> Path:
     return path
 
 
-def replace_folder(path: Path, write: Callable[[Path], None]) -> Path:
+def replace_folder(
+    path: Path,
+    write: Callable[[Path], None],
+    may_go: Callable[[Path], bool] | None = None,
+) -> Path:
     """Write a folder beside its place, then move it there.
 
     An older one is moved aside first, so that for a moment there may be none, but never
@@ -58,6 +71,8 @@ def replace_folder(path: Path, write: Callable[[Path], None]) -> Path:
         Final name. A folder of that name is replaced if it is a Zarr store, or empty.
     write : callable
         Writes into the empty folder that it is given, which has the same suffix.
+    may_go : callable, optional
+        Whether a folder that is there may be replaced, instead of the rule above.
 
     Raises
     ------
@@ -67,12 +82,12 @@ def replace_folder(path: Path, write: Callable[[Path], None]) -> Path:
     aside: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir() and not _is_store(path):
+        if path.is_dir() and not (may_go or _is_store)(path):
             raise ImagecAIError(
                 f"'{path}' is a folder of other files, which would be lost; choose "
                 "another name."
             )
-        aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+        aside = Path(tempfile.mkdtemp(prefix=_mine(), dir=path.parent))
         fresh = aside / f"new{''.join(path.suffixes[-2:])}"
         fresh.mkdir()
         write(fresh)
@@ -85,6 +100,29 @@ def replace_folder(path: Path, write: Callable[[Path], None]) -> Path:
         if aside is not None:
             _removed(aside)
     return path
+
+
+def sweep(folder: Path) -> None:
+    """Take away what processes of this machine began to write here and died over.
+
+    Parameters
+    ----------
+    folder : Path
+        Looked into, but not into folders of it; it need not be there.
+    """
+    for path in folder.glob(".writing-*"):
+        found = _BEGUN.match(path.name)
+        if found is None or found[1] != _MACHINE or psutil.pid_exists(int(found[2])):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _mine() -> str:
+    """How names of files begin that this process has not finished yet."""
+    return f".writing-{_MACHINE}-{os.getpid()}-"
 
 
 def _removed(folder: Path) -> None:

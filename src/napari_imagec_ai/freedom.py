@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai import memory, processing, selftest
 from napari_imagec_ai.engines import Engine
-from napari_imagec_ai.errors import EngineError, ImagecAIError
+from napari_imagec_ai.errors import EngineError, ImagecAIError, OutOfMemory
 from napari_imagec_ai.feed import from_network
 from napari_imagec_ai.limits import geometry, main_input, window_sizes
 from napari_imagec_ai.model import Model
@@ -55,8 +55,10 @@ def free_step(model: Model, engine: Engine, space: str) -> int:
         step = int(known[engine.name].get("step", 0))
         return step if step and _loosened(model, engine) else 0
     step = min(_step(size, len(space)) for size, _ in sizes)
-    if not _tried(model, engine, space, step):
-        step = 0
+    try:
+        step = step if _tried(model, engine, space, step) else 0
+    except OutOfMemory:  # that is of today, and not of the network
+        return 0
     memory.keep(model, _TOPIC, known | {engine.name: {"weights": mark, "step": step}})
     return step
 
@@ -82,6 +84,8 @@ def _tried(model: Model, engine: Engine, space: str, step: int) -> bool:
         if not results or not all(result.passed for result in results):
             return False
         return _agrees(model, engine, space, step)
+    except OutOfMemory:
+        raise
     except ImagecAIError:
         return False
 

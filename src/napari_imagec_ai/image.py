@@ -100,7 +100,7 @@ class ImageInput:
         axes = self.axes.upper()
         object.__setattr__(self, "axes", axes)
         if not hasattr(self.data, "shape") or not hasattr(self.data, "dtype"):
-            object.__setattr__(self, "data", np.asarray(self.data))
+            object.__setattr__(self, "data", _as_array(self.data, self.name))
         self._check_axes(axes)
         self._check_pixels()
         space = sum(axis in "ZYX" for axis in axes)
@@ -191,6 +191,11 @@ class ImageInput:
         -------
         array
             In native byte order, axes as in ``order``.
+
+        Raises
+        ------
+        ImageError
+            If the pixels, which are read only now, cannot be read.
         """
         index = tuple(at.get(axis, slice(None)) for axis in self.axes)
         kept = [
@@ -198,10 +203,32 @@ class ImageInput:
             for axis, where in zip(self.axes, index, strict=True)
             if not isinstance(where, int)
         ]
-        part = np.asarray(self.data[index])
+        part = self._pixels(index)
         if not part.dtype.isnative:
             part = part.astype(part.dtype.newbyteorder("="))
         present = [axis for axis in order if axis in kept]
         part = part.transpose([kept.index(axis) for axis in present])
         shape = iter(part.shape)
         return part.reshape([next(shape) if a in present else 1 for a in order])
+
+    def _pixels(self, index: tuple[int | slice, ...]) -> NDArray[Any]:
+        try:
+            return np.asarray(self.data[index])
+        except Exception as error:  # those of stores and codecs have no common root
+            if isinstance(self.data, np.ndarray):
+                raise
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ImageError(
+                f"The pixels of '{self.name}' cannot be read ({first[:200]}); the file "
+                "may be damaged, gone, or still be written to."
+            ) from error
+
+
+def _as_array(data: Any, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(data)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ImageError(
+            f"Expected an array of pixels for '{name}', found a {type(data).__name__} "
+            f"that is none ({error}); give rows of one length."
+        ) from error

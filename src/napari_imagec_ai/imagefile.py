@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image import ImageInput
+from napari_imagec_ai.tifftags import as_meant, scale_of
 from napari_imagec_ai.zarrfile import open_zarr
 
 _LARGE = 1 << 28
@@ -18,20 +19,6 @@ _LARGE = 1 << 28
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy")
 """Files that can be opened."""
-
-_UNITS = {
-    "um": "micrometer",
-    "µm": "micrometer",
-    "μm": "micrometer",
-    "micron": "micrometer",
-    "microns": "micrometer",
-    "nm": "nanometer",
-    "mm": "millimeter",
-    "cm": "centimeter",
-    "inch": "inch",
-    "pixel": None,
-    "": None,
-}
 
 
 def open_image(path: str | Path, axes: str | None = None) -> ImageInput:
@@ -41,10 +28,19 @@ def open_image(path: str | Path, axes: str | None = None) -> ImageInput:
     ----------
     path : path
         TIFF (also ImageJ and OME), PNG, JPEG, BMP, numpy's ``.npy``, or a ``.zarr``
-        folder (an array, or OME-Zarr, whose finest level is taken). Large files are
+        folder (an array, or OME-Zarr, whose finest level is taken). Other files, and
+        those that turn out to be of another kind, are opened by the readers of
+        installed napari plugins, which ``assumed`` tells. Large files are
         read where they are needed, and never as a whole.
     axes : str, optional
         One letter of ``TCZYX`` for each dimension, instead of what the file says.
+
+    Returns
+    -------
+    ImageInput
+        Axes of size 1 are there only where somebody wrote them down, as
+        ``tifffile.imwrite(..., metadata={"axes": "ZYX"})`` does: OME and ImageJ files
+        have all axes, whether they mean them or not.
 
     Raises
     ------
@@ -58,29 +54,60 @@ def open_image(path: str | Path, axes: str | None = None) -> ImageInput:
     if not path.is_file():
         raise ImageError(f"There is no image '{path}'; check the name.")
     if suffix not in SUFFIXES:
-        raise ImageError(
-            f"'{path.name}' has no known image format; expected one of "
-            f"{', '.join((*SUFFIXES, '.zarr'))}."
-        )
+        return _of_other_kind(path, axes)
     try:
-        if suffix in (".tif", ".tiff"):
-            return _open_tiff(path, axes)
-        if suffix == ".npy":
-            large = path.stat().st_size > _LARGE
-            data = np.load(path, "r" if large else None, allow_pickle=False)
-            guessed = axes is None and data.ndim > 2
-            if axes is None:
-                data = np.squeeze(data) if data.ndim > 3 else data
-                axes = _usual_axes(path, data.shape)
-            return _image(path, data, axes, guessed=guessed)
-        return _open_picture(path, axes)
+        return _open_known(path, suffix, axes)
     except ImageError:
         raise
     except Exception as error:  # the readers' errors have no common root
+        found, _ = _by_plugins(path, axes, napari=False)
+        if found is not None:
+            return found
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ImageError(
             f"'{path.name}' cannot be read ({first[:200]}); it may be damaged."
         ) from error
+
+
+def _open_known(path: Path, suffix: str, axes: str | None) -> ImageInput:
+    if suffix in (".tif", ".tiff"):
+        return _open_tiff(path, axes)
+    if suffix == ".npy":
+        large = path.stat().st_size > _LARGE
+        data = np.load(path, "r" if large else None, allow_pickle=False)
+        if not isinstance(data, np.ndarray):
+            data.close()
+            raise ImageError(
+                f"'{path.name}' holds several arrays (npz), where one was "
+                "expected; save the image alone, with numpy.save."
+            )
+        guessed = axes is None and data.ndim > 2
+        if axes is None:
+            data = np.squeeze(data) if data.ndim > 3 else data
+            axes = _usual_axes(path, data.shape)
+        return _image(path, data, axes, guessed=guessed)
+    return _open_picture(path, axes)
+
+
+def _of_other_kind(path: Path, axes: str | None) -> ImageInput:
+    found, problem = _by_plugins(path, axes)
+    if found is not None:
+        return found
+    raise ImageError(
+        f"'{path.name}' has no known image format"
+        f"{f', and {problem}' if problem else ''}; expected one of "
+        f"{', '.join((*SUFFIXES, '.zarr'))}, or what an installed reader of napari "
+        "opens."
+    )
+
+
+def _by_plugins(
+    path: Path, axes: str | None, napari: bool = True
+) -> tuple[ImageInput | None, str]:
+    """What is tried where this room knows no better; npe2 takes time to import."""
+    from napari_imagec_ai.readers import read_with_plugins
+
+    return read_with_plugins(path, axes, napari)
 
 
 def _open_tiff(path: Path, axes: str | None) -> ImageInput:
@@ -88,19 +115,47 @@ def _open_tiff(path: Path, axes: str | None) -> ImageInput:
 
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
-        data = _lazily(path, series) if series.nbytes > _LARGE else series.asarray()
-        letters, sizes, unit = series.axes, *_tiff_scale(file)
+        letters, scale = series.axes, scale_of(file)
+        told = _told_axes(file)
+        if series.nbytes > _LARGE:
+            data, assumed = _lazily(path, series), _not_as_meant(file, path.name)
+        else:
+            data, coloured, assumed = as_meant(series.asarray(), file, path.name)
+            letters += "S" * coloured
     guessed = False
     rgb = "S" in letters and data.shape[letters.find("S")] in (3, 4)
     letters = letters.replace("S", "C") if "C" not in letters else letters
     if axes is None:
-        data, letters = _squeezed(data, letters)
+        if letters != told:
+            data, letters = _squeezed(data, letters)
         # Q and I: the file does not say what the axis is.
         axes = letters.replace("Q", "Z", 1).replace("I", "Z", 1)
         if set(axes) - set("TCZYX"):
             axes = _usual_axes(path, data.shape)
         guessed = axes != letters
-    return _image(path, data, axes, sizes, unit, rgb, guessed)
+    image = _image(path, data, axes, scale.sizes, scale.unit, rgb, guessed)
+    return replace(image, assumed=(*image.assumed, *assumed, *scale.assumed))
+
+
+def _told_axes(file: Any) -> str | None:
+    """Axes that somebody wrote down, with those of size 1.
+
+    In OME and ImageJ files every image has all axes, so those of size 1 say nothing.
+    """
+    metadata = file.shaped_metadata
+    return str(metadata[0].get("axes")) if metadata else None
+
+
+def _not_as_meant(file: Any, name: str) -> tuple[str, ...]:
+    """Of a file that is too large to change its numbers: what they mean is told."""
+    import tifffile
+
+    few = np.zeros((1, 1), file.series[0].dtype)
+    changed = as_meant(few, file, name)[1:]
+    if changed == (False, ()):
+        return ()
+    kind = tifffile.PHOTOMETRIC(file.series[0].keyframe.photometric).name
+    return (f"The numbers of '{name}' were taken as they are, though it is {kind}.",)
 
 
 def _lazily(path: Path, series: Any) -> Any:
@@ -132,46 +187,14 @@ def _dropped(data: Any, axis: int) -> Any:
     return dask.array.from_array(data, chunks=data.chunks).squeeze(axis)
 
 
-def _tiff_scale(file: Any) -> tuple[dict[str, float], str | None]:
-    """Pixel size by axis, and its unit, from OME, ImageJ or plain TIFF tags."""
-    if file.ome_metadata:
-        return _ome_scale(file.ome_metadata)
-    # Files that tifffile wrote, such as our own labels, tell it in the same words.
-    imagej: dict[str, Any] = file.imagej_metadata or (file.shaped_metadata or ({},))[0]
-    tags = file.pages[0].tags
-    sizes = {}
-    for axis, name in (("X", "XResolution"), ("Y", "YResolution")):
-        tag = tags.get(name)
-        if tag is not None and tag.value[0] > 0 and tag.value[1] > 0:
-            sizes[axis] = tag.value[1] / tag.value[0]
-    unit = _unit(str(imagej.get("unit", "")).replace("\\u00B5", "µ"))
-    if unit is None:
-        # Dots per inch without ImageJ's word for the unit are about printing.
-        return {}, None
-    if "spacing" in imagej:
-        sizes["Z"] = float(imagej["spacing"])
-    return sizes, unit
-
-
-def _ome_scale(text: str) -> tuple[dict[str, float], str | None]:
-    sizes = {}
-    for axis in "XYZ":
-        found = re.search(rf'\bPhysicalSize{axis}="([^"]+)"', text)
-        if found:
-            sizes[axis] = float(found.group(1))
-    unit = re.search(r'\bPhysicalSizeXUnit="([^"]+)"', text)
-    return sizes, _unit(unit.group(1) if unit else "µm") if sizes else None
-
-
-def _unit(word: str) -> str | None:
-    return _UNITS.get(word.strip(), word.strip() or None)
-
-
 def _open_picture(path: Path, axes: str | None) -> ImageInput:
     import imageio.v3 as iio
 
     # From bytes: of a file that it cannot open, imageio forgets to close the handle.
-    data = np.asarray(iio.imread(path.read_bytes(), plugin="pillow"))
+    source = path.read_bytes()
+    stored = iio.immeta(source, plugin="pillow").get("mode")
+    mode = "RGB" if stored in ("CMYK", "YCbCr", "LAB", "HSV") else None
+    data = np.asarray(iio.imread(source, plugin="pillow", mode=mode))
     if data.ndim == 3 and data.shape[-1] == 2:  # grey and alpha
         data = data[..., 0]
     rgb = axes is None and data.ndim == 3 and data.shape[-1] in (3, 4)
@@ -182,6 +205,11 @@ def _open_picture(path: Path, axes: str | None) -> ImageInput:
 
 def _usual_axes(path: Path, shape: tuple[int, ...]) -> str:
     usual = {2: "YX", 3: "ZYX"}
+    if len(shape) < 2:
+        raise ImageError(
+            f"'{path.name}' has the shape {shape}, which is no image; expected two or "
+            "more dimensions, Y and X among them."
+        )
     if len(shape) not in usual:
         raise ImageError(
             f"'{path.name}' has {len(shape)} dimensions {shape} and does not say what "

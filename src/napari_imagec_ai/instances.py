@@ -21,7 +21,7 @@ Class 0 is background for torchvision, and a class for detectron2: see :func:`se
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,14 +37,9 @@ from napari_imagec_ai.candidates import (
 )
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model import FixedSize, Model
+from napari_imagec_ai.table_masks import pictures_of
 
 Array = NDArray[Any]
-
-SIDE = 56
-"""Masks of the whole window are kept as so many values along each side of the box."""
-
-_LARGEST = 112
-"""Masks with longer sides than this, or unequal ones, lie on the window."""
 
 _WORDS = {
     "scores": {"score", "scores", "confidence", "confidences"},
@@ -76,6 +71,40 @@ def is_described(model: Model) -> bool:
     axes = [spec.axes for spec in model.outputs]
     table = any(len(a) == 2 and a[1].size == FixedSize(4) for a in axes)
     return table and sum(len(a) == 1 for a in axes) > 1
+
+
+def roles_of(
+    names: Sequence[str], outputs: Sequence[Array], window: tuple[int, int]
+) -> dict[str, int] | None:
+    """Which output holds boxes, labels, scores and masks, without a description.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the outputs, as the file has them; empty: it has none.
+    outputs : sequence of array
+        Of one call with one image.
+    window : tuple of int
+        (height, width) of the network's input.
+
+    Returns
+    -------
+    dict or None
+        None where this is another family of networks.
+    """
+    tables = _unbatched(outputs)
+    at = _roles_in(names)
+    roles = _checked(at, tables) if len(names) >= len(tables) else None
+    roles = roles or _by_shape(tables, window)
+    if roles is None:
+        return None
+    found = {
+        "boxes": roles.boxes,
+        "labels": roles.classes,
+        "scores": roles.scores,
+        "masks": roles.masks,
+    }
+    return {role: number for role, number in found.items() if number is not None}
 
 
 def find_layout(
@@ -155,7 +184,7 @@ def read(
         classes = np.nan_to_num(numbers).round().astype(np.int32)
     pictures = None
     if layout.pictures is not None:
-        pictures = _pictures(tables[layout.pictures], kept, boxes, window)
+        pictures = pictures_of(tables[layout.pictures], kept, boxes, window)
     return Candidates(
         boxes=boxes,
         confidence=scores[kept],
@@ -170,9 +199,13 @@ def read(
 
 def _named(model: Model) -> dict[str, int]:
     """Outputs by what their names say."""
+    return _roles_in([spec.id for spec in model.outputs])
+
+
+def _roles_in(names: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for number, spec in enumerate(model.outputs):
-        words = set(re.split(r"[^a-z]+", spec.id.lower()))
+    for number, name in enumerate(names):
+        words = set(re.split(r"[^a-z]+", name.lower()))
         role = next((role for role, known in _WORDS.items() if words & known), None)
         if role is not None:
             found.setdefault(role, number)
@@ -181,8 +214,14 @@ def _named(model: Model) -> dict[str, int]:
 
 def _by_name(model: Model, tables: Sequence[Array]) -> _Roles | None:
     """What is what by the description's names, if the shapes agree."""
-    at = _named(model)
-    if len(tables) != len(model.outputs) or not {"boxes", "scores"} <= at.keys():
+    if len(tables) != len(model.outputs):
+        return None
+    return _checked(_named(model), tables)
+
+
+def _checked(at: Mapping[str, int], tables: Sequence[Array]) -> _Roles | None:
+    """What is what by names, if the shapes and values agree."""
+    if not {"boxes", "scores"} <= at.keys() or max(at.values()) >= len(tables):
         return None
     boxes, scores = at["boxes"], at["scores"]
     classes, masks = at.get("classes"), at.get("masks")
@@ -194,6 +233,8 @@ def _by_name(model: Model, tables: Sequence[Array]) -> _Roles | None:
             return None
     if masks is not None and not _are_masks(tables[masks], count):
         return None
+    if classes is not None and _fractions(tables[classes], tables[scores]):
+        return None  # in another order than named
     return _Roles(boxes, scores, classes, masks, named=True)
 
 
@@ -214,6 +255,13 @@ def _by_shape(tables: Sequence[Array], window: tuple[int, int]) -> _Roles | None
     # Classes come before scores where values do not tell.
     classes, scores = sorted(vectors, key=lambda i: _like_scores(tables[i]))
     return _Roles(wide[0], scores, classes, masks[0] if masks else None, named=False)
+
+
+def _fractions(classes: Array, scores: Array) -> bool:
+    """Whether the classes are fractions, and the scores are not."""
+    return bool(
+        np.any(classes != np.round(classes)) and np.all(scores == scores.round())
+    )
 
 
 def _like_scores(vector: Array) -> tuple[bool, bool, bool]:
@@ -246,54 +294,6 @@ def _unknown(model: Model, outputs: Sequence[Array]) -> DecodeError:
         f"[N, 1, h, w], or no masks, found {', '.join(shapes)}; export the network so "
         "that it gives these, or choose another model."
     )
-
-
-# -- masks -----------------------------------------------------------------------------
-
-
-def _pictures(
-    masks: Array,
-    kept: NDArray[np.int64],
-    boxes: NDArray[np.float32],
-    window: tuple[int, int],
-) -> NDArray[np.float16]:
-    """Masks of the rows that are kept, each spread over its box."""
-    masks = masks.reshape(len(masks), *masks.shape[-2:])
-    height, width = masks.shape[1:]
-    if height == width <= _LARGEST and (height, width) != window:
-        return _probabilities(masks[kept]).astype(np.float16)
-    grain = np.array([height / window[0], width / window[1]] * 2)
-    found = np.zeros((len(kept), SIDE, SIDE), np.float16)
-    for picture, row, box in zip(found, kept, boxes * grain, strict=True):
-        rows, mean_y = _means(box[0], box[2], height)
-        columns, mean_x = _means(box[1], box[3], width)
-        picture[...] = mean_y @ _probabilities(masks[row, rows, columns]) @ mean_x.T
-    return found
-
-
-def _means(start: float, stop: float, size: int) -> tuple[slice, NDArray[np.float32]]:
-    """Pixels from start to stop, and what they count in the mean of each small part."""
-    first = min(max(int(np.floor(start)), 0), size)
-    last = max(first, min(int(np.ceil(stop)), size))
-    ends = np.linspace(start, stop, SIDE + 1)[:, None]
-    pixels = np.arange(first, last)
-    shared = np.minimum(ends[1:], pixels + 1) - np.maximum(ends[:-1], pixels)
-    shares = np.maximum(shared, 0) * SIDE / (stop - start)
-    return slice(first, last), np.asarray(shares, np.float32)
-
-
-def _probabilities(masks: Array) -> NDArray[np.float32]:
-    """Values from 0 to 1, of booleans, of whole numbers or of probabilities."""
-    if not np.issubdtype(masks.dtype, np.floating):
-        return np.asarray(masks != 0, np.float32)
-    low, high = masks.min(initial=0), masks.max(initial=0)
-    if low < -0.01 or high > 1.01:
-        raise DecodeError(
-            f"Expected masks with values from 0 to 1, found {low:.3g} to {high:.3g}; "
-            "export the network with a sigmoid behind its masks, or choose another "
-            "model."
-        )
-    return np.asarray(np.clip(np.nan_to_num(masks), 0, 1), np.float32)
 
 
 # -- classes ---------------------------------------------------------------------------

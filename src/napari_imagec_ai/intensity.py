@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 from napari_imagec_ai.channels import EMPTY
 from napari_imagec_ai.prediction import Prediction
 
+MOST_OTHERS = 16
+"""Channels that are measured beside those that were fed: a spectrum has hundreds."""
+
 
 def measured_pixels(
     prediction: Prediction,
     index: tuple[int, ...],
     where: tuple[slice, ...] | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Pixels of the channels that were fed, by column name.
+    """Pixels of an image's channels by column name, those that were fed first.
+
+    A stain that the network never saw may be what objects are sorted by.
 
     Parameters
     ----------
@@ -38,14 +43,15 @@ def measured_pixels(
     }
     if where is not None:
         at |= dict(zip(prediction.space, where, strict=True))
-    channels = sorted(set(prediction.channels) - {EMPTY})
+    fed = sorted(set(prediction.channels) - {EMPTY})
     if "C" not in image.axes:
         return {"mean_intensity": image.read(prediction.space, at)}
+    rest = [channel for channel in range(image.size("C")) if channel not in fed]
     return {
-        "mean_intensity" if len(channels) == 1 else f"mean_intensity_{channel}": (
+        "mean_intensity" if [channel] == fed else f"mean_intensity_{channel}": (
             image.read(prediction.space, {**at, "C": channel})
         )
-        for channel in channels
+        for channel in (*fed, *rest[:MOST_OTHERS])
     }
 
 

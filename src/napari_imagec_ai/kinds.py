@@ -7,6 +7,7 @@ words. None is about a single model; ``unknown`` is better than a wrong guess.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast, get_args
 
@@ -96,9 +97,12 @@ def channel_count(model: Model, tensor: TensorSpec) -> int | None:
     else:
         inputs = (t.axis(size.axis) for t in model.inputs if t.id == size.tensor)
         there = next(inputs, None)
-        if there is None or not isinstance(there.size, FixedSize):
+        if size.scale == 0:  # whatever the input has
+            count = size.offset
+        elif there is None or not isinstance(there.size, FixedSize):
             return None
-        count = size.scale * there.size.size + size.offset
+        else:
+            count = size.scale * there.size.size + size.offset
     # More is a slip of the description, and would become as many names of classes.
     return round(count) if 0 < count <= _MAX_CHANNELS else None
 
@@ -162,6 +166,9 @@ def _tools(look: _Look) -> Kind | None:
         return "embedding"
     if _says(look.title, "prompt*|segment anything"):
         return "promptable"
+    # It ends in ids, one channel for each class of objects.
+    if _says(look.title, "instan ?seg*") and (look.channels or 1) <= 2:
+        return "labels"
     if _says(look.title, "star ?dist*"):
         return "labels" if look.labels else "stardist"
     # Flows and a probability are three channels, in 3D four.
@@ -262,6 +269,10 @@ def infer_classes(model: Model) -> tuple[str, ...]:
         rows = model.outputs if "boxes" in model.kind else ()
         names = next((t.channel_names for t in rows if t.channel_names), ())
         return tuple(name for name in names if not _BOX_COLUMN.fullmatch(_plain(name)))
+    if model.kind == "stardist" and (several := _star_classes(model)):
+        return several
+    if model.kind == "labels" and (layers := _layers(model)):
+        return layers
     if model.kind not in ("multi_class", "scores"):
         texts = map(_plain, (model.name, " . ".join(model.tags), model.description))
         found = (n for t in texts for n, words in _NOUNS.items() if _says(t, words))
@@ -275,6 +286,34 @@ def infer_classes(model: Model) -> tuple[str, ...]:
             f"class {n + first}" for n in range(channel_count(model, main) or 0)
         )
     return tuple(name for index, name in enumerate(names) if index != background)
+
+
+def _star_classes(model: Model) -> tuple[str, ...]:
+    """Classes of a StarDist network that has several; () if it has none."""
+    hints = model.hints.get("stardist")
+    config = hints.get("config") if isinstance(hints, Mapping) else None
+    count = config.get("n_classes") if isinstance(config, Mapping) else None
+    if not isinstance(count, int) or not 0 < count <= _MAX_CHANNELS:
+        return ()
+    # Where every channel has a name, those of the classes come last.
+    names = [name for t in model.outputs for name in t.channel_names][-count:]
+    if len(names) == count and not _are_numbered(tuple(names)):
+        return tuple(names)
+    return tuple(f"class {n + 1}" for n in range(count))
+
+
+def _layers(model: Model) -> tuple[str, ...]:
+    """Classes of ids in several channels, one for each; () if there is one channel."""
+    main = main_output(model)
+    count, names = channel_count(model, main) or 1, main.channel_names
+    if count < 2:
+        return ()
+    if len(names) == count and not _are_numbered(names):
+        return names
+    told = _plain(model.name, *model.tags, *map(str, model.hints))
+    if count == 2 and _says(told, "instan ?seg*"):
+        return ("nucleus", "cell")  # in this order, always
+    return tuple(f"class {n + 1}" for n in range(count))
 
 
 def channel_roles(model: Model) -> Roles:

@@ -6,6 +6,7 @@ description never hides another.
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import stat
@@ -32,6 +33,19 @@ _MAX_FILES = 10_000
 _MAX_BYTES = 8 << 30
 _MAX_RATIO = 500
 """A zip beyond these is no model package, but a bomb."""
+
+
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    MemoryError,
+)
+"""What damaged zips raise: names that are no text are a ValueError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,15 +293,20 @@ def _unpack(package: Path, folder: Path) -> None:
             _check_members(package, members)
             for member in members:
                 archive.extract(member, folder)
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, zlib.error) as error:
+    except ModelError:
+        raise
+    except _BROKEN as error:
+        reason = " ".join(str(error).split())[:150] or type(error).__name__
         raise ModelError(
-            f"'{package}' cannot be unpacked ({error}); download it again."
+            f"'{package}' cannot be unpacked ({reason}); download it again."
         ) from error
 
 
 def _check_members(package: Path, members: list[zipfile.ZipInfo]) -> None:
     size = sum(member.file_size for member in members)
-    packed = max(1, sum(member.compress_size for member in members))
+    # Members may overlap, and then claim the same bytes again and again.
+    packed = sum(member.compress_size for member in members)
+    packed = max(1, min(packed, package.stat().st_size))
     if len(members) > _MAX_FILES or size > _MAX_BYTES or size / packed > _MAX_RATIO:
         raise ModelError(
             f"'{package.name}' would unpack to {len(members)} files and {size} bytes "
@@ -299,6 +318,6 @@ def _check_members(package: Path, members: list[zipfile.ZipInfo]) -> None:
         drive = ":" in str(path).partition("/")[0]
         if path.is_absolute() or ".." in path.parts or drive or link:
             raise ModelError(
-                f"'{package.name}' holds '{member.filename}', which would be written "
-                "outside its folder; it was left alone."
+                f"'{package.name}' holds '{member.filename:.80}', which would be "
+                "written outside its folder; it was left alone."
             )

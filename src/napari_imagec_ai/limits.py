@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.errors import EngineError, ModelError
 from napari_imagec_ai.model import (
     Axis,
     FixedSize,
@@ -22,8 +22,14 @@ from napari_imagec_ai.tiling import AxisLimits, Grid
 BUDGET = 1 << 20
 """Most pixels of one window, where the network leaves a choice."""
 
-_ROOM, _ROOMY = 8 << 30, 9 << 18
-"""With so many bytes of free memory, windows of planes may have so many pixels."""
+_ROOMY = 9 << 18
+"""Most pixels of windows of planes; those of volumes stay at the budget."""
+
+_AT_LEAST = 8
+"""Maps that the smallest of networks hold at once, beside inputs and outputs."""
+
+_A_PIXEL = 3600
+"""Bytes that networks take for a pixel of a window: some hundred feature maps."""
 
 _FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Output scales that networks have."""
@@ -88,7 +94,72 @@ def declared_halo(model: Model, space: str) -> tuple[int, ...] | None:
     return tuple(halo)
 
 
-def geometry(model: Model, space: str, halo: Sequence[int], free: int = 0) -> Geometry:
+def most_pixels(dimensions: int, memory: float | None = None) -> int:
+    """Most pixels of one window, where the network leaves a choice.
+
+    In few steps, so that one run is tiled as the next although other programs come and
+    go.
+
+    Parameters
+    ----------
+    dimensions : int
+        Space axes of the network.
+    memory : float, optional
+        Gigabytes that a run may take; by default what is free.
+    """
+    room = psutil.virtual_memory().available if memory is None else memory * 1e9
+    steps = (_ROOMY, BUDGET) if dimensions == 2 else (BUDGET,)
+    smaller = (BUDGET >> shift for shift in (2, 4, 6, 8))
+    fitting = (step for step in (*steps, *smaller) if step * _A_PIXEL <= room)
+    return next(fitting, BUDGET >> 8)
+
+
+def side_that_fits(dimensions: int, room: float) -> int:
+    """Side of a window that so many bytes of memory are enough for."""
+    side = (room / _A_PIXEL) ** (1 / dimensions)
+    return max(16, int(side) // 16 * 16)
+
+
+def check_window(
+    model: Model, shape: Sequence[int], memory: float | None = None
+) -> None:
+    """Find out before the run whether a window can fit into the memory at all.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    shape : sequence of int
+        Of the window.
+    memory : float, optional
+        Gigabytes that the run may take; by default what is free.
+
+    Raises
+    ------
+    EngineError
+        If what goes in, what comes out and a few maps between take more.
+    """
+    tensors = (*model.inputs, *model.outputs)
+    channels = sum(spec.channels or 1 for spec in tensors) + _AT_LEAST
+    needed = 4.0 * math.prod(shape) * channels
+    free = psutil.virtual_memory().available
+    room = free if memory is None else min(free, memory * 1e9)
+    if needed > room:
+        sizes = " x ".join(map(str, shape))
+        raise EngineError(
+            f"A window of {sizes} pixels needs {needed / 1e9:.1f} GB of memory and "
+            f"more, but {room / 1e9:.1f} GB are there; try smaller tiles, such as "
+            f"--tile {side_that_fits(len(shape), room)}, or close other programs."
+        )
+
+
+def geometry(
+    model: Model,
+    space: str,
+    halo: Sequence[int],
+    free: int = 0,
+    memory: float | None = None,
+) -> Geometry:
     """Read the geometry from a description.
 
     Parameters
@@ -102,6 +173,8 @@ def geometry(model: Model, space: str, halo: Sequence[int], free: int = 0) -> Ge
         space axis.
     free : int
         Steps by which windows may be larger than a size that the description fixes.
+    memory : float, optional
+        Gigabytes that a run may take; by default what is free.
 
     Raises
     ------
@@ -123,8 +196,7 @@ def geometry(model: Model, space: str, halo: Sequence[int], free: int = 0) -> Ge
             rim = max(smallest // 4, margin[i])
         scales = [grid.factors[i] for grid in maps]
         limits.append(AxisLimits(smallest, step, rim, *_grids(smallest, step, scales)))
-    roomy = len(space) == 2 and psutil.virtual_memory().available > _ROOM
-    return Geometry(tuple(limits), grids, margin, _ROOMY if roomy else BUDGET)
+    return Geometry(tuple(limits), grids, margin, most_pixels(len(space), memory))
 
 
 def window_sizes(spec: TensorSpec, name: str) -> tuple[int, int]:

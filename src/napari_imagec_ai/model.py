@@ -8,10 +8,12 @@ Axes are single letters where the format has names: ``b`` batch, ``c`` channel,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from napari_imagec_ai.errors import ModelError
 
 RUNNABLE = ("onnx", "torchscript")
 """Weight formats that an engine exists for, the preferred one first."""
@@ -216,6 +218,8 @@ class Model:
         By framework (``onnx``, ``torchscript``, ``pytorch_state_dict`` ...).
     classes : tuple of str
         Names of the object classes that the network tells apart.
+    classes_by_hand : bool
+        Whether a person told the classes, and not the description.
     kind : Kind
         What the outputs mean.
     hints : mapping
@@ -246,6 +250,25 @@ class Model:
     documentation: Path | None = None
     problems: tuple[str, ...] = ()
     source: bytes = field(default=b"", repr=False)
+    classes_by_hand: bool = False
+
+    def with_classes(self, names: Sequence[str] | None) -> Model:
+        """The same model with classes that a person told; without names, as it is.
+
+        Raises
+        ------
+        ModelError
+            If a name is blank or there twice.
+        """
+        if not names:
+            return self
+        told = tuple(name.strip() for name in names)
+        if len(set(told)) < len(told) or not all(told):
+            raise ModelError(
+                f"Expected a different name for each class, found {', '.join(names)}; "
+                "name them in the order of the network's classes."
+            )
+        return replace(self, classes=told, classes_by_hand=True)
 
     @property
     def usable(self) -> bool:
@@ -262,7 +285,7 @@ class Model:
         """Formats whose weights are here and readable, the preferred one first."""
         return tuple(
             name
-            for name in RUNNABLE
+            for name in dict.fromkeys((*RUNNABLE, *self.weights))
             if name in self.weights and self.weights[name].problem is None
         )
 

@@ -14,7 +14,10 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai import watch
+from napari_imagec_ai.blending import Seams
 from napari_imagec_ai.candidates import Layout
+from napari_imagec_ai.crop import Box, Region, as_region, corner, cropped, whole
 from napari_imagec_ai.dense import DenseRun
 from napari_imagec_ai.detection import (
     OVERLAP,
@@ -24,13 +27,14 @@ from napari_imagec_ai.detection import (
     WindowResult,
 )
 from napari_imagec_ai.engines import Engine, open_engine
-from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.feed import Planes
+from napari_imagec_ai.errors import ImageError, OutOfMemory
+from napari_imagec_ai.feed import Feed, Planes
 from napari_imagec_ai.greyscale import Normalize
 from napari_imagec_ai.image import Frame, ImageInput
-from napari_imagec_ai.inputs import InputImages, Inputs, plan_inputs
+from napari_imagec_ai.inputs import Given, InputImages, Inputs, plan_inputs
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.progress import Progress
+from napari_imagec_ai.region import Cut
 
 DETECTORS = ("boxes", "boxes_masks")
 """Kinds whose output is read window by window."""
@@ -71,7 +75,9 @@ class Prediction:
     scale : tuple of float
         Pixels of the network for each pixel of the image; empty: 1.
     image : ImageInput or None
-        The pixels, for intensities; None after loading from a file.
+        The pixels that were run, for intensities; None after loading from a file.
+    cut : Cut or None
+        Where all this lies in the image, if a region of it was run.
     place : object
         Keeps the folder alive that large maps lie in, as zarr arrays.
     """
@@ -92,6 +98,7 @@ class Prediction:
     halo: tuple[int, ...] | None = None
     scale: tuple[float, ...] = ()
     image: ImageInput | None = None
+    cut: Cut | None = None
     place: object = field(default=None, repr=False)
     key: object = field(default_factory=object)
 
@@ -135,6 +142,12 @@ def predict(
     larger_tiles: bool = True,
     overlap: float = OVERLAP,
     percentiles: tuple[float, float] = PERCENTILES,
+    region: Region | Box | None = None,
+    classes: Sequence[str] | None = None,
+    seams: Seams = "crop",
+    memory: float | None = None,
+    verify: bool = True,
+    dense: Callable[..., DenseRun] = DenseRun,
     progress: Callable[[Progress], None] | None = None,
 ) -> Prediction:
     """Run a network over an image.
@@ -178,6 +191,25 @@ def predict(
     percentiles : tuple of float
         For detectors: grey values that become black and white, where the description
         does not say and the image has not 8 bits.
+    region : Region or mapping, optional
+        What of the image to run, such as ``{"Y": (0, 512), "X": (100, 612)}``; all by
+        default. What is found lies in pixels of the whole image.
+    classes : sequence of str, optional
+        Names of the network's classes, in its order, instead of what the description
+        and the weights say. Their number decides how rows of boxes are read.
+    seams : str
+        Where windows meet: ``crop`` takes each pixel from the window that sees most
+        around it; ``blend`` goes over from one window to the next across their overlap,
+        for networks that normalize each window by itself (instance normalization).
+    memory : float, optional
+        Gigabytes that a run may take: windows are made as large as they allow, and maps
+        that take more than a share of them go to the disk. By default by what is free.
+    verify : bool
+        Whether weights that are not those of the description (by sha256) are refused.
+        Without, they run, and the prediction says so.
+    dense : callable
+        Makes the run of a network that gives maps, such as one that is shared out:
+        takes what :class:`napari_imagec_ai.dense.DenseRun` takes.
     progress : callable, optional
         Called with a :class:`Progress` after each call of the network.
 
@@ -200,14 +232,22 @@ def predict(
         larger_tiles=larger_tiles,
         overlap=overlap,
         percentiles=percentiles,
+        region=region,
+        classes=classes,
+        seams=seams,
+        memory=memory,
+        verify=verify,
+        dense=dense,
     )
+    told: Progress | None = None
     while True:
         try:
             step = next(steps)
         except StopIteration as stop:
             result: Prediction = stop.value
             return result
-        if progress is not None:
+        if progress is not None and step != told:
+            told = step
             progress(step)
 
 
@@ -226,34 +266,83 @@ def predict_iter(
     larger_tiles: bool = True,
     overlap: float = OVERLAP,
     percentiles: tuple[float, float] = PERCENTILES,
+    region: Region | Box | None = None,
+    classes: Sequence[str] | None = None,
+    seams: Seams = "crop",
+    memory: float | None = None,
+    verify: bool = True,
+    dense: Callable[..., DenseRun] = DenseRun,
 ) -> Generator[Progress, None, Prediction]:
     """Like :func:`predict`, tile by tile.
 
     Yields a :class:`Progress` before the first and after each call of the network, and
-    returns the :class:`Prediction`. Closing the generator stops the run.
+    returns the :class:`Prediction`. The last one is yielded again while a call takes
+    long. Closing the generator stops the run, and a call that is under way, too, where
+    the engine can do that.
     """
     if normalize not in get_args(Normalize):
         raise ImageError(
             f"Expected one of {', '.join(get_args(Normalize))} for 'normalize', found "
             f"'{normalize}'."
         )
+    model = model.with_classes(classes)
     detects = model.kind in DETECTORS
     settings = DetectSettings(_one_scale(model, scale), overlap, percentiles)
-    inputs = plan_inputs(model, image, channels, planes, 1 if detects else scale)
+    feeding = (channels, planes, 1 if detects else scale)
+    inputs, cut = plan_inputs(model, image, *feeding), None
+    if region is not None:
+        inputs, cut = _part(model, image, inputs, region, feeding)
     run: DenseRun | DetectRun
-    opened = open_engine(model, engine, device) if isinstance(engine, str) else engine
+    if isinstance(engine, str):
+        knowingly = {} if verify else {"verify": False}
+        opened = open_engine(model, engine, device, **knowingly)
+    else:
+        opened = engine
     try:
         if detects:
             run = DetectRun(model, inputs.main, opened, settings)
         else:
             space = inputs.main.space
             sizes, rim = _each(tile, space, "tile", 1), _each(halo, space, "halo", 0)
-            run = DenseRun(model, inputs, opened, sizes, rim, normalize, larger_tiles)
+            run = dense(
+                model,
+                inputs,
+                opened,
+                sizes,
+                rim,
+                normalize,
+                larger_tiles,
+                seams,
+                memory,
+            )
+        before = _states(inputs)
         yield from run.steps()
-        return _result(run, inputs)
+        run.notices += _changed(inputs, before)
+        return _result(run, inputs, cut)
+    except MemoryError as error:
+        raise OutOfMemory(
+            f"There is not enough memory for this run ({error}); choose smaller tiles, "
+            "or a part of the image."
+        ) from error
     finally:
         if isinstance(engine, str):
             opened.close()
+
+
+def _images(inputs: Inputs) -> list[ImageInput]:
+    return [part.image for part in inputs.parts if isinstance(part, Feed)]
+
+
+def _states(inputs: Inputs) -> list[object]:
+    """What changes when somebody writes to the images."""
+    return [watch.state_of(whole(image.data)) for image in _images(inputs)]
+
+
+def _changed(inputs: Inputs, before: list[object]) -> list[str]:
+    """Sentences on images that were written to meanwhile."""
+    pairs = zip(_images(inputs), before, _states(inputs), strict=True)
+    names = [image.name for image, old, new in pairs if old != new]
+    return [watch.CHANGED.format(name=name) for name in names]
 
 
 def _one_scale(model: Model, scale: float | Sequence[float] | None) -> float | None:
@@ -285,10 +374,49 @@ def _each(
     return several
 
 
-def _result(run: DenseRun | DetectRun, inputs: Inputs) -> Prediction:
+def _part(
+    model: Model,
+    images: InputImages,
+    inputs: Inputs,
+    region: Region | Box,
+    feeding: tuple[Sequence[int] | None, Planes | None, float | Sequence[float] | None],
+) -> tuple[Inputs, Cut]:
+    """Plan a region: along space axes images are cut, along others planes chosen."""
+    chosen = as_region(region)
+    main, (channels, planes, scale) = inputs.main, feeding
+    along = {axis: span for axis, span in chosen.box.items() if axis in main.plane_axes}
+    twice = sorted(set(along) & set(planes or {}))
+    if twice:
+        raise ImageError(
+            f"Both planes and a region were chosen along {twice[0]}; leave one out."
+        )
+    box = {axis: span for axis, span in chosen.box.items() if axis not in along}
+    given = images if isinstance(images, (ImageInput, Mapping)) else list(images)
+    if isinstance(given, ImageInput):
+        parts: InputImages = cropped(given, box)
+    elif isinstance(given, Mapping):
+        parts = {name: _cropped(one, box) for name, one in given.items()}
+    else:
+        parts = [_cropped(one, box) for one in given]
+    spans = {
+        axis: (max(start, 0), min(stop, main.image.size(axis)))
+        for axis, (start, stop) in along.items()
+    }
+    planes = {**(planes or {}), **spans}
+    whole = plan_inputs(model, images, channels, planes, scale).main.frame
+    cut = Cut(chosen, whole, corner(main.image, box))
+    return plan_inputs(model, parts, channels, planes, scale), cut
+
+
+def _cropped(given: Given, box: Box) -> Given:
+    return cropped(given, box) if isinstance(given, ImageInput) else given
+
+
+def _result(run: DenseRun | DetectRun, inputs: Inputs, cut: Cut | None) -> Prediction:
     feed = run.feed
     told = run.model.settings.get("assumed")
     told = [str(sentence) for sentence in told] if isinstance(told, list) else []
+    engine_told: tuple[str, ...] = getattr(run.engine, "notices", ())
     output: dict[str, Any] = {}
     if isinstance(run, DenseRun):
         done = run.stitcher
@@ -308,11 +436,14 @@ def _result(run: DenseRun | DetectRun, inputs: Inputs) -> Prediction:
         network_calls=run.calls,
         assumed=tuple(
             sentence
-            for sentence in dict.fromkeys((*inputs.assumed, *told, *run.notices))
+            for sentence in dict.fromkeys(
+                (*engine_told, *inputs.assumed, *told, *run.notices)
+            )
             if sentence
         ),
         channels=feed.channels,
         image=feed.image,
+        cut=cut,
         key=(run.model.path, feed.image.key, object()),
         **output,
     )

@@ -20,6 +20,7 @@ from napari_imagec_ai.blocks import Blocks
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.model import Step
 from napari_imagec_ai.spread import moments, percentiles
+from napari_imagec_ai.stepcheck import range_problem
 
 Array = NDArray[Any]
 Sample = Array | Blocks
@@ -99,7 +100,7 @@ class _Fit:
             return self.sample
         if name not in self.references:
             raise ModelError(
-                f"Step '{self.step.id}' refers to the tensor '{name}', which is "
+                f"Step '{self.step.id}' refers to the tensor '{name:.40}', which is "
                 f"none of {', '.join(self.references) or 'the inputs'}; correct the "
                 "description."
             )
@@ -274,7 +275,7 @@ def step_problem(step: Step) -> str | None:
             "model folder, and that is never done; use a model without one."
         )
     return (
-        f"It asks for the unknown processing step '{step.id}'; known are "
+        f"It asks for the unknown processing step '{step.id:.40}'; known are "
         f"{', '.join(sorted(_STEPS))}."
     )
 
@@ -336,7 +337,7 @@ def prepare(
     transforms: list[Transform] = []
     pending = sum(measures(step) for step in steps)
     for step in steps:
-        problem = step_problem(step)
+        problem = step_problem(step) or range_problem(step)
         if problem is not None:
             raise ModelError(problem)
         if step.id in DECODING:

@@ -8,13 +8,12 @@ https://github.com/bioimage-io/spec-bioimage-io.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from napari_imagec_ai import kinds, processing
+from napari_imagec_ai import kinds, processing, stepcheck
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.model import (
     RUNNABLE,
@@ -30,16 +29,14 @@ from napari_imagec_ai.rdf_axes import (
     mapping,
     resolve_sizes,
     sequence,
+    told_to_qupath,
+    with_colours,
 )
 from napari_imagec_ai.weights import check_weights
+from napari_imagec_ai.yamlfile import MAX_BYTES, read_yaml
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-_MAX_BYTES = 4 << 20
-"""A description is text of some kilobytes; a larger file is something else."""
-
-_MAX_DEPTH, _MAX_VALUES = 100, 200_000
-"""Deeper nesting crashes the parser; aliases can make few bytes into endless values."""
+_MAX_AXES, _MAX_NAME = 8, 200
+"""Networks have up to six axes; longer names are cut."""
 
 
 def find_rdf(folder: Path) -> Path | None:
@@ -78,7 +75,7 @@ def read_rdf(path: Path) -> Model:
         If it is no description of a model.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
+        if path.stat().st_size > MAX_BYTES:
             raise ModelError(
                 f"'{path.name}' has {path.stat().st_size} bytes; a model description "
                 "is far smaller. Choose another file."
@@ -104,15 +101,17 @@ def parse_rdf(source: bytes, path: Path) -> Model:
     rdf = _parse_yaml(source, path)
     if rdf.get("type", "model") != "model":
         raise ModelError(
-            f"'{path.name}' describes a {rdf['type']}, not a model; choose a folder "
-            "whose rdf.yaml has 'type: model'."
+            f"'{path.name}' describes a {rdf['type']!s:.40}, not a model; choose a "
+            "folder whose rdf.yaml has 'type: model'."
         )
     version = str(rdf.get("format_version", ""))
     folder = path.resolve().parent
     inputs, outputs, lost = _tensors(rdf, version, folder, path)
+    inputs = told_to_qupath(inputs, mapping(rdf.get("config")))
+    inputs = with_colours(inputs, mapping(rdf.get("config")))
     weights = _weights(rdf, folder)
     model = Model(
-        name=str(rdf.get("name") or path.parent.name),
+        name=str(rdf.get("name") or path.parent.name)[:_MAX_NAME],
         folder=folder,
         path=path.resolve(),
         format_version=version,
@@ -141,15 +140,10 @@ def parse_rdf(source: bytes, path: Path) -> Model:
 
 def _parse_yaml(source: bytes, path: Path) -> dict[str, Any]:
     try:
-        _check_depth(source)
-        data = yaml.load(source, Loader=_Loader)
-        _check_values(data)
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        if isinstance(error, (LookupError, AttributeError)):
-            reason = "a value is not what its tag says"
+        data = read_yaml(source)
+    except ValueError as error:
         raise ModelError(
-            f"'{path.name}' is not valid YAML ({reason}); correct it or download the "
+            f"'{path.name}' is not valid YAML ({error}); correct it or download the "
             "model again."
         ) from error
     if not isinstance(data, dict):
@@ -158,26 +152,6 @@ def _parse_yaml(source: bytes, path: Path) -> dict[str, Any]:
             f"'outputs' and 'weights', found a {type(data).__name__}."
         )
     return data
-
-
-def _check_depth(source: bytes) -> None:
-    depth = 0
-    for event in yaml.parse(source, Loader=_Loader):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
-
-
-def _check_values(data: Any) -> None:
-    pending, seen = [data], 0
-    while pending:
-        value = pending.pop()
-        seen += 1
-        if isinstance(value, (dict, list)):
-            pending.extend(value.values() if isinstance(value, dict) else value)
-        if seen + len(pending) > _MAX_VALUES:
-            raise ValueError(f"more than {_MAX_VALUES} values, counting aliases")
 
 
 # -- tensors ---------------------------------------------------------------------------
@@ -214,6 +188,11 @@ def _tensor(
     entry: Mapping[str, Any], side: str, folder: Path, test: Any, where: str
 ) -> TensorSpec:
     axes = entry.get("axes")
+    if isinstance(axes, (str, list)) and len(axes) > _MAX_AXES:
+        raise ModelError(
+            f"{where} has {len(axes)} axes, where at most {_MAX_AXES} were expected; "
+            "correct the description."
+        )
     if isinstance(axes, str):
         parsed = tuple(lettered_axes(entry, axes, where))
     elif isinstance(axes, list) and all(isinstance(axis, Mapping) for axis in axes):
@@ -226,14 +205,14 @@ def _tensor(
     names = [axis.name for axis in parsed if axis.name != "i"]
     if len(set(names)) != len(names):
         raise ModelError(
-            f"{where} has two axes of one name among '{''.join(names)}'; correct the "
-            "ids of its axes."
+            f"{where} has two axes of one name among '{''.join(names):.60}'; correct "
+            "the ids of its axes."
         )
     data = entry.get("data")
     data = mapping(data[0] if isinstance(data, list) and data else data)
     steps = entry.get("preprocessing" if side == "inputs" else "postprocessing")
     return TensorSpec(
-        id=str(entry.get("id") or entry.get("name") or side[:-1]),
+        id=str(entry.get("id") or entry.get("name") or side[:-1])[:_MAX_NAME],
         axes=parsed,
         dtype=str(entry.get("data_type") or data.get("type") or "float32"),
         data_range=_range(entry.get("data_range") or data.get("range")),
@@ -250,7 +229,8 @@ def _step(step: Any, where: str) -> Step:
             f"{where} has a processing step without a name: {step!r:.80}. Correct the "
             "description."
         )
-    return Step(str(step.get("id") or step["name"]), dict(mapping(step.get("kwargs"))))
+    name = str(step.get("id") or step["name"])[:_MAX_NAME]
+    return Step(name, dict(mapping(step.get("kwargs"))))
 
 
 # -- weights and files -----------------------------------------------------------------
@@ -286,14 +266,18 @@ def _problems(
             problems.append(sentence[:1].upper() + sentence[1:] + ".")
     for tensor in (*inputs, *outputs):
         for step in tensor.steps:
-            unknown = processing.step_problem(step)
-            if unknown is not None:
-                problems.append(unknown)
+            names = [axis.name for axis in tensor.axes]
+            found = (
+                processing.step_problem(step),
+                stepcheck.range_problem(step),
+                stepcheck.axes_problem(step, names),
+            )
+            problems += [problem for problem in found if problem is not None]
             named = step.kwargs.get("reference_tensor")
             if named is not None and named not in {spec.id for spec in inputs}:
                 problems.append(
-                    f"Step '{step.id}' refers to the tensor '{named}', which is none "
-                    "of its inputs; correct the description."
+                    f"Step '{step.id}' refers to the tensor '{named!s:.40}', which is "
+                    "none of its inputs; correct the description."
                 )
     return tuple(problems)
 
@@ -334,8 +318,16 @@ def _inside(folder: Path, source: Any) -> Path | None:
 def _range(value: Any) -> tuple[float | None, float | None]:
     if not isinstance(value, list) or len(value) != 2:
         return (None, None)
-    low, high = (float(v) if isinstance(v, (int, float)) else None for v in value)
+    low, high = (_finite(v) for v in value)
     return (low, high)
+
+
+def _finite(value: Any) -> float | None:
+    try:
+        number = float(value) if isinstance(value, (int, float)) else math.nan
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _names(value: Any) -> tuple[str, ...]:

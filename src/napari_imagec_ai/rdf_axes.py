@@ -18,6 +18,9 @@ from napari_imagec_ai.model import (
     TensorSpec,
 )
 
+_LARGEST = 1 << 16
+"""Elements along an axis; no network has so large a window."""
+
 _AXIS_LETTERS = {
     "batch": "b",
     "channel": "c",
@@ -154,17 +157,74 @@ def resolve_sizes(
     return *resolved, list(dict.fromkeys(problems))
 
 
+def told_to_qupath(
+    inputs: tuple[TensorSpec, ...], config: Mapping[str, Any]
+) -> tuple[TensorSpec, ...]:
+    """Pixel sizes that a description tells QuPath, where no axis has any.
+
+    Such as InstanSeg's ``config.qupath.axes``: ``role`` x or y, ``step`` and ``unit``.
+    """
+    told = {}
+    for entry in sequence(mapping(config.get("qupath")).get("axes")):
+        axis = mapping(entry)
+        step, unit = axis.get("step"), axis.get("unit")
+        if isinstance(step, (int, float)) and 0 < step < math.inf and unit:
+            told[str(axis.get("role"))] = (float(step), str(unit))
+    if not {"x", "y"} <= told.keys():
+        return inputs
+    if any(axis.unit for tensor in inputs for axis in tensor.axes):
+        return inputs
+
+    def sized(axis: Axis) -> Axis:
+        if axis.name not in told:
+            return axis
+        step, unit = told[axis.name]
+        return dataclasses.replace(axis, pixel_size=step, unit=unit)
+
+    return tuple(
+        dataclasses.replace(tensor, axes=tuple(map(sized, tensor.axes)))
+        if len(tensor.space) > 1
+        else tensor
+        for tensor in inputs
+    )
+
+
+def with_colours(
+    inputs: tuple[TensorSpec, ...], config: Mapping[str, Any]
+) -> tuple[TensorSpec, ...]:
+    """Names of three channels, where only their order was told: ``BGR``.
+
+    As ``channel_order`` in ``config.napari_imagec_ai``, or as detectron2's settings
+    have it: ``config.detectron2.INPUT.FORMAT``.
+    """
+    own = mapping(config.get("napari_imagec_ai"))
+    other = mapping(config.get("detectron2"))
+    told = own.get("channel_order") or mapping(other.get("INPUT")).get("FORMAT")
+    if str(told).upper() != "BGR":
+        return inputs
+
+    def named(axis: Axis) -> Axis:
+        if axis.name != "c" or axis.size != FixedSize(3):
+            return axis
+        return dataclasses.replace(axis, channel_names=("blue", "green", "red"))
+
+    return tuple(
+        dataclasses.replace(tensor, axes=tuple(map(named, tensor.axes)))
+        for tensor in inputs
+    )
+
+
 def _lost(
     axis: Axis, size: RelativeSize, known: Mapping[str, TensorSpec], circle: bool
 ) -> str:
     what = (
-        f"The size of axis '{axis.name}' refers to axis '{size.axis}' of "
-        f"'{size.tensor}'"
+        f"The size of axis '{axis.name:.40}' refers to axis '{size.axis:.40}' of "
+        f"'{size.tensor:.40}'"
     )
     if circle:
         return f"{what}, which leads back to it; correct the description."
     return (
-        f"{what}, which is not there (tensors: {', '.join(known)}); correct the "
+        f"{what}, which is not there (tensors: {', '.join(known):.200}); correct the "
         "description."
     )
 
@@ -193,10 +253,10 @@ def _number(value: Any, where: str) -> float:
 
 def _integer(value: Any, where: str) -> int:
     number = _number(value, where)
-    if not number.is_integer() or not 0 <= number < 1 << 40:
+    if not number.is_integer() or not 0 <= number <= _LARGEST:
         raise ModelError(
-            f"{where}: expected a whole number >= 0, found {value!r:.40}; correct the "
-            "description."
+            f"{where}: expected a whole number from 0 to {_LARGEST}, found "
+            f"{value!r:.40}; correct the description."
         )
     return int(number)
 

@@ -231,11 +231,24 @@ def _turned(
 
 def _maps(model: Model, space: str, results: Arrays) -> dict[str, NDArray[np.float32]]:
     grids = geometry(model, space, (0,) * len(space)).grids
-    return {
+    found = {
         spec.id: from_network(array, spec, space)
         for spec, array, grid in zip(model.outputs, results, grids, strict=False)
         if grid is not None
     }
+    if model.kind != "labels":
+        return found
+    return {name: _outlined(values) for name, values in found.items()}
+
+
+def _outlined(ids: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Objects and their borders: one more object gives all behind it another id."""
+    shown = (ids > 0).astype(np.float32)
+    for axis in range(1, ids.ndim):
+        border = np.diff(ids, axis=axis) != 0
+        before = (slice(None),) * axis + (slice(None, -1),)
+        shown[before][border] += 1
+    return shown
 
 
 def _distance(

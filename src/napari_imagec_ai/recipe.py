@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_imagec_ai import files
+from napari_imagec_ai.blending import Seams
 from napari_imagec_ai.classes import ClassMap, classify
+from napari_imagec_ai.crop import Region
 from napari_imagec_ai.decoders import (
     Result,
     Settings,
@@ -25,14 +28,14 @@ from napari_imagec_ai.detection import OVERLAP, PERCENTILES
 from napari_imagec_ai.engines import Engine
 from napari_imagec_ai.errors import ImagecAIError, ModelError
 from napari_imagec_ai.greyscale import Normalize
+from napari_imagec_ai.image import ImageInput
 from napari_imagec_ai.inputs import InputImages
 from napari_imagec_ai.library import find_models, load_model
+from napari_imagec_ai.migrations import VERSION, migrated
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.prediction import DETECTORS, Prediction, predict
 from napari_imagec_ai.weights import sha256
-
-VERSION = 1
-"""Version of the file's layout."""
+from napari_imagec_ai.yamlfile import read_yaml
 
 
 class _Part(BaseModel):
@@ -49,11 +52,17 @@ class ModelRef(_Part):
 
 
 class PredictSettings(_Part):
-    """How the network is run."""
+    """How the network is run.
+
+    Axes, pixel size and unit are those of image files, where the files do not say them
+    or are not believed.
+    """
 
     engine: str = "auto"
     device: str = "auto"
     axes: str | None = None
+    pixel_size: tuple[float, ...] | None = None
+    unit: str | None = None
     tile: tuple[int, ...] | None = None
     channels: tuple[int, ...] | None = None
     planes: dict[str, int | tuple[int, int]] | None = None
@@ -63,15 +72,30 @@ class PredictSettings(_Part):
     larger_tiles: bool = True
     overlap: float = OVERLAP
     percentiles: tuple[float, float] = PERCENTILES
+    region: Region | None = None
+    verify: bool = True
+    seams: Seams = "crop"
+    memory: float | None = Field(None, gt=0)
+    classes: tuple[str, ...] | None = None
 
     def arguments(self) -> dict[str, Any]:
         """What `predict` takes, but for engine and device; one size is for all axes."""
         values = {name: getattr(self, name) for name in PredictSettings.model_fields}
-        del values["engine"], values["device"], values["axes"]
+        for name in ("engine", "device", "axes", "pixel_size", "unit"):
+            del values[name]
         for name in ("tile", "halo"):
             if values[name] is not None and len(values[name]) == 1:
                 values[name] = values[name][0]
         return values
+
+    def believed(self, image: ImageInput) -> ImageInput:
+        """An image from a file, with the pixel size that counts."""
+        size = self.pixel_size if self.pixel_size is not None else image.pixel_size
+        unit = image.unit if self.unit is None else self.unit
+        unit = None if unit == "pixel" else unit
+        if (size, unit) == (image.pixel_size, image.unit):
+            return image
+        return replace(image, pixel_size=size, unit=unit)
 
 
 class Used(_Part):
@@ -114,7 +138,7 @@ class Recipe(_Part):
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
-        """Read a recipe.
+        """Read a recipe; one of an older layout is brought to today's.
 
         Raises
         ------
@@ -123,14 +147,8 @@ class Recipe(_Part):
         """
         path = Path(path)
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
-            found = data.get("version") if isinstance(data, dict) else None
-            if isinstance(found, int) and found > VERSION:
-                raise ImagecAIError(
-                    f"'{path.name}' was written by a later version (layout {found}, "
-                    f"known is {VERSION}); update napari-imagec-ai."
-                )
-            return cls.model_validate(data)
+            data = read_yaml(path.read_bytes())
+            return cls.model_validate(_of_today(data, path.name))
         except OSError as error:
             raise ImagecAIError(
                 f"Could not read the recipe '{path}': {error.strerror or error}."
@@ -141,7 +159,7 @@ class Recipe(_Part):
             raise ImagecAIError(
                 f"'{path.name}' is not a recipe: {where}{problem}."
             ) from error
-        except (yaml.YAMLError, ValueError) as error:
+        except ValueError as error:
             first = " ".join(str(error).split())[:300]
             raise ImagecAIError(f"'{path.name}' is not a recipe: {first}") from error
 
@@ -168,32 +186,43 @@ class Recipe(_Part):
         ModelError
             If it is not here, or its weights are others.
         """
-        found = self._find_model()
-        for name, expected in self.model.sha256.items():
-            weights = found.weights.get(name)
-            file = weights.file.path if weights is not None else None
-            sha = sha256(file) if file is not None else None
-            if sha is not None and sha != expected:
-                raise ModelError(
-                    f"The {name} weights of '{found.name}' have changed: the recipe "
-                    f"was made with sha256 {expected[:12]}..., found {sha[:12]}...; "
-                    "bring the old model back, or make a new recipe."
-                )
-        return found
-
-    def _find_model(self) -> Model:
-        if self.model.path:
-            with contextlib.suppress(ModelError):
-                return load_model(self.model.path)
-        for entry in find_models():
-            if entry.model is not None and entry.model.name == self.model.name:
-                return entry.model
-        hashes = ", ".join(f"{n} {sha[:12]}..." for n, sha in self.model.sha256.items())
+        changed = ""
+        for found in self._candidates():
+            problem = self._changed(found)
+            if not problem:
+                return found.with_classes(self.predict.classes)
+            changed = changed or problem
+        if changed:
+            raise ModelError(changed)
+        hashes = ", ".join(f"{n} {sha}" for n, sha in self.model.sha256.items())
         raise ModelError(
             f"The recipe's model '{self.model.name}' is neither at "
             f"'{self.model.path}' nor in the library; put it into ./models"
             f"{f' (sha256: {hashes})' if hashes else ''}."
         )
+
+    def _candidates(self) -> Iterator[Model]:
+        """The model at the recipe's path, then those of its name in the library."""
+        if self.model.path:
+            with contextlib.suppress(ModelError):
+                yield load_model(self.model.path)
+        for entry in find_models():
+            if entry.model is not None and entry.model.name == self.model.name:
+                yield entry.model
+
+    def _changed(self, found: Model) -> str:
+        """Why a model is not the recipe's; empty: it is."""
+        for name, expected in self.model.sha256.items():
+            weights = found.weights.get(name)
+            file = weights.file.path if weights is not None else None
+            sha = sha256(file) if file is not None else None
+            if sha is not None and sha != expected:
+                return (
+                    f"The {name} weights of '{found.name}' have changed: the recipe "
+                    f"was made with sha256 {expected}, found {sha}; bring the old "
+                    "model back, or make a new recipe."
+                )
+        return ""
 
     def decoder_settings(self, model: Model) -> Settings:
         """Settings of the decoder: the model's own, changed as the recipe says."""
@@ -232,6 +261,21 @@ class Recipe(_Part):
         decoder = choose_decoder(model, self.decoder)
         found = run_decoder(decoder, prediction, self.decoder_settings(model))
         return classify(found, self.classes)
+
+
+def _of_today(data: Any, name: str) -> Any:
+    """What lies in a file, in today's layout; what is no mapping is refused later."""
+    if not isinstance(data, dict):
+        return data
+    found = data.get("version", 0)
+    if not isinstance(found, int) or isinstance(found, bool) or found < 0:
+        raise ValueError(f"its version is {found!r}, where a number was expected.")
+    if found > VERSION:
+        raise ImagecAIError(
+            f"'{name}' was written by a later version (layout {found}, known is "
+            f"{VERSION}); update napari-imagec-ai."
+        )
+    return migrated(data)
 
 
 def _first(error: ValidationError) -> tuple[str, str]:

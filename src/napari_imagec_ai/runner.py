@@ -8,18 +8,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from napari_imagec_ai.decoders import Result
+from napari_imagec_ai import threads
+from napari_imagec_ai.decoders import Result, prepare
+from napari_imagec_ai.dense import DenseRun
 from napari_imagec_ai.engines import Engine, open_engine
 from napari_imagec_ai.export import write_all
 from napari_imagec_ai.image import ImageInput
 from napari_imagec_ai.imagefile import open_image
-from napari_imagec_ai.inputs import InputImages
+from napari_imagec_ai.inputs import InputImages, main_image
 from napari_imagec_ai.limits import main_input
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction, predict
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import Recipe, Used
+from napari_imagec_ai.summary import measured, write_thumbnail
 from napari_imagec_ai.version import version
 
 
@@ -38,7 +41,11 @@ class Runner:
         self.model = model
         self.recipe = recipe
         chosen = recipe.predict
-        self._engine: Engine = open_engine(model, chosen.engine, chosen.device)
+        ready = threads.aside(prepare)
+        self._engine: Engine = open_engine(
+            model, chosen.engine, chosen.device, verify=chosen.verify
+        )
+        ready.join()
 
     def __enter__(self) -> Runner:
         return self
@@ -57,7 +64,8 @@ class Runner:
         axes: str | None,
         beside: Mapping[str, Path | Sequence[float]] | None,
     ) -> InputImages:
-        image = open_image(path, axes or self.recipe.predict.axes)
+        chosen = self.recipe.predict
+        image = chosen.believed(open_image(path, axes or chosen.axes))
         if not beside:
             return image
         others = {
@@ -65,6 +73,32 @@ class Runner:
             for name, given in beside.items()
         }
         return {main_input(self.model).id: image, **others}
+
+    def _predict(
+        self,
+        images: InputImages,
+        progress: Callable[[Progress], None] | None,
+        dense: Callable[..., DenseRun],
+    ) -> Prediction:
+        return predict(
+            self.model,
+            images,
+            engine=self._engine,
+            progress=progress,
+            dense=dense,
+            **self.recipe.predict.arguments(),
+        )
+
+    def predict_file(
+        self,
+        path: Path,
+        dense: Callable[..., DenseRun],
+        *,
+        axes: str | None = None,
+        beside: Mapping[str, Path | Sequence[float]] | None = None,
+    ) -> None:
+        """Run the network on one image file, and leave the results to ``dense``."""
+        self._predict(self._open(path, axes, beside), None, dense)
 
     def run_file(
         self,
@@ -76,6 +110,8 @@ class Runner:
         beside: Mapping[str, Path | Sequence[float]] | None = None,
         save_prediction: bool = False,
         progress: Callable[[Progress], None] | None = None,
+        dense: Callable[..., DenseRun] = DenseRun,
+        thumbnail: Path | None = None,
     ) -> dict[str, Any]:
         """Run the recipe on one image file and write the results.
 
@@ -96,6 +132,10 @@ class Runner:
             Write the raw output, too.
         progress : callable, optional
             Called after each call of the network.
+        dense : callable
+            See :func:`napari_imagec_ai.predict`.
+        thumbnail : Path, optional
+            Where to write a small picture of what was found.
 
         Returns
         -------
@@ -105,13 +145,7 @@ class Runner:
         started = time.perf_counter()
         images = self._open(path, axes, beside)
         chosen = self.recipe.predict
-        prediction = predict(
-            self.model,
-            images,
-            engine=self._engine,
-            progress=progress,
-            **chosen.arguments(),
-        )
+        prediction = self._predict(images, progress, dense)
         result = self.recipe.tune(prediction)
         seconds = time.perf_counter() - started
         files = []
@@ -128,9 +162,10 @@ class Runner:
         # What was measured on the network may be measured otherwise elsewhere.
         ran = chosen.model_copy(update={"halo": chosen.halo or prediction.halo})
         recipe = self.recipe.model_copy(update={"used": used, "predict": ran})
-        files += write_results(
-            result, recipe, folder, path.stem, exports, prediction.image
-        )
+        image = main_image(images, self.model)
+        files += write_results(result, recipe, folder, path.stem, exports, image)
+        if thumbnail is not None:
+            write_thumbnail(result, image, thumbnail)
         name = recipe.decoder or ""
         return report_on(str(path), prediction, result, name, seconds, files)
 
@@ -168,6 +203,7 @@ def report_on(
         "decoder": decoder,
         "objects": 0 if objects is None else len(objects),
         "classes": {} if objects is None else objects.counts(),
+        "measured": measured(result),
         "network_seconds": round(prediction.network_seconds, 4),
         "network_calls": prediction.network_calls,
         "total_seconds": round(seconds, 4),

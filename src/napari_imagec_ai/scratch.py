@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,10 @@ from napari_imagec_ai.errors import ImageError
 
 _CHUNK = {2: 1024, 3: 128}
 """Pixels along each side of a chunk, by number of space axes."""
+
+
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+"""What systems call a disk, a file or a share of the disk that is full."""
 
 
 class Scratch:
@@ -26,14 +32,7 @@ class Scratch:
         ImageError
             If there is less room on the disk.
         """
-        place = tempfile.gettempdir()
-        free = shutil.disk_usage(place).free
-        if needed > free:
-            raise ImageError(
-                f"{needed / 1e9:.1f} GB are needed on the disk for what does not fit "
-                f"into the memory, but '{place}' has {free / 1e9:.1f} GB; make room, "
-                "or name another folder in TMPDIR."
-            )
+        check_room(needed)
         self.path = Path(tempfile.mkdtemp(prefix="imagec-ai-"))
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
@@ -51,18 +50,62 @@ class Scratch:
         space : int
             How many space axes there are.
         """
-        import zarr
+        return make_array(self.path / name, shape, dtype, space)
 
-        side = _CHUNK.get(space, 1024)
-        chunks = (1,) * (len(shape) - space) + tuple(
-            min(side, size) for size in shape[-space:]
+
+def check_room(needed: int, place: Path | None = None) -> None:
+    """Find out whether a disk has room for so many bytes.
+
+    Raises
+    ------
+    ImageError
+        If it has less.
+    """
+    there = str(place or tempfile.gettempdir())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise ImageError(
+            f"{needed / 1e9:.1f} GB are needed on the disk for what does not fit into "
+            f"the memory, but '{there}' has {free / 1e9:.1f} GB; make room, or name "
+            f"another folder {'with --scratch' if place else 'in TMPDIR'}."
         )
-        return zarr.create_array(
-            str(self.path / name),
-            shape=tuple(shape),
-            chunks=chunks,
-            dtype=dtype,
-            fill_value=0,
-            # Fast, and enough for background: these files live as long as a run.
-            compressors=zarr.codecs.BloscCodec(cname="lz4", clevel=1),
-        )
+
+
+def make_array(path: Path, shape: Sequence[int], dtype: str, space: int) -> Any:
+    """Make a zarr array of zeros, for as long as a run; see :meth:`Scratch.array`."""
+    import zarr
+
+    side = _CHUNK.get(space, 1024)
+    chunks = (1,) * (len(shape) - space) + tuple(
+        min(side, size) for size in shape[-space:]
+    )
+    return zarr.create_array(
+        str(path),
+        shape=tuple(shape),
+        chunks=chunks,
+        dtype=dtype,
+        fill_value=0,
+        # Fast, and enough for background.
+        compressors=zarr.codecs.BloscCodec(cname="lz4", clevel=1),
+    )
+
+
+@contextmanager
+def told_where_full(place: Path) -> Iterator[None]:
+    """Say in a sentence that a disk is full, where it turns out while writing.
+
+    Raises
+    ------
+    ImageError
+        Instead of what the system says of it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise ImageError(
+            f"The disk of '{place}' became full ({error.strerror}); make room, or "
+            "name another folder (TMPDIR, or --scratch). What was written so far "
+            "stays, and a batch goes on from there."
+        ) from error

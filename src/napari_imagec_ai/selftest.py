@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai import processing
-from napari_imagec_ai.engines import Engine, open_engine
+from napari_imagec_ai import memory, processing
+from napari_imagec_ai.engines import Engine, open_engine, speed
 from napari_imagec_ai.errors import ImagecAIError, ModelError
 from napari_imagec_ai.model import FileRef, Model, TensorSpec
+from napari_imagec_ai.weights import fingerprint, sha256
+
+_log = logging.getLogger(__name__)
 
 ABSOLUTE = 1e-4
 RELATIVE = 1e-3
@@ -30,11 +35,14 @@ class TestResult:
     output : str
         Name of the output; empty where nothing ran.
     max_abs_error : float or None
-        Largest difference to the published output.
+        Largest difference to the published output; of objects, the part of them that
+        differs: 1 - mean overlap.
     passed : bool
         Whether all values are near enough.
     problem : str or None
         What went wrong, in words.
+    compared : str
+        What was compared, where that is not the output's values.
     """
 
     __test__ = False  # pytest would take the name for a test
@@ -45,9 +53,58 @@ class TestResult:
     max_abs_error: float | None
     passed: bool
     problem: str | None = None
+    compared: str = ""
 
 
-def test_model(model: Model, engine: str = "all") -> list[TestResult]:
+Verdict = Literal["passed", "failed", ""]
+"""What is known of a model's own test; empty: it was not run with these weights."""
+
+_TOPIC = "tested"
+
+
+def keep_results(model: Model, results: Sequence[TestResult]) -> None:
+    """Remember what came out of a model's own test, for each of its weights."""
+    known = memory.recall(model, _TOPIC)
+    for name in {result.engine for result in results}:
+        path = _weights(model, name)
+        if path is not None:
+            known[name] = {
+                "passed": all(r.passed for r in results if r.engine == name),
+                "seen": fingerprint(model, name),
+                "sha256": sha256(path),
+            }
+    memory.keep(model, _TOPIC, known)
+
+
+def verdict(model: Model) -> Verdict:
+    """What came out when the model's own test was run last, with these weights."""
+    known = memory.recall(model, _TOPIC)
+    passed = [_passed(model, name, known.get(name)) for name in model.runnable]
+    if False in passed:
+        return "failed"
+    return "passed" if passed and all(passed) else ""
+
+
+def _passed(model: Model, name: str, kept: Any) -> bool | None:
+    """What is known of one of the weights; None: nothing, or they are others now."""
+    path = _weights(model, name)
+    if not isinstance(kept, Mapping) or path is None or not path.is_file():
+        return None
+    # To hash gigabytes takes seconds: only where the file was touched.
+    same = kept.get("seen") == fingerprint(model, name)
+    if not same and kept.get("sha256") != sha256(path):
+        return None
+    return bool(kept.get("passed"))
+
+
+def _weights(model: Model, name: str) -> Path | None:
+    weights = model.weights.get(name)
+    return weights.file.path if weights is not None else None
+
+
+def test_model(
+    model: Model, engine: str = "all", *, verify: bool = True
+) -> list[TestResult]:
     """Compare a model's outputs on its own test inputs with the published ones.
 
     Parameters
@@ -55,7 +112,10 @@ def test_model(model: Model, engine: str = "all") -> list[TestResult]:
     model : Model
         Which one.
     engine : str
-        ``onnx``, ``torchscript``, or ``all`` that it has weights for.
+        ``onnx``, ``torchscript``, or ``all`` that it has weights for; of several that
+        pass, ``auto`` takes the faster one from then on.
+    verify : bool
+        Whether weights that are not those of the description (by sha256) are refused.
 
     Returns
     -------
@@ -74,7 +134,7 @@ def test_model(model: Model, engine: str = "all") -> list[TestResult]:
     results: list[TestResult] = []
     for name in names:
         try:
-            opened = open_engine(model, name, "cpu")
+            opened = open_engine(model, name, "cpu", verify=verify)
         except ImagecAIError as error:
             results.append(TestResult(name, "", "", None, False, str(error)))
             continue
@@ -84,7 +144,26 @@ def test_model(model: Model, engine: str = "all") -> list[TestResult]:
             results.append(TestResult(name, opened.device, "", None, False, str(error)))
         finally:
             opened.close()
+    passed = all(result.passed for result in results)
+    if passed and len(names) > 1 and not speed.is_known(model):
+        _compare_speed(model, names, inputs)
     return results
+
+
+def _compare_speed(
+    model: Model, names: Sequence[str], inputs: Sequence[NDArray[Any]]
+) -> None:
+    """Find out which engine is the faster one, where ``auto`` would run it."""
+    opened: list[Engine] = []
+    try:
+        for name in names:
+            opened.append(open_engine(model, name, verify=False))
+        speed.compare(model, opened, _prepared(model, inputs))
+    except ImagecAIError as error:  # then the first one stays the first one
+        _log.info("engines of '%s' were not compared: %s", model.name, error)
+    finally:
+        for engine in opened:
+            engine.close()
 
 
 test_model.__test__ = False  # type: ignore[attr-defined]
@@ -125,13 +204,12 @@ def _compare(
     references: Mapping[str, NDArray[Any]] = {
         spec.id: array for spec, array in zip(model.inputs, inputs, strict=True)
     }
-    feed = [
-        processing.prepare(spec.steps, array, spec.letters, references)(array)
-        for spec, array in zip(model.inputs, inputs, strict=True)
-    ]
-    found = engine.run(feed)
+    found = engine.run(_prepared(model, inputs))
     results = []
     for spec, array, target in zip(model.outputs, found, expected, strict=False):
+        if any(step.id in processing.DECODING for step in spec.steps):
+            results.append(_judge_objects(model, engine, spec, found, target))
+            continue
         if array.shape == target.shape:  # else the steps would fail before we can say
             post = processing.prepare(spec.steps, array, spec.letters, references)
             array = post(array)
@@ -142,6 +220,48 @@ def _compare(
             TestResult(engine.name, engine.device, spec.id, None, False, problem)
         )
     return results
+
+
+def _prepared(model: Model, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """What the network gets for its test tensors."""
+    references: Mapping[str, NDArray[Any]] = {
+        spec.id: array for spec, array in zip(model.inputs, inputs, strict=True)
+    }
+    return [
+        processing.prepare(spec.steps, array, spec.letters, references)(array)
+        for spec, array in zip(model.inputs, inputs, strict=True)
+    ]
+
+
+def _judge_objects(
+    model: Model,
+    engine: Engine,
+    spec: TensorSpec,
+    found: Sequence[NDArray[Any]],
+    expected: NDArray[Any],
+) -> TestResult:
+    """Compare what is decoded with labels, where these are what was published."""
+    from napari_imagec_ai.agreement import LEAST, compare_objects
+
+    name, device = engine.name, engine.device
+    try:
+        agrees = compare_objects(model, found, spec, expected)
+    except ImagecAIError as error:
+        return TestResult(name, device, spec.id, None, False, str(error))
+    sentence = (
+        f"Of the decoded objects, compared with the published labels, there are "
+        f"{agrees}, less than the {LEAST:g} that is expected; the weights or the "
+        "thresholds may not be those that were published."
+    )
+    return TestResult(
+        name,
+        device,
+        spec.id,
+        round(1 - agrees.overlap, 6),
+        agrees.enough,
+        None if agrees.enough else sentence,
+        compared=f"decoded objects with published labels: {agrees}",
+    )
 
 
 def _judge(

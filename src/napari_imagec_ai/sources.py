@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from napari_imagec_ai import processing
@@ -25,10 +26,33 @@ from napari_imagec_ai.tiling import Tile, pad_window
 
 Array = NDArray[Any]
 
+_COPIES = 3
+"""How often a plane is held, at the most, while it is made ready."""
+
 
 def is_large(feed: Feed) -> bool:
     """Whether a plane is to be read in blocks."""
     return feed.count * math.prod(feed.shape) > LARGE and set(feed.scale) == {1.0}
+
+
+def check_memory(feed: Feed) -> None:
+    """Find out before it is read whether a plane fits into the memory.
+
+    Raises
+    ------
+    ImageError
+        If it does not.
+    """
+    pixels = feed.count * max(math.prod(feed.shape), math.prod(feed.scaled_shape))
+    needed, free = _COPIES * 4 * pixels, psutil.virtual_memory().available
+    if needed > free:
+        grown = "at the network's pixel size " if set(feed.scale) != {1.0} else ""
+        raise ImageError(
+            f"'{feed.image.name}' {grown}needs about {needed / 1e9:.1f} GB of memory "
+            f"as a whole, but {free / 1e9:.1f} GB are free; close other programs, run "
+            "a region of it (--region), or give another --scale: at 1 it is read in "
+            "blocks."
+        )
 
 
 def load(feed: Feed, positions: Sequence[int], many: bool) -> tuple[Sample, str]:
@@ -50,6 +74,7 @@ def load(feed: Feed, positions: Sequence[int], many: bool) -> tuple[Sample, str]
     """
     if is_large(feed):
         return _looked_over(feed, positions, many)
+    check_memory(feed)
     plane, notice = clean(feed.read(positions), feed.image.name, many)
     return resample(plane, feed.scaled_shape), notice
 
@@ -131,6 +156,13 @@ class Source:
         return self.feed.to_network(self.prepare(padded))
 
 
+def varies_by_place(feed: Feed, normalize: Normalize) -> bool:
+    """Whether the preprocessing may do another thing in another row, or slice."""
+    dtype = feed.image.data.dtype
+    steps = (*normalizing(normalize, feed.spec, dtype), *feed.spec.steps)
+    return any(processing.varies(step, feed.letters) for step in steps)
+
+
 def make_source(
     feed: Feed,
     planes: Mapping[str, Sample],
@@ -168,7 +200,7 @@ def make_source(
         notice = doubt(feed.spec, plane)
     dtype = feed.image.data.dtype
     steps = (*normalizing(normalize, feed.spec, dtype), *feed.spec.steps)
-    varies = any(processing.varies(step, letters) for step in steps)
+    varies = varies_by_place(feed, normalize)
     if varies and isinstance(plane, Blocks):
         raise ImageError(
             f"'{feed.image.name}' is too large to be normalized row by row, as the "

@@ -8,6 +8,8 @@ pixels. Pixels then go to hills: see :mod:`napari_imagec_ai.basins`.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -15,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_imagec_ai.basins import Ground, basins, ridges, without_ledges
+from napari_imagec_ai import basins, relabel, threads
+from napari_imagec_ai.bands import Band, bands_of
 
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.int32]
@@ -163,6 +166,13 @@ def _volume_distance(mask: Mask, between: float, within: float) -> Relief:
     return np.sqrt(nearest)
 
 
+def prepare() -> None:
+    """Compile what :func:`split_touching` needs, where that was not done before."""
+    for ndim in (2, 3):
+        mask = np.ones((8,) * ndim, bool)
+        split_touching(mask, distance(mask), 1.0)
+
+
 def split_touching(
     mask: Mask,
     relief: Relief,
@@ -190,48 +200,31 @@ def split_touching(
         Ids 1 to ``count``.
     """
     parts, number = components(mask)
-    hills, marks, tops = _hills(parts, relief)
-    several = _several(parts, hills, number, tops)
-    at = np.flatnonzero(mask)
-    ids = parts.reshape(-1)[at]
-    if several.any():
-        crowded = several[ids]
-        ground = Ground(relief, at[crowded], ids[crowded])
-        found, highest = basins(ground, hills, marks)
-        height = np.zeros(highest + 1, np.float32)
-        np.maximum.at(height, hills.reshape(-1)[tops], relief.reshape(-1)[tops])
-        joined = _joined(ground, found, height, marks, neck, min_size)
-        ids[crowded] = joined[found] + number
-    return _labelled(mask.shape, at, ids, number + marks, min_size)
+    pieces = threads.each(
+        lambda band: _split(band, parts, relief, neck, min_size),
+        bands_of(parts, number),
+    )
+    labels = np.zeros(parts.shape, np.int32)
+    count = 0
+    for piece in pieces:
+        count = piece.number_from(count)
+    threads.each(lambda piece: piece.write(labels), pieces)
+    return labels, count
 
 
 def without_small(
     labels: NDArray[np.integer], count: int, smallest: int
 ) -> tuple[Labels, int]:
     """Leave out objects of fewer pixels, or of none; the others keep their order."""
-    at = np.flatnonzero(labels != 0)
-    return _labelled(labels.shape, at, labels.reshape(-1)[at], count, smallest)
+    flat = np.array(labels, np.int32).reshape(-1)
+    table = _table(relabel.sizes(flat, count), smallest)
+    relabel.rename(flat, table)
+    return flat.reshape(labels.shape), int(table.max(initial=0))
 
 
 def compact(labels: NDArray[np.integer], highest: int) -> tuple[Labels, int]:
     """Renumber labels without gaps, in their order; gives labels and how many."""
     return without_small(labels, highest, 1)
-
-
-def _labelled(
-    shape: tuple[int, ...],
-    at: NDArray[np.intp],
-    ids: NDArray[Any],
-    highest: int,
-    smallest: int,
-) -> tuple[Labels, int]:
-    """A label image from the ids of some pixels, renumbered without small objects."""
-    present = np.bincount(ids, minlength=highest + 1) >= max(smallest, 1)
-    present[0] = False
-    table = np.where(present, np.cumsum(present), 0).astype(np.int32)
-    labels = np.zeros(shape, np.int32)
-    labels.reshape(-1)[at] = table[ids]
-    return labels, int(np.count_nonzero(present))
 
 
 def smooth(relief: Relief, mask: Mask, sigma: float | tuple[float, ...]) -> Relief:
@@ -240,91 +233,136 @@ def smooth(relief: Relief, mask: Mask, sigma: float | tuple[float, ...]) -> Reli
     It is 0 outside the mask.
     """
     sigmas = np.broadcast_to(sigma, relief.ndim)
-    if relief.ndim == 2:
-        # Lower is one pixel anyway, and 0 would mean: the same as along the other axis.
-        y, x = np.maximum(sigmas, 0.05)
-        blurred = cv2.GaussianBlur(relief, (0, 0), x, sigmaY=y)
-    else:
+    if relief.ndim != 2:
         blurred = ndimage.gaussian_filter(relief, sigmas)
-    np.copyto(blurred, 0, where=~mask)
-    return np.asarray(blurred)
+        np.copyto(blurred, 0, where=~mask)
+        return np.asarray(blurred)
+    # Lower is one pixel anyway, and 0 would mean: the same as along the other axis.
+    y, x = np.maximum(sigmas, 0.05)
+    margin = math.ceil(4 * y) + 1
+    smoothed = np.empty(relief.shape, np.float32)
+
+    def blur(rows: slice) -> None:
+        first = max(rows.start - margin, 0)
+        part = relief[first : rows.stop + margin]
+        found = cv2.GaussianBlur(part, (0, 0), x, sigmaY=y)
+        own = smoothed[rows]
+        own[...] = found[rows.start - first :][: len(own)]
+        np.copyto(own, 0, where=~mask[rows])
+
+    threads.each(blur, threads.slabs(relief.shape))
+    return smoothed
 
 
-def _hills(parts: Labels, relief: Relief) -> tuple[Labels, int, NDArray[np.intp]]:
-    """Label the local maxima of the relief; tells how many there are, and where.
+def carry(mask: Mask, before: Labels, smallest: int) -> tuple[Labels, int]:
+    """Label a mask as one that is nearly the same was labelled.
 
-    Those that touch at a corner are one, unless they are in different parts.
+    Parameters
+    ----------
+    mask : (Y, X) or (Z, Y, X) bool
+        The foreground.
+    before : int32
+        Labels of the other mask; pixels that had none get one that is beside them, or
+        a new one where there is none.
+    smallest : int
+        Objects of fewer pixels are left out.
+
+    Returns
+    -------
+    labels, count
+        Ids 1 to ``count``.
     """
-    if relief.ndim == 2:
-        highest: Any = cv2.dilate(relief, np.ones((3, 3), np.uint8))
-    else:
-        highest = ndimage.maximum_filter(relief, 3)
-    tops = relief >= highest
-    tops &= parts > 0
-    tops &= relief > 0
-    if relief.ndim == 2:
-        count, found = cv2.connectedComponents(tops.view(np.uint8), connectivity=8)
-        count -= 1
-    else:
-        found, count = ndimage.label(tops, np.ones((3,) * relief.ndim))
-    hills, at = np.asarray(found, np.int32), np.flatnonzero(tops)
-    whole = hills.reshape(-1)[at].astype(np.int64) << 32 | parts.reshape(-1)[at]
-    each, label = np.unique(whole, return_inverse=True)
-    if len(each) > count:
-        hills.reshape(-1)[at] = label + 1
-    return hills, len(each), at
+    labels = np.empty(mask.shape, np.int32)
+    volume = labels.shape if labels.ndim == 3 else (1, *labels.shape)
+    flags = np.ascontiguousarray(mask).reshape(volume)
+    highest = int(before.max(initial=0))
+    if relabel.carry_over(flags, before.reshape(volume), labels.reshape(volume)):
+        fresh, count = components(mask & (labels == 0))
+        np.add(labels, fresh + highest, out=labels, where=fresh > 0)
+        highest += count
+    return without_small(labels, highest, smallest)
 
 
-def _several(
-    parts: Labels, hills: Labels, number: int, tops: NDArray[np.intp]
-) -> NDArray[np.bool_]:
-    """Whether each part has more than one hill, by the part's label."""
-    part, hill = parts.reshape(-1)[tops], hills.reshape(-1)[tops]
-    highest, lowest = np.zeros(number + 1, np.int32), np.full(number + 1, 1 << 30)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Piece:
+    """What was found in a band: labels of parts, and of the basins of others."""
+
+    band: Band
+    parts: Labels
+    found: Labels
+    of_parts: Labels
+    of_basins: Labels
+
+    def number_from(self, count: int) -> int:
+        """Number the labels through from here; gives the last one."""
+        for table in (self.of_parts, self.of_basins):
+            mine = int(table.max(initial=0))
+            table[table > 0] += count
+            count += mine
+        return count
+
+    def write(self, labels: Labels) -> None:
+        """Write the labels into the whole."""
+        self.band.write(self.parts, self.found, self.of_parts, self.of_basins, labels)
+
+
+def _split(
+    band: Band, parts: Labels, relief: Relief, neck: float, min_size: int
+) -> _Piece:
+    """Take apart the parts of a band."""
+    own, hills = band.cut(parts, relief)
+    beside, around = basins.steps_beside(own.shape), basins.steps_around(own.shape)
+    flat, levels = own.reshape(-1), hills.reshape(-1)
+    ways, tops = np.empty(flat.shape, np.int8), np.zeros_like(flat)
+    basins.ways_up(levels, beside, ways)
+    where = basins.hilltops(levels, flat, ways, around, tops)
+    number, several = int(flat.max(initial=0)), _several(flat[where], tops[where])
+    several.resize(number + 1, refcheck=False)
+    found, marks = np.zeros_like(flat), int(tops[where].max(initial=0))
+    whole, level = np.zeros(number + 1, np.int64), np.zeros(number + 1, np.int32)
+    size = basins.climb(
+        levels, flat, tops, ways, beside, several, marks, found, whole, level
+    )
+    if level.max(initial=0) > basins.FLAT:
+        basins.flood(levels, flat, tops, beside, level > basins.FLAT, found)
+        size = np.bincount(found, minlength=len(size))
+    height = np.zeros(len(size), np.float32)
+    np.maximum.at(height, tops[where], levels[where])
+    joined = _joined(levels, found, beside, height, size, marks, neck, min_size)
+    return _Piece(band, own, found.reshape(own.shape), _table(whole, min_size), joined)
+
+
+def _several(part: Labels, hill: Labels) -> Mask:
+    """Whether each part has more than one hill, from the part and the hill of tops."""
+    highest = np.zeros(int(part.max(initial=0)) + 1, np.int32)
+    lowest = np.full(len(highest), 1 << 30, np.int32)
     np.maximum.at(highest, part, hill)
     np.minimum.at(lowest, part, hill)
-    several = highest > lowest
-    several[0] = False
-    return several
+    return highest > lowest
 
 
 def _joined(
-    ground: Ground,
+    relief: Relief,
     found: Labels,
-    top: Relief,
+    beside: NDArray[np.int64],
+    height: Relief,
+    size: NDArray[np.int64],
     marks: int,
     neck: float,
     min_size: int,
 ) -> Labels:
-    """Join basins over ridges that are nearly as high as the lower hill.
+    """Label of each basin, 0 for those of too few pixels."""
+    lower, upper, ridge = basins.ridges(relief, found, beside, len(size) - 1)
+    order = np.argsort(-ridge, kind="stable")
+    root = basins.join(
+        lower[order], upper[order], ridge[order], height, size, marks, neck, min_size
+    )
+    alone = np.where(root == np.arange(len(root)), size, 0)
+    return _table(alone, min_size)[root]
 
-    Gives the new label of each; ``top`` has the height of their hills, those above
-    ``marks`` have none.
-    """
-    first, second, height = ridges(ground, found, len(top) - 1)
-    # Ledges first: until then, basins have neither their size nor their neighbours.
-    named = without_ledges(first, second, len(top), marks)
-    size = np.bincount(named[found], minlength=len(top)).tolist()
-    heights, parent = top.tolist(), list(range(len(top)))
 
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    # Water rises from the lowest neck.
-    a, b = named[first], named[second]
-    for one, other, ridge in zip(
-        *(c[a != b].tolist() for c in (a, b, height)), strict=True
-    ):
-        i, j = root(one), root(other)
-        if i == j:
-            continue
-        low, high = (i, j) if heights[i] < heights[j] else (j, i)
-        if ridge >= neck * heights[low] or min(size[i], size[j]) < min_size:
-            parent[low] = high
-            size[high] += size[low]
-    table = np.arange(len(top), dtype=np.int32)
-    table[: marks + 1] = [root(i) for i in range(marks + 1)]
-    return table[named]
+def _table(size: NDArray[np.int64], smallest: int) -> Labels:
+    """Labels from 1 for what has so many pixels, 0 for what has fewer."""
+    present = size >= max(smallest, 1)
+    present[0] = False
+    return np.where(present, np.cumsum(present), 0).astype(np.int32)

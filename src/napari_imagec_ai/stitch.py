@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,8 @@ import psutil
 from numpy.typing import NDArray
 
 from napari_imagec_ai import processing
-from napari_imagec_ai.blocks import LARGE
+from napari_imagec_ai.blending import Blend
+from napari_imagec_ai.blocks import LARGE, grid
 from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.feed import Feed, from_network
 from napari_imagec_ai.kinds import channel_count
@@ -19,8 +22,8 @@ from napari_imagec_ai.limits import Geometry
 from napari_imagec_ai.model import Model, Step, TensorSpec
 from napari_imagec_ai.resample import resample
 from napari_imagec_ai.scales import scaled_size
-from napari_imagec_ai.scratch import Scratch
-from napari_imagec_ai.seams import continued
+from napari_imagec_ai.scratch import Scratch, check_room, told_where_full
+from napari_imagec_ai.seams import Same, continued, united
 from napari_imagec_ai.tiling import Grid, Tile, place
 
 Array = NDArray[Any]
@@ -44,6 +47,10 @@ class Stitcher:
         What is fed; results lie on its image.
     geometry : Geometry
         How results lie on windows.
+    memory : float, optional
+        Gigabytes that the run may take; by default what is free.
+    blend : Blend, optional
+        Mixes windows where they overlap; by default each pixel is from one.
 
     Attributes
     ----------
@@ -59,8 +66,16 @@ class Stitcher:
         The folder on the disk that maps lie in; it goes when nothing refers to it.
     """
 
-    def __init__(self, model: Model, feed: Feed, geometry: Geometry) -> None:
+    def __init__(
+        self,
+        model: Model,
+        feed: Feed,
+        geometry: Geometry,
+        memory: float | None = None,
+        blend: Blend | None = None,
+    ) -> None:
         self.model, self.feed, self.geometry = model, feed, geometry
+        self._memory, self._blend = memory, blend
         self.maps: dict[str, Any] = {}
         self.vectors: dict[str, Array] = {}
         self.place: Scratch | None = None
@@ -68,6 +83,7 @@ class Stitcher:
         self._scaled = feed.scaled_shape != feed.shape
         self._canvases: dict[str, Array] = {}
         self._highest: dict[str, int] = {}
+        self._same: dict[str, Same] = {}
         self._planes = tuple(len(span) for span in feed.ranges)
 
     def take(
@@ -86,33 +102,50 @@ class Stitcher:
                 f"The network gave {len(results)} outputs, but the description has "
                 f"{len(outputs)}; the description and the weights disagree."
             )
-        for spec, grid, array in zip(
-            outputs, self.geometry.grids, results, strict=False
-        ):
-            if grid is not None:
-                self._take_map(index, tile, spec, grid, array)
-            elif not spec.space:
-                self._take_vector(index, tile, spec, array)
+        with told_where_full(self._folder):
+            for spec, grid, array in zip(
+                outputs, self.geometry.grids, results, strict=False
+            ):
+                if grid is not None:
+                    self._take_map(index, tile, spec, grid, array)
+                elif not spec.space:
+                    self._take_vector(index, tile, spec, array)
+
+    @property
+    def _folder(self) -> Path:
+        return Path(tempfile.gettempdir()) if self.place is None else self.place.path
 
     def finish_plane(
         self, index: tuple[int, ...], inputs: Mapping[str, Array] | None
     ) -> None:
         """Do what needs a whole map; ``inputs`` are the planes that were fed."""
-        letters = self.feed.letters
-        for spec in self.model.outputs:
-            if spec.id not in self.maps:
-                continue
-            _, whole = _split_steps(spec)
-            canvas = self._canvases.pop(spec.id, None)
-            if canvas is None and not whole:
-                continue
-            if canvas is None:
-                canvas = np.asarray(self.maps[spec.id][index])
-            if whole:
-                canvas = processing.prepare(whole, canvas, letters, inputs)(canvas)
-            target = self.maps[spec.id].shape[len(index) + 1 :]
-            ids = self.model.kind == "labels"
-            self.maps[spec.id][index] = resample(canvas, target, labels=ids)
+        with told_where_full(self._folder):
+            for spec in self.model.outputs:
+                if spec.id in self.maps:
+                    self._finish_map(index, spec, inputs)
+
+    def _finish_map(
+        self,
+        index: tuple[int, ...],
+        spec: TensorSpec,
+        inputs: Mapping[str, Array] | None,
+    ) -> None:
+        _, whole = _split_steps(spec)
+        canvas = self._canvases.pop(spec.id, None)
+        if canvas is None:
+            self._unite(self.maps[spec.id], index, spec.id)
+        else:
+            self._unite(canvas, (), spec.id)
+        if canvas is None and not whole:
+            return
+        if canvas is None:
+            canvas = np.asarray(self.maps[spec.id][index])
+        if whole:
+            letters = self.feed.letters
+            canvas = processing.prepare(whole, canvas, letters, inputs)(canvas)
+        target = self.maps[spec.id].shape[len(index) + 1 :]
+        ids = self.model.kind == "labels"
+        self.maps[spec.id][index] = resample(canvas, target, labels=ids)
 
     # -- maps --------------------------------------------------------------------------
 
@@ -146,6 +179,9 @@ class Stitcher:
         canvas, lead = self._canvas(index, spec.id, len(array), grid)
         if self.model.kind == "labels" and _are_ids(array, tile):
             array = self._continued(canvas, lead, tile, spec, array)
+        elif self._blend is not None:
+            self._blend.add(canvas, array, tile, grid, self.geometry.margin, lead)
+            return
         place(canvas, array, tile, grid, self.geometry.margin, lead)
 
     def _numbers(self, spec: TensorSpec, array: Array) -> Array:
@@ -172,10 +208,28 @@ class Stitcher:
         before = np.zeros_like(array)
         there = canvas[(*lead, slice(None), *tile.window)]
         before[tuple(slice(0, size) for size in there.shape)] = there
-        highest = self._highest.get(spec.id, 0)
-        whole = np.rint(array)
-        array, self._highest[spec.id] = continued(before, whole, highest)
-        return array
+        core = tuple(
+            slice(core.start - window.start, core.stop - window.start)
+            for core, window in zip(tile.core, tile.window, strict=True)
+        )
+        highest, found = self._highest.get(spec.id, 0), []
+        for own, written in zip(np.rint(array), before, strict=True):
+            ids, highest, same = continued(written, own, highest, core)
+            self._same.setdefault(spec.id, []).extend(same)
+            found.append(ids)
+        self._highest[spec.id] = highest
+        return np.stack(found)
+
+    def _unite(self, canvas: Any, lead: tuple[int, ...], name: str) -> None:
+        """Give the parts of an object one id, where a later tile showed them as one."""
+        parts = united(self._same.pop(name, []))
+        if not parts:
+            return
+        table = np.arange(self._highest[name] + 1, dtype=np.float32)
+        table[list(parts)] = list(parts.values())
+        for where in grid(canvas.shape[len(lead) + 1 :]):
+            at = (*lead, slice(None), *where)
+            canvas[at] = table.take(np.asarray(canvas[at], np.int64), mode="clip")
 
     def _canvas(
         self, index: tuple[int, ...], name: str, channels: int, grid: Grid
@@ -192,16 +246,44 @@ class Stitcher:
         return self._canvases[name], ()
 
     def _made(self, name: str, shape: tuple[int, ...]) -> Any:
-        pixels = math.prod(shape)
-        room = _SHARE * psutil.virtual_memory().available
-        # Stacks of many small planes may fill the memory, one large plane may not.
-        if pixels // math.prod(self._planes) <= LARGE and 4 * pixels <= room:
+        if not self.is_large(shape):
             return np.zeros(shape, np.float32)
-        self.place = self.place or Scratch(4 * pixels)
+        self.place = self.place or Scratch(4 * math.prod(shape))
         number = [spec.id for spec in self.model.outputs].index(name)
         return self.place.array(
             f"map{number}.zarr", shape, "float32", len(self.feed.space)
         )
+
+    def check_room(self, place: Path | None = None) -> None:
+        """Find out before the run whether the disk has room for maps that go there.
+
+        Parameters
+        ----------
+        place : Path, optional
+            A folder that all maps go to; by default the large ones go to scratch.
+
+        Raises
+        ------
+        ImageError
+            If it has less.
+        """
+        needed = 0
+        for spec, lies in zip(self.model.outputs, self.geometry.grids, strict=True):
+            if lies is not None:
+                channels = channel_count(self.model, spec) or 1
+                size = _times(self.feed.shape, lies.factors)
+                shape = (*self._planes, channels, *size)
+                if place is not None or self.is_large(shape):
+                    needed += 4 * math.prod(shape)
+        check_room(needed, place)
+
+    def is_large(self, shape: tuple[int, ...]) -> bool:
+        """Whether a map of this shape goes to the disk."""
+        pixels = math.prod(shape)
+        free = psutil.virtual_memory().available
+        room = _SHARE * (free if self._memory is None else 1e9 * self._memory)
+        # Stacks of many small planes may fill the memory, one large plane may not.
+        return pixels // math.prod(self._planes) > LARGE or 4 * pixels > room
 
     # -- numbers -----------------------------------------------------------------------
 
@@ -233,6 +315,11 @@ def _are_ids(array: Array, tile: Tile) -> bool:
 def _times(shape: Sequence[int], factors: Sequence[float]) -> tuple[int, ...]:
     sizes = zip(shape, factors, strict=True)
     return tuple(scaled_size(size, factor) for size, factor in sizes)
+
+
+def needs_whole(spec: TensorSpec) -> bool:
+    """Whether some postprocessing of an output can only be done to a whole map."""
+    return bool(_split_steps(spec)[1])
 
 
 def _split_steps(spec: TensorSpec) -> tuple[list[Step], list[Step]]:

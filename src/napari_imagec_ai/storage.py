@@ -9,21 +9,47 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
 from napari_imagec_ai import files
 from napari_imagec_ai.candidates import Candidates, Layout
+from napari_imagec_ai.crop import Region
 from napari_imagec_ai.detection import WindowResult
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image import Frame
 from napari_imagec_ai.letterbox import Letterbox
+from napari_imagec_ai.model import Model
 from napari_imagec_ai.prediction import Prediction
 from napari_imagec_ai.rdf import parse_rdf
+from napari_imagec_ai.region import Cut
+from napari_imagec_ai.soundness import check_prediction
 
 FORMAT = 2
 """Version of the file's layout."""
 
 _PLAIN = ("space", "engine", "device", "network_seconds", "network_calls")
+
+
+class _Run(TypedDict):
+    """The plain values of a prediction."""
+
+    space: str
+    engine: str
+    device: str
+    network_seconds: float
+    network_calls: int
+
+
+# What a file says is believed only where it has the type that was written.
+_RUN = TypeAdapter(_Run)
+_FRAME = TypeAdapter(Frame)
+_LAYOUT = TypeAdapter(Layout)
+_BOX = TypeAdapter(Letterbox)
+_WORDS = TypeAdapter(tuple[str, ...])
+_COUNTS = TypeAdapter(tuple[int, ...])
+_SIZES = TypeAdapter(tuple[float, ...])
+_CORE = TypeAdapter(tuple[tuple[int, int], tuple[int, int]])
 
 _COLUMNS = ("boxes", "confidence", "class_id", "coefficients")
 
@@ -39,11 +65,13 @@ def write_prediction(prediction: Prediction, path: Path) -> None:
         "vectors": list(prediction.vectors),
         "assumed": list(prediction.assumed),
         "channels": list(prediction.channels),
+        "classes": _told_classes(prediction.model),
         "scale": list(prediction.scale),
+        "cut": None if prediction.cut is None else _cut_meta(prediction.cut),
         "layout": None if layout is None else asdict(layout),
         "windows": [_window_meta(window) for window in prediction.windows],
     }
-    arrays: dict[str, NDArray[Any]] = {
+    arrays: dict[str, Any] = {
         f"map{i}": values for i, values in enumerate(prediction.maps.values())
     }
     for i, values in enumerate(prediction.vectors.values()):
@@ -60,7 +88,8 @@ def write_prediction(prediction: Prediction, path: Path) -> None:
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays)
+            # Before 2.1 numpy takes `allow_pickle` for one more array to write.
+            np.savez(stream, **arrays)
 
     files.replace_whole(path, write)
 
@@ -72,10 +101,18 @@ def read_prediction(path: Path) -> Prediction:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             meta = json.loads(stored["meta"].tobytes())
             if meta["format"] <= FORMAT:
-                return _prediction(meta, stored)
-    except Exception as error:  # those of damaged zips and arrays have no common root
+                prediction = _prediction(meta, stored)
+                check_prediction(prediction)
+                return prediction
+    except FileNotFoundError as error:
         raise ImageError(
-            f"'{path}' is not a saved prediction ({error}); give a file that "
+            f"There is no file '{path}'; give one that 'imagec-ai predict "
+            "--save-prediction' wrote."
+        ) from error
+    except Exception as error:  # those of damaged zips and arrays have no common root
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ImageError(
+            f"'{path}' is not a saved prediction ({reason}); give a file that "
             "'imagec-ai predict --save-prediction' wrote."
         ) from error
     raise ImageError(
@@ -85,18 +122,14 @@ def read_prediction(path: Path) -> Prediction:
 
 
 def _prediction(meta: dict[str, Any], stored: Mapping[str, Any]) -> Prediction:
-    frame = meta["frame"]
-    for name in ("shape", "pixel_size", "origin"):
-        frame[name] = tuple(frame[name])
+    cut = meta.get("cut")
     layout = meta["layout"]
-    if layout is not None:
-        layout["names"], layout["assumed"] = (
-            tuple(layout["names"]),
-            tuple(layout["assumed"]),
-        )
     return Prediction(
-        model=parse_rdf(stored["rdf"].tobytes(), Path(meta["rdf"])),
-        frame=Frame(**frame),
+        model=parse_rdf(stored["rdf"].tobytes(), Path(meta["rdf"])).with_classes(
+            meta.get("classes")
+        ),
+        frame=_frame(meta["frame"]),
+        cut=None if cut is None else _cut(cut),
         maps={name: stored[f"map{i}"] for i, name in enumerate(meta["outputs"])},
         vectors={
             name: stored[f"vector{i}"] for i, name in enumerate(meta.get("vectors", ()))
@@ -104,12 +137,34 @@ def _prediction(meta: dict[str, Any], stored: Mapping[str, Any]) -> Prediction:
         windows=tuple(
             _window(entry, i, stored) for i, entry in enumerate(meta["windows"])
         ),
-        layout=None if layout is None else Layout(**layout),
-        assumed=tuple(meta["assumed"]),
-        channels=tuple(meta["channels"]),
-        scale=tuple(meta.get("scale", ())),
-        **{name: meta[name] for name in _PLAIN},
+        layout=None if layout is None else _LAYOUT.validate_python(layout),
+        assumed=_WORDS.validate_python(meta["assumed"]),
+        channels=_COUNTS.validate_python(meta["channels"]),
+        scale=_SIZES.validate_python(meta.get("scale", ())),
+        **_RUN.validate_python({name: meta[name] for name in _PLAIN}),
     )
+
+
+def _frame(meta: dict[str, Any]) -> Frame:
+    return _FRAME.validate_python(meta)
+
+
+def _cut_meta(cut: Cut) -> dict[str, Any]:
+    return {
+        "region": cut.region.model_dump(mode="json"),
+        "whole": asdict(cut.whole),
+        "begin": list(cut.begin),
+    }
+
+
+def _cut(meta: dict[str, Any]) -> Cut:
+    region = Region.model_validate(meta["region"])
+    return Cut(region, _frame(meta["whole"]), _COUNTS.validate_python(meta["begin"]))
+
+
+def _told_classes(model: Model) -> list[str] | None:
+    """Classes that a person told; None: those of the description."""
+    return list(model.classes) if model.classes_by_hand else None
 
 
 def _window_meta(window: WindowResult) -> dict[str, Any]:
@@ -124,10 +179,10 @@ def _window(
     entry: dict[str, Any], number: int, stored: Mapping[str, Any]
 ) -> WindowResult:
     name = f"window{number}_"
-    y, x = (slice(*part) for part in entry["core"])
+    y, x = (slice(*part) for part in _CORE.validate_python(entry["core"]))
     return WindowResult(
-        plane=tuple(entry["plane"]),
-        box=Letterbox(**{key: tuple(value) for key, value in entry["box"].items()}),
+        plane=_COUNTS.validate_python(entry["plane"]),
+        box=_BOX.validate_python(entry["box"]),
         core=(y, x),
         found=Candidates(
             **{column: stored[name + column] for column in _COLUMNS},

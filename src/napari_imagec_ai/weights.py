@@ -6,14 +6,23 @@ its zip directory alone, so no pickle is ever opened to find out.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import sys
 import zipfile
+from importlib.metadata import entry_points
 from pathlib import Path
 
-from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.errors import WeightsError
 from napari_imagec_ai.model import RUNNABLE, FileRef, Model, Weights
 
+ENGINES = "napari_imagec_ai.engines"
+"""Entry point group of engines of other packages."""
+
 _CHUNK = 1 << 20
+
+_MOST_INFLATED = 100
+"""PyTorch packs numbers as they are: what unpacks to more than that is a trap."""
 
 _EXPORT = (
     "export the network with torch.jit.trace, torch.jit.script or torch.onnx.export "
@@ -50,13 +59,16 @@ def check_weights(framework: str, file: FileRef) -> Weights:
     Weights
         With a ``problem`` where it cannot be run.
     """
-    if framework not in RUNNABLE:
+    added = framework not in RUNNABLE and framework in _added(tuple(sys.path))
+    if framework not in RUNNABLE and not added:
         problem: str | None = _FOREIGN.get(
             framework,
             f"'{framework}' weights are not supported; export ONNX or TorchScript",
         )
     elif file.path is None:
         problem = _missing(framework, file.source)
+    elif added:
+        problem = None  # its engine looks at it
     elif framework == "torchscript":
         problem = _torchscript_problem(file.path)
     else:
@@ -64,25 +76,46 @@ def check_weights(framework: str, file: FileRef) -> Weights:
     return Weights(framework, file, problem)
 
 
+@functools.lru_cache(maxsize=1)
+def _added(paths: tuple[str, ...]) -> frozenset[str]:
+    """Formats that other packages in these folders have an engine for."""
+    return frozenset(point.name for point in entry_points(group=ENGINES))
+
+
 def verify_hash(weights: Weights) -> None:
     """Compare the file with the description's sha256, where it has one.
 
     Raises
     ------
-    ModelError
+    WeightsError
         If they differ.
     """
+    sentence = _other_file(weights)
+    if sentence is not None:
+        raise WeightsError(
+            f"{sentence}; download the model again, or correct the sha256 in the "
+            "description if you changed the weights yourself. Who knows what the file "
+            "is can run it all the same (--unverified, or verify=False in Python)."
+        )
+
+
+def mismatch(weights: Weights) -> str | None:
+    """A sentence for a result of weights that are not those described, else None."""
+    sentence = _other_file(weights)
+    return None if sentence is None else f"{sentence}; it was run knowingly."
+
+
+def _other_file(weights: Weights) -> str | None:
     expected, path = weights.file.sha256, weights.file.path
     if expected is None or path is None:
-        return
+        return None
     found = sha256(path)
-    if found != expected.lower():
-        raise ModelError(
-            f"'{path.name}' is not the file that the description means: expected "
-            f"sha256 {expected.lower()[:12]}..., found {found[:12]}...; download the "
-            "model again, or correct the sha256 in the description if you changed the "
-            "weights yourself."
-        )
+    if found == expected.lower():
+        return None
+    return (
+        f"'{path.name}' is not the file that the description means: expected sha256 "
+        f"{expected.lower()[:12]}..., found {found[:12]}..."
+    )
 
 
 def fingerprint(model: Model, name: str) -> str:
@@ -119,13 +152,20 @@ def _missing(framework: str, source: str) -> str:
 def _torchscript_problem(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         if _starts_with(path, b"\x80"):  # a pickle, as PyTorch wrote before 1.6
             return _state_dict(path)
         return (
             f"'{path.name}' is not a complete TorchScript archive (expected a zip "
             f"file, found {path.stat().st_size} bytes that are none); download it again"
+        )
+    names = [member.filename for member in members]
+    size = sum(member.file_size for member in members)
+    if size > _MOST_INFLATED * max(path.stat().st_size, _CHUNK):
+        return (
+            f"'{path.name}' would unpack to {size} bytes from {path.stat().st_size}; "
+            "that is no network, and it was left alone"
         )
     inner = {name.partition("/")[2] for name in names}
     if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):

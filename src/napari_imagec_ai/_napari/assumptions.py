@@ -6,11 +6,20 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any, get_args
 
-from magicgui.widgets import ComboBox, FloatSpinBox, PushButton, SpinBox
+from magicgui.widgets import ComboBox, FloatSpinBox, LineEdit, PushButton
 
-from napari_imagec_ai._napari.parts import Fold, column, quiet, text
+from napari_imagec_ai._napari.parts import (
+    Fold,
+    align,
+    column,
+    quiet,
+    text,
+    whole_numbers,
+)
 from napari_imagec_ai._napari.settings_form import SettingsForm
+from napari_imagec_ai.candidates import numbered
 from napari_imagec_ai.detection import OVERLAP, PERCENTILES
+from napari_imagec_ai.flags import MOST_CLASSES
 from napari_imagec_ai.greyscale import Normalize
 from napari_imagec_ai.recipe import PredictSettings
 
@@ -34,6 +43,7 @@ class Assumptions(Fold):
         self._detector = False
         self.sentences = text("sentences")
         self.reading = SettingsForm(read)
+        self._make_classes()
         self._make_feeding()
         self._make_detecting()
         self.forget = PushButton(
@@ -43,15 +53,47 @@ class Assumptions(Fold):
         )
         super().__init__(
             "Told and assumed",
-            [self.sentences, self.reading, self.feeding, self.detecting, self.forget],
+            [
+                self.sentences,
+                self.telling,
+                self.reading,
+                self.feeding,
+                self.detecting,
+                self.forget,
+            ],
             tooltip="What the description does not say and had to be assumed; what you "
             "change here is kept with the model.",
             open_=False,
         )
+        self.class_count.changed.connect(lambda _: fed())
+        self.class_names.native.editingFinished.connect(fed)
+        align(self.telling, self.feeding, self.detecting)
         for control in self._controls:
             control.changed.connect(lambda _: fed())
         self.forget.changed.connect(lambda _: forget())
         self.show_sentences(())
+
+    def _make_classes(self) -> None:
+        self.class_count = whole_numbers(
+            "as described",
+            value=0,
+            min=0,
+            max=MOST_CLASSES,
+            name="class_count",
+            label="Classes",
+            tooltip="How many classes the network tells apart, where the description "
+            "does not say it or says it wrong. Rows of boxes are read by it.",
+        )
+        self.class_names = LineEdit(
+            name="class_names",
+            label="Their names",
+            tooltip="In the order of the network's classes, with commas; those that "
+            "are missing get numbers.",
+        )
+        self.class_names.native.setPlaceholderText("as described")
+        self.telling = column(
+            self.class_count, self.class_names, name="telling", alone=False
+        )
 
     def _make_feeding(self) -> None:
         self.normalize = ComboBox(
@@ -72,7 +114,8 @@ class Assumptions(Fold):
             "pixel sizes of model and image where both are known, else 1.",
         )
         self.scale.native.setSpecialValueText("by itself")
-        self.halo = SpinBox(
+        self.halo = whole_numbers(
+            "as described",
             value=-1,
             min=-1,
             max=4096,
@@ -81,8 +124,9 @@ class Assumptions(Fold):
             tooltip="Pixels at each side of a tile that the network sees and that do "
             "not count. As described: the description's, or measured on the network.",
         )
-        self.halo.native.setSpecialValueText("as described")
-        self.feeding = column(self.normalize, self.scale, self.halo, name="feeding")
+        self.feeding = column(
+            self.normalize, self.scale, self.halo, name="feeding", alone=False
+        )
 
     def _make_detecting(self) -> None:
         self.overlap = FloatSpinBox(
@@ -107,12 +151,33 @@ class Assumptions(Fold):
             )
             for name, value in zip(("black", "white"), PERCENTILES, strict=True)
         )
-        self.detecting = column(self.overlap, self.black, self.white, name="detecting")
+        self.detecting = column(
+            self.overlap, self.black, self.white, name="detecting", alone=False
+        )
 
     @property
     def _controls(self) -> list[Any]:
         detecting = [self.overlap, self.black, self.white]
         return [self.normalize, self.scale, self.halo, *detecting]
+
+    def classes(self) -> tuple[str, ...] | None:
+        """Classes that the person told; None: as described."""
+        words = [word.strip() for word in str(self.class_names.value).split(",")]
+        given = tuple(dict.fromkeys(word for word in words if word))
+        return numbered(given, int(self.class_count.value) or len(given)) or None
+
+    def _show_classes(self, names: tuple[str, ...] | None) -> None:
+        with quiet(self.class_count, self.class_names):
+            self.class_count.value = len(names or ())
+            plain = names is None or names == numbered((), len(names))
+            self.class_names.value = "" if plain or names is None else ", ".join(names)
+
+    def show_described(self, names: Sequence[str]) -> None:
+        """Show which classes the description has, as a hint."""
+        hint = ", ".join(names) if names else "numbers"
+        self.class_names.native.setPlaceholderText(hint)
+        several = f"as described ({len(names)})" if names else "as it comes"
+        self.class_count.native.setSpecialValueText(several)
 
     def show_kind(self, detector: bool) -> None:
         """Show what matters for detectors, or for networks that give maps."""
@@ -135,6 +200,7 @@ class Assumptions(Fold):
         """What the form says, by the names of :class:`PredictSettings`."""
         halo = int(self.halo.value)
         return {
+            "classes": self.classes(),
             "normalize": self.normalize.value,
             "scale": round(self.scale.value, 4) or None,
             "halo": (halo,) if halo >= 0 and not self._detector else None,
@@ -151,3 +217,4 @@ class Assumptions(Fold):
             self.halo.value = settings.halo[0] if settings.halo else -1
             self.overlap.value = settings.overlap
             self.black.value, self.white.value = settings.percentiles
+        self._show_classes(settings.classes)

@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_imagec_ai.library import ModelEntry
 from napari_imagec_ai.model import FixedSize, Model, SteppedSize, TensorSpec
 from napari_imagec_ai.scores import Scores
-from napari_imagec_ai.selftest import TestResult
+from napari_imagec_ai.selftest import TestResult, Verdict
 
 GIVES = {
     "foreground": "objects (foreground map)",
@@ -74,7 +74,17 @@ def fits(entry: ModelEntry, words: str) -> bool:
     return all(word in text for word in words.lower().split())
 
 
-def card(entry: ModelEntry | None) -> str:
+FAILED = "This model failed its own test: what it finds may be wrong."
+
+TESTED = {
+    "passed": "Its own test: passed.",
+    "failed": "<b>Its own test: failed.</b> It may be run all the same.",
+    "": "Its own test: not run yet.",
+}
+"""What is known of a model's own test, as HTML."""
+
+
+def card(entry: ModelEntry | None, tested: Verdict = "") -> str:
     """A model in short as HTML, or a word on what to do without one."""
     if entry is None:
         return "Put a model folder (rdf.yaml with weights) into ./models, and refresh."
@@ -92,6 +102,8 @@ def card(entry: ModelEntry | None) -> str:
         f"Takes {describe_input(model.inputs[0])}; gives {GIVES[model.kind]}. "
         f"Weights: {', '.join(model.runnable) or 'none that run here'}."
     )
+    if entry.problem is None:
+        lines.append(TESTED[tested])
     return "<br>".join(line for line in lines if line)
 
 
@@ -101,6 +113,7 @@ def details(entry: ModelEntry | None) -> str:
     if entry is None or model is None:
         return ""
     facts = {
+        "Name": model.name,
         "Version": model.version,
         "Authors": ", ".join(name for name in model.authors if name),
         "Licence": model.license,

@@ -8,6 +8,7 @@ import numpy as np
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
+from napari_imagec_ai._napari import lazy_labels
 from napari_imagec_ai._napari.layers import Source, feature_table
 from napari_imagec_ai.objects import Objects
 
@@ -32,6 +33,12 @@ def shape_data(objects: Objects, kind: Kind = "outlines") -> list[NDArray[Any]]:
         np.hstack([np.tile(plane, (len(polygon), 1)), polygon])
         for plane, polygon in zip(_planes(objects), flat, strict=True)
     ]
+
+
+def shape_type(objects: Objects, kind: Kind) -> str:
+    """What napari calls these shapes."""
+    drawn = kind == "outlines" and objects.has_pixels
+    return "polygon" if drawn else "rectangle"
 
 
 def point_data(objects: Objects) -> NDArray[Any]:
@@ -68,7 +75,10 @@ def one_colour(colour: str, but: int = 0) -> DirectLabelColormap:
 
 def update_labels(layer: Labels, objects: Objects, source: Source) -> None:
     """Show these objects in a Labels layer."""
-    layer.data = label_data(objects)
+    if lazy_labels.is_shown_lazily(layer):
+        lazy_labels.update(layer, objects)
+    else:
+        layer.data = label_data(objects)
     layer.features = feature_table(objects, source)
 
 
@@ -78,8 +88,7 @@ def update_shapes(layer: Shapes, objects: Objects, source: Source, kind: Kind) -
     napari trims colours and features by position when the data change. All outlines of
     a layer look the same, so only the features have to be set again.
     """
-    drawn = kind == "outlines" and objects.has_pixels
-    shape = "polygon" if drawn else "rectangle"
+    shape = shape_type(objects, kind)
     # Thin outlines leave a thumbnail black: drawing it thrice would be for nothing.
     with layer.block_thumbnail_update():
         layer.data = [(outline, shape) for outline in shape_data(objects, kind)]

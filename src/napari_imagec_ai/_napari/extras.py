@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QFileDialog
 
+from napari_imagec_ai import trust
 from napari_imagec_ai._napari import work
-from napari_imagec_ai._napari.card import tested_lines
+from napari_imagec_ai._napari.card import FAILED, tested_lines
 from napari_imagec_ai._napari.folders import Drop
+from napari_imagec_ai._napari.packaging import PackageDialog, packaged
 from napari_imagec_ai._napari.runs import Run
 from napari_imagec_ai.calibration import Calibration, Truth
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model import Model
+from napari_imagec_ai.package import Packaged
 from napari_imagec_ai.selftest import TestResult
 from napari_imagec_ai.session import Session
 
@@ -38,9 +41,11 @@ class Extras:
         choice, options = widget.choice, widget.layer_options
         choice.test.changed.connect(lambda: self.test())
         choice.install.changed.connect(lambda: self._ask_package())
+        choice.package.changed.connect(lambda: self.ask_weights())
         options.maps.changed.connect(lambda: self.show_maps())
         options.table.changed.connect(lambda: self.show_table())
-        self._drop = Drop(widget.native, self.install)
+        self._drop = Drop(widget.native, self._take)
+        self.asking: PackageDialog | None = None
 
     def stop(self) -> None:
         """Touch nothing any more: the window is gone."""
@@ -80,11 +85,20 @@ class Extras:
         choice, entry = self._widget.choice, self._widget.entry
         if entry is None or entry.model is None:
             return
-        model = entry.model
+        model, consent = entry.model, self._widget.consent
+        asked = trust.question(model, "torchscript")
+        if asked is not None:
+            consent.ask(asked, partial(self._test_trusted, model))
+            return
         choice.tested.value = "Testing..."
         self._start(
             choice.test, lambda out: self._tested(model, out), work.tested, model
         )
+
+    def _test_trusted(self, model: Model) -> None:
+        """Test a program that a person trusts."""
+        trust.remember(model, "torchscript")
+        self.test()
 
     def _tested(self, model: Model, outcome: list[TestResult] | str) -> None:
         entry = self._widget.entry
@@ -95,6 +109,9 @@ class Extras:
         ):
             words = outcome if isinstance(outcome, str) else tested_lines(outcome)
             self._widget.choice.tested.value = words
+        self._widget.choice.show_verdicts()
+        if self._widget.choice.verdict == "failed":
+            self._widget.say(FAILED)
 
     def _ask_package(self) -> None:
         name, _ = QFileDialog.getOpenFileName(
@@ -116,6 +133,31 @@ class Extras:
         self._widget.refresh_models()
         self._widget.choose(outcome.name)
         self._widget.say(f"Installed '{outcome.name}' into {outcome.parent}.")
+
+    def _take(self, file: Path) -> None:
+        """Take what was dropped: a package, or bare weights."""
+        if file.suffix.lower() == ".zip":
+            self.install(file)
+        else:
+            self.ask_weights(file)
+
+    def ask_weights(self, weights: Path | None = None) -> None:
+        """Ask what bare weights do not tell, and make a model folder of them."""
+        self.asking = PackageDialog(self._widget.native, self._package, weights)
+        self.asking.show()
+
+    def _package(self, told: dict[str, Any]) -> None:
+        self._widget.say(f"Trying {told['weights'].name}...")
+        button = self._widget.choice.package
+        self._start(button, self._packaged, packaged, told)
+
+    def _packaged(self, outcome: Packaged | str) -> None:
+        if isinstance(outcome, str):
+            self._widget.say(outcome, bad=True)
+            return
+        self._widget.refresh_models()
+        self._widget.choose(outcome.folder.name)
+        self._widget.say(f"Made '{outcome.model.name}' in {outcome.folder.parent}.")
 
     # -- results -----------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, QFileSystemWatcher, QObject, QTimer, QUrl
 from qtpy.QtGui import QDesktopServices
 
 from napari_imagec_ai._napari import preferences
+from napari_imagec_ai.bare import SUFFIXES
 from napari_imagec_ai.library import default_folders
 
 _REST = 400
@@ -67,14 +68,14 @@ class FolderWatch(QObject):  # type: ignore[misc]
 
 
 class Drop(QObject):  # type: ignore[misc]
-    """Takes model packages that are dropped on a widget.
+    """Takes model packages, and bare weights, that are dropped on a widget.
 
     Parameters
     ----------
     parent : QWidget
         What they are dropped on.
     dropped : callable
-        Called with the zip.
+        Called with the file.
     """
 
     def __init__(self, parent: Any, dropped: Callable[[Path], None]) -> None:
@@ -84,17 +85,18 @@ class Drop(QObject):  # type: ignore[misc]
         parent.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Take zips; leave everything else to napari."""
+        """Take zips and weights; leave everything else to napari."""
         if event is None:
             return False
         kinds = (QEvent.Type.DragEnter, QEvent.Type.DragMove, QEvent.Type.Drop)
         if event.type() not in kinds or not event.mimeData().hasUrls():
             return False
         files = [Path(url.toLocalFile()) for url in event.mimeData().urls()]
-        zips = [file for file in files if file.suffix.lower() == ".zip"]
-        if not zips:
+        known = (".zip", *SUFFIXES)
+        ours = [file for file in files if file.suffix.lower() in known]
+        if not ours:
             return False
         event.acceptProposedAction()
         if event.type() == QEvent.Type.Drop:
-            self._dropped(zips[0])
+            self._dropped(ours[0])
         return True

@@ -11,10 +11,12 @@ from qtpy.QtWidgets import QFrame, QScrollArea
 from napari_imagec_ai._napari.assumptions import Assumptions
 from napari_imagec_ai._napari.calibrate_form import CalibrateForm
 from napari_imagec_ai._napari.class_rows import ClassRows
+from napari_imagec_ai._napari.consent import Consent
 from napari_imagec_ai._napari.image_choice import ImageChoice
 from napari_imagec_ai._napari.layer_options import LayerOptions
 from napari_imagec_ai._napari.model_choice import ModelChoice
 from napari_imagec_ai._napari.parts import NARROW, Fold, column, row, text
+from napari_imagec_ai._napari.recipe_form import RecipeForm
 from napari_imagec_ai._napari.thresholds_form import ThresholdsForm
 from napari_imagec_ai.engines import engine_names
 
@@ -66,6 +68,7 @@ class Form(Container):  # type: ignore[type-arg]
         self.cancel_button = PushButton(
             text="Cancel", enabled=False, tooltip="Stop after this tile."
         )
+        self.consent = Consent()
         self.progress = ProgressBar(value=0, min=0, max=1, step=1, visible=False)
         self.status = text("status")
         self.scores = text("scores")
@@ -79,10 +82,12 @@ class Form(Container):  # type: ignore[type-arg]
         self.classes = ClassRows(self._classes_changed, self._styles_changed)
         self.calibration = CalibrateForm(self._calibrate)
         self.layer_options = LayerOptions(self._layers_changed)
+        self.repeat = RecipeForm()
+        self.class_section = Fold("Classes", [self.classes])
         self.tuning = column(
             self.thresholds,
             self.calibration,
-            Fold("Classes", [self.classes]),
+            self.class_section,
             self.layer_options,
             labels=False,
         )
@@ -93,9 +98,10 @@ class Form(Container):  # type: ignore[type-arg]
             [column(self.engine, self.device)],
             tooltip="What runs the network, and where.",
             open_=False,
+            minor=True,
         )
         self.model_section = Fold("Model", [self.choice, engine])
-        self.image_section = Fold("Image", [self.source])
+        self.image_section = Fold("Image", [self.source, self.source.measured])
         self._body: Any = Container(
             labels=False,
             widgets=[
@@ -103,10 +109,12 @@ class Form(Container):  # type: ignore[type-arg]
                 self.image_section,
                 self.assumptions,
                 row(self.run_button, self.cancel_button),
+                self.consent,
                 self.progress,
                 self.status,
                 self.scores,
                 self.tuning,
+                self.repeat,
             ],
         )
         self._body.margins = (4, 4, 4, 4)

@@ -17,8 +17,10 @@ from napari.layers import Image
 
 from napari_imagec_ai._napari import layers
 from napari_imagec_ai._napari.channel_rows import ChannelRows, fed
-from napari_imagec_ai._napari.parts import align
+from napari_imagec_ai._napari.measured import MeasuredLayers
+from napari_imagec_ai._napari.parts import Eliding, align
 from napari_imagec_ai._napari.region import RegionChoice
+from napari_imagec_ai.crop import Region
 from napari_imagec_ai.errors import ImagecAIError, ImageError
 from napari_imagec_ai.feed import Planes, planes_from_text
 from napari_imagec_ai.image import ImageInput
@@ -50,6 +52,7 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         self.region = RegionChoice(notify)
         self.channels = ChannelRows(self._channel_chosen, self._channel_choices)
         self._make_planes()
+        self.measured = MeasuredLayers(notify, self._other_names)
         self.others: Any = Container(name="others")
         self.others.margins = (0, 0, 0, 0)
         controls: list[Any] = [self.layer, self.pin, self.level, self.axes]
@@ -58,6 +61,7 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         super().__init__(widgets=controls, name="image_choice")
         self.margins = (0, 0, 0, 0)
         align(self)
+        Eliding(self.layer)
         controls[0].changed.connect(lambda _: self.layer_changed())
         self.axes.changed.connect(lambda _: self._axes_changed())
         for control in (self.planes, self.span, self.level):
@@ -135,6 +139,7 @@ class ImageChoice(Container):  # type: ignore[type-arg]
     def layer_changed(self) -> None:
         """Bring the other controls up to date with the layer."""
         self.axes.reset_choices()
+        self.measured.reset_choices()
         layer = self.layer.value
         self.axes.visible = layer is not None and layer.ndim > 2
         several = layer is not None and layer.multiscale
@@ -178,6 +183,11 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         usual = layers.AXES.get(layer.ndim, ())
         return list(dict.fromkeys([layers.guess_axes(layer), *usual]))
 
+    def _other_names(self) -> list[str]:
+        """Names of image layers that are not run."""
+        chosen = self.layer.value
+        return [layer.name for layer in self.layer.choices if layer is not chosen]
+
     def _channel_choices(self) -> list[tuple[str, int]]:
         """Names of layers with their numbers of channels, the chosen one first."""
         chosen = self.layer.value
@@ -190,8 +200,8 @@ class ImageChoice(Container):  # type: ignore[type-arg]
 
     # -- what was chosen ---------------------------------------------------------------
 
-    def take(self) -> layers.Source:
-        """The layer as it is now.
+    def whole(self) -> layers.Source:
+        """The layer as it is now, all of it.
 
         Raises
         ------
@@ -200,22 +210,42 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         """
         if self.layer.value is None:
             raise ImageError("Open an image, or choose an image layer.")
-        whole = layers.take(
+        return layers.take(
             self.layer.value, self.axes.value or "", self.level.value or 0
         )
-        points = self.region.points(self.layer.value)
-        return whole if points is None else layers.cut(whole, points)
+
+    def take(self) -> layers.Source:
+        """The layer as it is now: what is run of it.
+
+        Raises
+        ------
+        ImageError
+            If there is none, or its axes do not fit it.
+        """
+        whole = self.whole()
+        region = self.region.chosen(self.layer.value, whole)
+        return whole if region is None else layers.cut(whole, region)
+
+    def chosen_region(self) -> Region | None:
+        """What of the image is run; None: all of it."""
+        whole = self.whole()
+        return self.region.chosen(self.layer.value, whole)
 
     def inputs(self, model: Model) -> tuple[InputImages, tuple[int, ...] | None]:
         """What is fed to the network: images by input, and channels of the main one.
+
+        The images are whole; the region is chosen when the network is run.
 
         Raises
         ------
         ImageError
             If something is missing.
         """
-        main = self.take().image
+        main = self.whole().image
         image, channels = fed(main, self.channels.chosen(), self._layer_image)
+        image, channels = self.measured.with_others(
+            model, image, channels, self._layer_image
+        )
         if len(model.inputs) == 1:
             return image, channels
         given: dict[str, Any] = {main_input(model).id: image}
@@ -224,22 +254,33 @@ class ImageChoice(Container):  # type: ignore[type-arg]
                 continue
             chosen = control.value
             if isinstance(chosen, Image):
-                given[control.label] = self._part(chosen)
+                given[control.label] = _pixels(chosen)
             else:
                 given[control.label] = _numbers(str(chosen), control.label)
         return given, channels
+
+    def beyond_a_file(self) -> str:
+        """What a recipe cannot say of what feeds the network, as a sentence."""
+        chosen = [one for row in self.channels for one in [row.value] if one]
+        layer = self.layer.value
+        others = {name for name, _ in chosen if name} - {getattr(layer, "name", "")}
+        others |= set(self.measured.chosen())
+        if others:
+            return (
+                f"Channels come from several layers ({', '.join(sorted(others))}): "
+                "image files need all channels in one."
+            )
+        if len(self.others):
+            return "The network's other inputs have to be given with --input."
+        if layer is not None and layer.multiscale and self.level.value:
+            return f"Level {self.level.value} was run; files are opened at the finest."
+        return ""
 
     def _layer_image(self, name: str) -> ImageInput:
         layer = next((one for one in self.layer.choices if one.name == name), None)
         if layer is None:
             raise ImageError(f"The layer '{name}' is gone; choose another channel.")
-        return self._part(layer)
-
-    def _part(self, layer: Image) -> ImageInput:
-        """Another layer's pixels, of the region that is chosen in the main one."""
-        whole = layers.take(layer, layers.guess_axes(layer))
-        points = self.region.points(self.layer.value)
-        return (whole if points is None else layers.cut(whole, points)).image
+        return _pixels(layer)
 
     def check(self, model: Model) -> None:
         """See whether the layers would feed a model.
@@ -249,6 +290,7 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         ImagecAIError
             If they cannot.
         """
+        self.take()  # says what is wrong with the region
         images, channels = self.inputs(model)
         along = plan_inputs(model, images, channels).main.plane_axes
         if along and self.planes.value == SOME_PLANES:
@@ -281,6 +323,11 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         order = str(self.axes.value)
         first = len(current_step) - len(order)
         return {axis: int(current_step[first + order.index(axis)]) for axis in along}
+
+
+def _pixels(layer: Image) -> ImageInput:
+    """Pixels of another layer."""
+    return layers.take(layer, layers.guess_axes(layer)).image
 
 
 def _main(model: Model | None) -> TensorSpec | None:

@@ -122,6 +122,8 @@ class Inspector:
 def _at(layer: Labels | Layer, position: Any) -> int:
     """Id of the object of a layer at a position in the world; 0: none."""
     value = layer.get_value(position, world=True)
+    if getattr(layer, "multiscale", False):
+        value = value[1]  # the level comes first
     if not isinstance(value, tuple):
         return int(value or 0)
     number = value[0]  # a shape: its number is the row's

@@ -28,8 +28,8 @@ class LayerOptions(Fold):
             "many",
             "Draw very many",
             False,
-            f"Also above {MAX_SHAPES} objects of a class, which takes napari seconds "
-            "and much memory.",
+            f"Also above {MAX_SHAPES} objects of a class: napari needs seconds and "
+            "much memory for them, and draws them while you go on.",
         )
         self.keep = _box(
             "keep_layers",

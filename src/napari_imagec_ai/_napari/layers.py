@@ -16,7 +16,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
-from napari_imagec_ai.crop import corner, cropped
+from napari_imagec_ai.crop import Region, corner, cropped
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.export import table
 from napari_imagec_ai.export.palette import PALETTE, as_hex
@@ -186,33 +186,68 @@ def _linear(placement: dict[str, Any]) -> NDArray[Any]:
     return np.asarray(Affine(**parts).linear_matrix)
 
 
-def cut(source: Source, world: NDArray[Any]) -> Source:
-    """The part of an image around some points.
+def region_of(
+    source: Source, rings: Sequence[NDArray[Any]], exact: bool = True
+) -> Region:
+    """The region of an image that is drawn in the world.
 
     Parameters
     ----------
     source : Source
         The whole image.
-    world : (N, 2) float
-        Points in the world, along the last two axes.
+    rings : sequence of (N, 2) float
+        Corners in the world, along the last two axes.
+    exact : bool
+        Keep the shapes, where they are more than one upright rectangle; otherwise the
+        box around all of them is meant.
+    """
+    pixels = [_flat_pixels(source, ring) for ring in rings]
+    together = np.concatenate(pixels)
+    # A pixel reaches half of its size to each side of its centre.
+    start = np.floor(together.min(axis=0) + 0.5 + _NEARLY).astype(int)
+    stop = np.ceil(together.max(axis=0) + 0.5 - _NEARLY).astype(int)
+    stop = np.maximum(stop, start + 1)
+    box = {a: (int(i), int(j)) for a, i, j in zip("YX", start, stop, strict=True)}
+    upright = len(pixels) == 1 and _is_upright(pixels[0])
+    if not exact or upright:
+        return Region(box=box)
+    return Region(
+        box=box,
+        polygons=tuple(
+            tuple((round(float(y), 3), round(float(x), 3)) for y, x in ring)
+            for ring in pixels
+        ),
+    )
+
+
+def _flat_pixels(source: Source, world: NDArray[Any]) -> NDArray[Any]:
+    """Points in the world, along the last two axes, as (y, x) of the first plane."""
+    matrix = source.matrix
+    points = np.tile(matrix[:-1, -1], (len(world), 1))
+    points[:, -2:] = world
+    found = np.linalg.solve(matrix[:-1, :-1], (points - matrix[:-1, -1]).T)
+    return np.asarray(found[-2:].T)
+
+
+def _is_upright(ring: NDArray[Any]) -> bool:
+    """Whether a ring is a rectangle along the axes."""
+    ends = np.stack([ring.min(axis=0), ring.max(axis=0)])
+    off = np.abs(ring[:, None] - ends).min(axis=1)
+    return len(ring) == 4 and bool((off < 10 * _NEARLY).all())
+
+
+def cut(source: Source, region: Region) -> Source:
+    """The part of an image in the box of a region.
 
     Raises
     ------
     ImageError
         If the image has no pixel there.
     """
-    matrix = source.matrix
-    points = np.tile(matrix[:-1, -1], (len(world), 1))  # in the first plane
-    points[:, -2:] = world
-    pixels = np.linalg.solve(matrix[:-1, :-1], (points - matrix[:-1, -1]).T)[-2:]
-    # A pixel reaches half of its size to each side of its centre.
-    start = np.floor(pixels.min(axis=1) + 0.5 + _NEARLY).astype(int)
-    stop = np.ceil(pixels.max(axis=1) + 0.5 - _NEARLY).astype(int)
-    box = {a: (int(i), int(j)) for a, i, j in zip("YX", start, stop, strict=True)}
-    begin = corner(source.image, box)
+    begin = corner(source.image, region.box)
     return replace(
         source,
-        image=cropped(source.image, box),
+        image=cropped(source.image, region.box),
         placement=placed(source, begin),
         corner=begin,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import ComboBox, Container, LineEdit, PushButton
@@ -10,6 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QApplication
 
+from napari_imagec_ai._napari import preferences
 from napari_imagec_ai._napari.card import (
     GROUPS,
     OTHER,
@@ -20,9 +22,18 @@ from napari_imagec_ai._napari.card import (
     group,
 )
 from napari_imagec_ai._napari.folders import FolderWatch, open_folder, search_folders
-from napari_imagec_ai._napari.parts import Fold, Picture, column, row, text
+from napari_imagec_ai._napari.parts import (
+    Eliding,
+    Fold,
+    Picture,
+    column,
+    row,
+    text,
+)
 from napari_imagec_ai.decoders import decoders, guess_decoder
 from napari_imagec_ai.library import ModelEntry, find_models
+from napari_imagec_ai.model import Model
+from napari_imagec_ai.selftest import Verdict, verdict
 
 ASK = ""
 """Value of the output's choice while the person has made none."""
@@ -41,6 +52,8 @@ class ModelChoice(Container):  # type: ignore[type-arg]
         self, model_changed: Callable[[], None], decoder_changed: Callable[[], None]
     ) -> None:
         self._entries: list[ModelEntry] = []
+        self._added: list[ModelEntry] = []
+        self._verdicts: dict[Path, Verdict] = {}
         self._model_changed = model_changed
         self._asking = True
         self._make_list()
@@ -58,13 +71,16 @@ class ModelChoice(Container):  # type: ignore[type-arg]
             widgets=[
                 self.search,
                 self.model,
+                self.warning,
                 self.card,
                 column(self.decoder),
                 self.about,
-                row(self.refresh, self.open_folder, self.install),
+                row(self.refresh, self.open_folder, self.install, self.package),
             ],
         )
         self.margins = (0, 0, 0, 0)
+        Eliding(self.model)
+        Eliding(self.decoder)
         self._watch = FolderWatch(self.native, self.look)
         self.refresh.changed.connect(lambda: self.look())
         self.open_folder.changed.connect(lambda: open_folder())
@@ -102,9 +118,16 @@ class ModelChoice(Container):  # type: ignore[type-arg]
             tooltip="Unpack a model package (.zip) into your models folder; or drop "
             "one here.",
         )
+        self.package = PushButton(
+            text="Weights...",
+            name="package",
+            tooltip="Make a model folder of bare weights (ONNX, TorchScript), such as "
+            "your own training's export; or drop them here.",
+        )
 
     def _make_card(self) -> None:
         self.card, self.details = text("card"), text("details")
+        self.warning = text("warning")
         self.cover = Picture()
         self.test = PushButton(
             text="Test this model",
@@ -121,6 +144,7 @@ class ModelChoice(Container):  # type: ignore[type-arg]
             [self.cover, self.details, row(self.test, self.copy), self.tested],
             tooltip="Authors, licence, what it takes and gives, and its own test.",
             open_=False,
+            minor=True,
         )
 
     # -- the list ----------------------------------------------------------------------
@@ -128,9 +152,12 @@ class ModelChoice(Container):  # type: ignore[type-arg]
     def look(self) -> None:
         """Look for models; the chosen one stays chosen."""
         chosen = self.entry
+        self.warning.value = preferences.problem()
+        self.warning.visible = bool(self.warning.value)
         self._watch.watch()
-        self._entries = find_models(*search_folders())
+        self._entries = [*find_models(*search_folders()), *self._added]
         self._fill(chosen)
+        self.show_verdicts()
         self._chosen()
 
     def _search(self) -> None:
@@ -170,7 +197,10 @@ class ModelChoice(Container):  # type: ignore[type-arg]
     def _title(self, entry: ModelEntry, names: list[str]) -> str:
         twice = names.count(entry.name) > 1
         name = f"{entry.name} ({entry.path.name})" if twice else entry.name
-        return name if entry.problem is None else f"{name} - cannot run"
+        if entry.problem is not None:
+            return f"{name} - cannot run"
+        tested = self._verdicts.get(entry.path, "")
+        return name + {"passed": " ✓", "failed": " - failed its test", "": ""}[tested]
 
     def _mark(self) -> None:
         """Headings cannot be chosen; models that cannot run are grey, and say why."""
@@ -183,7 +213,11 @@ class ModelChoice(Container):  # type: ignore[type-arg]
             if number is None or number < 0:
                 combo.model().item(row_).setEnabled(False)
                 continue
-            problem = self._entries[number].problem
+            entry = self._entries[number]
+            tested = self._verdicts.get(entry.path, "")
+            words = f"Its own test: {tested or 'not run yet'}."
+            problem = entry.problem
+            combo.setItemData(row_, words, Qt.ItemDataRole.ToolTipRole)
             if problem is not None:
                 combo.setItemData(row_, grey, Qt.ItemDataRole.ForegroundRole)
                 combo.setItemData(row_, problem, Qt.ItemDataRole.ToolTipRole)
@@ -191,7 +225,7 @@ class ModelChoice(Container):  # type: ignore[type-arg]
     def _chosen(self) -> None:
         entry = self.entry
         model = entry.model if entry is not None else None
-        self.card.value = card(entry) if self._entries or entry else card(None)
+        self._show_card()
         self.details.value = details(entry)
         self.cover.show_file(model.cover if model is not None else None)
         self.tested.value = ""
@@ -205,6 +239,26 @@ class ModelChoice(Container):  # type: ignore[type-arg]
             self.decoder.value = guess.name if guess is not None else ASK
         self.decoder.enabled = usable
         self._model_changed()
+
+    def _show_card(self) -> None:
+        entry = self.entry
+        self.card.value = card(entry, self.verdict if entry is not None else "")
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is known of the chosen model's own test."""
+        entry = self.entry
+        return self._verdicts.get(entry.path, "") if entry is not None else ""
+
+    def show_verdicts(self) -> None:
+        """Show what is known of the models' own tests."""
+        self._verdicts = {
+            entry.path: verdict(entry.model)
+            for entry in self._entries
+            if entry.model is not None and entry.problem is None
+        }
+        self._fill(self.entry)
+        self._show_card()
 
     def _meanings(self, _widget: Any = None) -> list[tuple[str, str]]:
         known = [(decoder.title, name) for name, decoder in decoders().items()]
@@ -226,6 +280,24 @@ class ModelChoice(Container):  # type: ignore[type-arg]
     def entries(self) -> list[ModelEntry]:
         """All models that were found."""
         return list(self._entries)
+
+    def choose_model(self, model: Model) -> None:
+        """Choose a model wherever it lies; it stays in the list."""
+        places = [entry.model.path for entry in self._entries if entry.model]
+        if model.path not in places:
+            self._added.append(ModelEntry(model.path, model, model.problem))
+            self._entries.append(self._added[-1])
+            self._fill(self._added[-1])
+            self._chosen()
+            return
+        mine = next(
+            i
+            for i, entry in enumerate(self._entries)
+            if entry.model is not None and entry.model.path == model.path
+        )
+        if mine not in [i for _, i in self._choices()]:
+            self.search.value = ""
+        self.model.value = mine
 
     def choose(self, folder: str) -> None:
         """Choose the first model whose folder has this name."""

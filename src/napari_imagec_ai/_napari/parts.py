@@ -7,10 +7,18 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import Container, Label
+from magicgui.widgets import Container, FloatSpinBox, Label
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QPixmap
-from qtpy.QtWidgets import QLabel, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import (
+    QLabel,
+    QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QToolButton,
+    QWidget,
+)
 
 NARROW = (
     "QComboBox, QAbstractSpinBox, QLineEdit, QPushButton { min-width: 2em; }"
@@ -19,15 +27,67 @@ NARROW = (
 """Style that lets controls shrink, also those that are made later."""
 
 
+_MARGIN = 4
+"""Pixels beside the text of a box that napari's style takes."""
+
+
 def text(name: str) -> Label:
     """A text that wraps to the width that there is."""
     label = Label(value="", name=name)
     label.native.setWordWrap(True)
-    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     policy.setHeightForWidth(True)
     label.native.setSizePolicy(policy)
     label.native.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
+    label.native.installEventFilter(_Wrapper(label.native))
     return label
+
+
+class _Wrapper(QObject):  # type: ignore[misc]
+    """Keeps a text as tall as it is at its width: sections ask before they know it."""
+
+    def __init__(self, label: QLabel) -> None:
+        super().__init__(label)
+        self._seen = ("", 0)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Look at what happens, and leave it to others."""
+        kinds = (QEvent.Type.Resize, QEvent.Type.Paint)
+        if event is not None and event.type() in kinds:
+            label = self.parent()
+            if self._seen != (label.text(), label.width()):
+                self._seen = (label.text(), label.width())
+                label.setMinimumHeight(0)  # Qt never answers less than this
+                tall = label.heightForWidth(label.width()) if label.text() else 0
+                label.setMinimumHeight(max(tall, 0))
+        return False
+
+
+class Eliding(QObject):  # type: ignore[misc]
+    """Shows dots where a choice is too long for its box; napari's style cuts it."""
+
+    def __init__(self, combo: Any) -> None:
+        super().__init__(combo.native)
+        combo.native.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Paint the box; leave everything else to it."""
+        if event is None or event.type() != QEvent.Type.Paint:
+            return False
+        box = self.parent()
+        option = QStyleOptionComboBox()
+        box.initStyleOption(option)
+        style, whole = box.style(), QStyle.ComplexControl.CC_ComboBox
+        part = QStyle.SubControl.SC_ComboBoxEditField
+        room = style.subControlRect(whole, option, part, box).width() - _MARGIN
+        dots = Qt.TextElideMode.ElideRight
+        text_ = box.fontMetrics().elidedText(option.currentText, dots, room)
+        option.currentText = text_
+        painter = QStylePainter(box)
+        painter.drawComplexControl(whole, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+        painter.end()
+        return True
 
 
 def row(*widgets: Any) -> Container:  # type: ignore[type-arg]
@@ -38,37 +98,50 @@ def row(*widgets: Any) -> Container:  # type: ignore[type-arg]
     return made
 
 
-def column(*widgets: Any, labels: bool = True, name: str = "") -> Container:  # type: ignore[type-arg]
-    """Widgets below each other, with their labels."""
+def column(
+    *widgets: Any, labels: bool = True, name: str = "", alone: bool = True
+) -> Container:  # type: ignore[type-arg]
+    """Widgets below each other, with their labels; aligned, where it stands alone."""
     made = Container(widgets=list(widgets), labels=labels, name=name)
     made.margins = (0, 0, 0, 0)
     keep_low(made)
-    align(made)
+    if alone:
+        align(made)
     return made
 
 
-def align(group: Any) -> None:
-    """Let the controls of a group begin at the same place, beside their labels."""
-    _align(group.native)
-    group.native.installEventFilter(_Aligner(group.native))
+def align(*groups: Any) -> None:
+    """Let the controls of groups begin at the same place, beside their labels."""
+    natives = [group.native for group in groups]
+    _align(natives)
+    for native in natives:
+        native.installEventFilter(_Aligner(native, natives))
 
 
 class _Aligner(QObject):  # type: ignore[misc]
     """Aligns again when a group is shown: only then are its fonts those of napari."""
 
+    def __init__(self, parent: Any, groups: Sequence[Any]) -> None:
+        super().__init__(parent)
+        self._groups = groups
+
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Look at what happens, and leave it to others."""
         if event is not None and event.type() == QEvent.Type.Show:
-            _align(self.parent())
+            _align(self._groups)
         return False
 
 
-def _align(group: Any) -> None:
+def _labels(group: Any) -> list[QLabel]:
     layout = group.layout()
     parts = [layout.itemAt(i).widget() for i in range(layout.count())]
     rows = [part.layout() for part in parts if part is not None]
     first = [line.itemAt(0) for line in rows if line is not None and line.count()]
-    labels = [item.widget() for item in first if isinstance(item.widget(), QLabel)]
+    return [item.widget() for item in first if isinstance(item.widget(), QLabel)]
+
+
+def _align(groups: Sequence[Any]) -> None:
+    labels = [label for group in groups for label in _labels(group)]
     width = max((label.sizeHint().width() for label in labels), default=0)
     for label in labels:
         label.setMinimumWidth(width)
@@ -79,6 +152,17 @@ def keep_low(widget: Any) -> None:
     widget.native.setSizePolicy(
         QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum
     )
+
+
+def whole_numbers(special: str, **options: Any) -> FloatSpinBox:
+    """A box for whole numbers whose lowest one is shown as a word.
+
+    magicgui's own box for integers knows no such word.
+    """
+    box = FloatSpinBox(step=1, **options)
+    box.native.setDecimals(0)
+    box.native.setSpecialValueText(special)
+    return box
 
 
 def tool(
@@ -117,6 +201,8 @@ class Fold(Container):  # type: ignore[type-arg]
         Whether it is open to begin with.
     labels : bool
         Whether the widgets have their labels beside them.
+    minor : bool
+        Whether it is a part of another section.
     """
 
     def __init__(
@@ -126,6 +212,7 @@ class Fold(Container):  # type: ignore[type-arg]
         tooltip: str = "",
         open_: bool = True,
         labels: bool = False,
+        minor: bool = False,
     ) -> None:
         self.body = column(*widgets, labels=labels)
         super().__init__(widgets=[self.body], labels=False)
@@ -134,7 +221,8 @@ class Fold(Container):  # type: ignore[type-arg]
         self.button.setAccessibleName(title)
         self.button.setChecked(open_)
         self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.button.setStyleSheet("font-weight: bold; padding: 2px;")
+        weight = "normal" if minor else "bold"
+        self.button.setStyleSheet(f"font-weight: {weight}; padding: 2px;")
         self.button.setSizePolicy(
             QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed
         )

@@ -11,7 +11,10 @@ from magicgui.widgets import ComboBox, create_widget
 from napari.layers import Image, Shapes
 from numpy.typing import NDArray
 
+from napari_imagec_ai._napari.layers import Source, region_of
 from napari_imagec_ai._napari.results import METADATA
+from napari_imagec_ai._napari.writers import outline
+from napari_imagec_ai.crop import Region
 from napari_imagec_ai.errors import ImageError
 
 WHOLE, VIEW, DRAWN = "whole image", "what the window shows", "shapes that I drew"
@@ -39,7 +42,8 @@ class RegionChoice:
             name="region",
             label="Region",
             tooltip="Run on all of the image, on what the window shows of it, or on "
-            "the box around the selected shapes of a Shapes layer.",
+            "the selected shapes of a Shapes layer: objects count whose centre lies "
+            "in one of them.",
         )
         self.shapes = _shapes_layer()
         self._notify = notify
@@ -65,18 +69,18 @@ class RegionChoice:
         if self.where.value == DRAWN:
             self._notify()
 
-    def points(self, layer: Image) -> NDArray[Any] | None:
-        """Points that the region reaches to; None: it is the whole image.
+    def chosen(self, layer: Image, source: Source) -> Region | None:
+        """The region that is chosen; None: it is the whole image.
+
+        Of several shapes, or one that is no upright rectangle, the shapes themselves
+        count, and not only the box around them.
 
         Parameters
         ----------
         layer : Image
             The image layer.
-
-        Returns
-        -------
-        (N, 2) float
-            In the world, along the last two axes.
+        source : Source
+            The same layer, whole.
 
         Raises
         ------
@@ -84,7 +88,7 @@ class RegionChoice:
             If nothing is drawn.
         """
         if self.where.value == VIEW:
-            return _shown(layer)
+            return region_of(source, [_shown(layer)], exact=False)
         if self.where.value != DRAWN:
             return None
         drawn = self.shapes.value
@@ -99,8 +103,22 @@ class RegionChoice:
                 "the region in, or select some of these shapes."
             )
         chosen = sorted(drawn.selected_data) or range(len(drawn.data))
-        vertices = [drawn.data_to_world(v) for i in chosen for v in drawn.data[i]]
-        return np.asarray(vertices, float)[:, -2:]
+        rings = []
+        for i in chosen:
+            ring = _around(np.asarray(drawn.data[i], float), drawn.shape_type[i])
+            world = [drawn.data_to_world(vertex) for vertex in ring]
+            rings.append(np.asarray(world, float)[:, -2:])
+        return region_of(source, rings)
+
+
+def _around(ring: NDArray[Any], kind: str) -> NDArray[Any]:
+    """Corners of a shape; of a line, which encloses nothing, those of its box."""
+    if kind not in ("line", "path"):
+        return outline(ring, kind)
+    (y0, x0), (y1, x1) = ring[:, -2:].min(axis=0), ring[:, -2:].max(axis=0)
+    corners = np.tile(ring[0], (4, 1))
+    corners[:, -2:] = [(y0, x0), (y0, x1), (y1, x1), (y1, x0)]
+    return corners
 
 
 def _shapes_layer() -> Any:

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from napari_imagec_ai._napari import drawing, layers
+from napari_imagec_ai._napari import drawing, layers, lazy_labels
 from napari_imagec_ai._napari.drawing import Kind
 from napari_imagec_ai._napari.layers import COLOURS, Source, Style
+from napari_imagec_ai._napari.many import ManyShapes
 from napari_imagec_ai.images import Images
 from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.region import in_part
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer, Points, Shapes
 
-MAX_SHAPES = 5000
-"""More outlines than these take napari seconds to build."""
+MAX_SHAPES = 2000
+"""More outlines than these stop the window for a second."""
 
 METADATA = "napari_imagec_ai"
 """Key of a layer's metadata under which the recipe lies."""
@@ -47,6 +49,11 @@ class Drawn:
         """The kinds that are wanted."""
         every: tuple[Kind, ...] = ("outlines", "boxes", "points")
         return tuple(kind for kind in every if getattr(self, kind))
+
+
+PLACE = "napari_imagec_ai_place"
+"""Key of a layer's metadata: shape of the image, where the layer's pixels begin in it
+(``corner``), and where the image's planes do (``origin``), for each axis."""
 
 
 class ResultLayers:
@@ -77,6 +84,8 @@ class ResultLayers:
         self._drawings: dict[tuple[Kind, str], Shapes | Points] = {}
         self._spare: list[Shapes] = list(spare)
         self._images: dict[str, Image] = {}
+        self._many = ManyShapes()
+        self._place: dict[str, list[int]] = {}
 
     def show(self, objects: Objects, outlines: bool = True) -> list[str]:
         """Bring all layers up to date.
@@ -95,18 +104,33 @@ class ResultLayers:
             Sentences for the person: what was not shown, and why.
         """
         self._retire(objects.classes)
-        notes = []
+        self._place = {
+            "shape": list(objects.frame.shape),
+            "origin": list(objects.frame.origin),
+            "corner": list(self.source.corner or (0,) * len(objects.frame.axes)),
+        }
+        objects, notes = self._here(objects), []
         active = set(self.viewer.layers.selection)
         for i, name in enumerate(objects.classes):
             mine = objects[objects.class_id == i]
             style = self.styles.setdefault(name, Style(COLOURS[i % len(COLOURS)]))
             if objects.has_pixels:
-                self._show_labels(name, mine, style)
+                notes += self._show_labels(name, mine, style)
             for kind in self.drawn.kinds if outlines else ():
                 if kind == "points" or len(objects.space) == 2:
                     notes += self._draw(kind, name, mine, style)
         self._select(active)
         return notes
+
+    def _here(self, objects: Objects) -> Objects:
+        """Objects in pixels of the part that was run: large layers take memory."""
+        begin = self.source.corner
+        if not begin:
+            return objects
+        sizes = dict(zip(objects.frame.axes, objects.frame.shape, strict=True))
+        image = self.source.image
+        sizes |= {axis: image.size(axis) for axis in objects.space}
+        return in_part(objects, begin, [sizes[axis] for axis in objects.frame.axes])
 
     def _select(self, layers: set[Layer]) -> None:
         """New layers must not take the selection: the image stays the active layer."""
@@ -127,9 +151,9 @@ class ResultLayers:
         self._select(active)
 
     def note(self, recipe: dict[str, Any]) -> None:
-        """Write the recipe into the metadata of every layer."""
+        """Write the recipe and the place into the metadata of every layer."""
         for layer in self.all_layers:
-            layer.metadata = {**layer.metadata, METADATA: recipe}
+            layer.metadata = {**layer.metadata, METADATA: recipe, PLACE: self._place}
 
     def restyle(self, styles: Mapping[str, Style]) -> None:
         """Give classes other colours, show them or hide them."""
@@ -144,14 +168,17 @@ class ResultLayers:
                 _style(kind, layer, styles[name].colour)
                 layer.visible = styles[name].visible
 
-    def _show_labels(self, name: str, mine: Objects, style: Style) -> None:
-        layer = self._labels.get(name)
+    def _show_labels(self, name: str, mine: Objects, style: Style) -> list[str]:
+        layer, lazy = self._labels.get(name), lazy_labels.is_lazy(mine)
+        if layer is not None and lazy != lazy_labels.is_shown_lazily(layer):
+            self._remove(layer)
         if layer is not None and layer in self.viewer.layers:
             drawing.update_labels(layer, mine, self.source)
             layers.move(layer, self.source, mine.frame.origin)
-            return
+            return []
         self._labels[name] = self.viewer.add_labels(
-            drawing.label_data(mine),
+            lazy_labels.data_of(mine) if lazy else drawing.label_data(mine),
+            multiscale=lazy,
             name=f"{name} ({self.source.name})",
             features=layers.feature_table(mine, self.source),
             colormap=drawing.one_colour(style.colour),
@@ -159,10 +186,14 @@ class ResultLayers:
             visible=style.visible,
             **layers.placed(self.source, mine.frame.origin),
         )
+        return [lazy_labels.note(name, mine)] if lazy else []
 
     def _draw(self, kind: Kind, name: str, mine: Objects, style: Style) -> list[str]:
         notes = []
-        if kind != "points" and len(mine) > MAX_SHAPES and not self.drawn.many:
+        slow = kind != "points" and len(mine) > MAX_SHAPES
+        if slow and self.drawn.many:
+            notes.append(f"{len(mine)} {kind} are being drawn in the background.")
+        elif slow:
             notes.append(
                 f"{name}: {len(mine)} {kind} take napari long to build, so the Shapes "
                 f"layer has none above {MAX_SHAPES}; 'Draw very many' under 'Layers' "
@@ -174,8 +205,11 @@ class ResultLayers:
             layer = self._new(kind, name, mine)
             layer.visible = style.visible
             _style(kind, layer, style.colour)
+        self._many.leave(layer)
         if kind == "points":
             drawing.update_points(cast("Points", layer), mine, self.source)
+        elif slow and self.drawn.many:
+            self._many.draw(cast("Shapes", layer), mine, self.source, kind)
         else:
             drawing.update_shapes(cast("Shapes", layer), mine, self.source, kind)
         layers.move(layer, self.source, mine.frame.origin)
@@ -212,6 +246,7 @@ class ResultLayers:
             if name in wanted and kind in kinds:
                 continue
             unused = self._drawings.pop((kind, name))
+            self._many.leave(unused)
             if kind == "points":
                 self._remove(unused)
             elif unused in self.viewer.layers:
@@ -230,6 +265,15 @@ class ResultLayers:
         self._images = {}
         self._retire(())
         return self._spare
+
+    @property
+    def drawing(self) -> bool:
+        """Whether outlines are being drawn in the background."""
+        return self._many.busy
+
+    def stop(self) -> None:
+        """Draw no more: the window is gone."""
+        self._many.stop()
 
     @property
     def label_layers(self) -> list[Labels]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
@@ -50,7 +52,13 @@ class Run:
         }
         self._progressed = progressed
         self._begun: tuple[float, int] | None = None
-        self._worker: Any = create_worker(function, *arguments, _start_thread=False)
+        self._stop = threading.Event()
+        worker: Any = None
+        if inspect.isgeneratorfunction(function):
+            arguments = (self._stop, lambda: worker.quit(), function, *arguments)
+            function = _stoppable
+        worker = create_worker(function, *arguments, _start_thread=False)
+        self._worker: Any = worker
         for signal in self._told:
             if hasattr(self._worker, signal):  # plain functions cannot be stopped
                 getattr(self._worker, signal).connect(partial(self._tell, signal))
@@ -60,9 +68,8 @@ class Run:
         self._worker.start()
 
     def cancel(self) -> None:
-        """Stop after the tile that it is at."""
-        if self._worker is not None:
-            self._worker.quit()
+        """Stop after the tile that it is at, or in the midst of it if it is slow."""
+        self._stop.set()
 
     def drop(self) -> None:
         """Stop, and tell nobody: the window is gone."""
@@ -92,6 +99,29 @@ class Run:
         )
 
 
+def _stoppable(
+    stop: threading.Event,
+    quit_: Callable[[], None],
+    function: Callable[..., Generator[Progress, None, Any]],
+    *arguments: Any,
+) -> Generator[Progress, None, Any]:
+    """A run that ends in its own thread when it is told to.
+
+    A generator that is left alone is closed by whoever forgets it, which may be the
+    thread of the window; and that would wait there for the network.
+    """
+    steps = function(*arguments)
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            return end.value
+        if stop.is_set():
+            steps.close()
+            quit_()
+        yield step
+
+
 def words(progress: Progress, seconds: float, before: int = 0) -> str:
     """How far a run is, and how long it may still take.
 
@@ -110,10 +140,11 @@ def words(progress: Progress, seconds: float, before: int = 0) -> str:
     done = progress.done - before
     if done < 1 or progress.done >= progress.total:
         return f"{said}."
-    return f"{said}, {_duration(seconds / done * (progress.total - progress.done))}."
+    return f"{said}, {duration(seconds / done * (progress.total - progress.done))}."
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """What is left, in words."""
     if seconds < 90:
         return f"about {max(1, round(seconds))} s left"
     if seconds < 90 * 60:

@@ -87,10 +87,15 @@ def _words(line: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in line.split(",") if word.strip())
 
 
+def _label(name: str) -> str:
+    words = name.replace("_", " ").capitalize()
+    return words.replace("Iou", "IoU").replace("Ios", "IoS")  # as the field writes them
+
+
 def _control(name: str, info: FieldInfo, value: Any) -> Any:
     common: dict[str, Any] = {
         "name": name,
-        "label": name.replace("_", " ").capitalize(),
+        "label": _label(name),
         "tooltip": info.description or "",
         "value": value,
     }

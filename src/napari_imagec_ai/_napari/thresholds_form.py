@@ -64,6 +64,7 @@ class ThresholdsForm(Fold):
             [self.settings],
             tooltip="Everything else about how objects are made of the output.",
             open_=False,
+            minor=True,
         )
         sliders = column(mask, classes)
         buttons = row(self.reset, self.undo, self.redo)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from napari_imagec_ai._napari import work
 from napari_imagec_ai._napari.card import score_lines
 from napari_imagec_ai._napari.form import Form
+from napari_imagec_ai._napari.glimpse import Glimpse, Seen
 from napari_imagec_ai._napari.history import History
 from napari_imagec_ai._napari.inspecting import Inspector
 from napari_imagec_ai._napari.results import ResultLayers
@@ -48,7 +49,8 @@ class TunedForm(Form):
         self._ran_with = PredictSettings()
         self._history: History[tuple[Settings, ClassMap]] = History()
         super().__init__()
-        self._tuner = Tuner(self.state, self._tuned)
+        self._glimpse = Glimpse(self.viewer)
+        self._tuner = Tuner(self.state, self._tuned, self._seen, self._glimpsed)
         self.inspector = Inspector(self.viewer, self.say)
         self.thresholds.reset.changed.connect(lambda: self._reset())
         self.thresholds.undo.changed.connect(lambda: self._go(self._history.undo))
@@ -141,6 +143,29 @@ class TunedForm(Form):
         self.classes.set_map(class_map)
         self._tuner.tune()
 
+    def adopt(self, settings: Settings, class_map: ClassMap | None) -> list[str]:
+        """Show settings from elsewhere; gives sentences on what cannot be shown."""
+        if self.session is None:
+            return []
+        classes = self.session.model.classes
+        rules = class_map.rules if class_map is not None else ()
+        sources = [rule.source for rule in rules]
+        # Some detectors tell their classes only when they ran.
+        self.classes.set_classes(classes or sources)
+        threshold = class_threshold(self.session.model)
+        if class_map is not None:
+            threshold = class_map.class_threshold
+            self.classes.set_map(class_map)
+        self.thresholds.set_values(settings, threshold)
+        self.assumptions.reading.set_values(settings.model_dump())
+        self._tuner.tune()
+        lost = [name for name in sources if classes and name not in classes]
+        return [
+            f"The recipe's class '{name}' is none of the model's, which are "
+            f"{', '.join(classes)}."
+            for name in lost
+        ]
+
     def _reset(self) -> None:
         """Thresholds and the decoder's settings as the model has them."""
         if self.session is not None:
@@ -154,9 +179,21 @@ class TunedForm(Form):
         elif self.results is not None:
             self.say(self._show(outcome.result, outlines))
 
+    def _seen(self) -> Seen | None:
+        return None if self.results is None else self._glimpse.seen(self.results)
+
+    def _glimpsed(self, outcome: work.Outcome, seen: Seen) -> None:
+        """Show the visible part of a large result, while the rest is being decoded."""
+        if isinstance(outcome.result, Objects) and self.results is not None:
+            self._glimpse.show(outcome.result, seen, self.results)
+            self.say(f"{len(outcome.result)} objects in view; the others follow.")
+        elif outcome.problem:
+            self.say(outcome.problem, bad=True)
+
     def _show(self, result: Result, outlines: bool) -> str:
         """Bring the layers up to date; gives a sentence on what is there."""
         self._showing = True
+        self._glimpse.clear()
         try:
             return self._layers_show(result, outlines)
         finally:

@@ -6,35 +6,40 @@ layers, and shows errors as sentences; it computes nothing itself.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.theme import get_theme
 
+from napari_imagec_ai import trust
 from napari_imagec_ai._napari import work
+from napari_imagec_ai._napari.card import FAILED
 from napari_imagec_ai._napari.extras import Extras
+from napari_imagec_ai._napari.fed_form import FedForm
 from napari_imagec_ai._napari.layers import Source
 from napari_imagec_ai._napari.model_choice import ASK
 from napari_imagec_ai._napari.parts import Undocking
+from napari_imagec_ai._napari.repeating import Repeating
 from napari_imagec_ai._napari.results import ResultLayers
 from napari_imagec_ai._napari.runs import Run
 from napari_imagec_ai._napari.settings_form import about_the_model
-from napari_imagec_ai._napari.tuned_form import TunedForm
 from napari_imagec_ai.decoders import keep_choice
 from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.images import Images
 from napari_imagec_ai.library import ModelEntry
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import DETECTORS
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import PredictSettings, class_threshold
-from napari_imagec_ai.session import Session, forget, keep_feed, starting_feed
+from napari_imagec_ai.session import Session, starting_feed
 
 if TYPE_CHECKING:
     import napari
 
 
-class ClassifierWidget(TunedForm):
+class ClassifierWidget(FedForm):
     """Run a pre-trained model on the active image layer, and tune the result.
 
     Parameters
@@ -48,6 +53,7 @@ class ClassifierWidget(TunedForm):
         self._placed: dict[int, ResultLayers] = {}
         super().__init__(napari_viewer)
         self._extras = Extras(self)
+        self._repeating = Repeating(self)
         self._connect()
         self.choice.look()
         self._follow_active()
@@ -85,17 +91,17 @@ class ClassifierWidget(TunedForm):
         entry = self.entry
         model = entry.model if entry is not None and entry.problem is None else None
         if self.session and model and _is_same(self.session.model, model):
-            self.session.model = model  # its folder may have another name now
+            self.session.moved(model)  # its folder may have another name now
             self._check()
             return
-        if self.session is not None and self._run is None:
-            self.session.close()
-        self.session, self.results, self._problem = None, None, ""
+        self._leave()
+        self.consent.drop()
+        self.results, self._problem = None, ""
+        self._unshown = {}
         self.source.show_model(model)
         if model is not None:
             feed = starting_feed(model)
-            self.assumptions.show_settings(feed)
-            self.source.suggest(feed.channels)
+            self._show_feed(feed)
         if model is not None and self.decoder.value != ASK:
             self._begin()
         self._check()
@@ -121,6 +127,7 @@ class ClassifierWidget(TunedForm):
             return
         try:
             self.session = Session(entry.model, self.decoder.value)
+            self.session.tell(self.assumptions.classes())
             self._show_session()
         except ImagecAIError as error:
             self.session, self._problem = None, str(error)
@@ -134,50 +141,14 @@ class ClassifierWidget(TunedForm):
         self.thresholds.show_settings(settings, class_threshold(session.model))
         self.assumptions.reading.show_settings(settings, about_the_model(settings))
         self.assumptions.show_kind(session.model.kind in DETECTORS)
+        described = self.entry.model if self.entry is not None else None
+        self.assumptions.show_described(described.classes if described else ())
+        self.assumptions.telling.visible = session.decoder.gives is not Images
         self.assumptions.show_sentences(())
         self.tuning.visible = session.decoder.gives is Objects
         self.classes.set_classes(session.model.classes)
         self._history.clear()
         self._note()
-
-    def _feeding_changed(self) -> None:
-        if self.session is not None:
-            model = self.session.model
-            before = starting_feed(model).channels
-            feed = PredictSettings(channels=before, **self.assumptions.settings())
-            keep_feed(model, feed)
-        if not self._check() and self.results is not None:
-            self.say("Run again to feed the network so.")
-
-    def _channels_changed(self) -> None:
-        """Remember which channel of an image is which of the network's."""
-        if self.session is None:
-            return
-        try:
-            _, channels = self.source.inputs(self.session.model)
-        except ImagecAIError:
-            return  # some rows are still to be chosen
-        model = self.session.model
-        feed = starting_feed(model).model_copy(update={"channels": channels})
-        keep_feed(model, feed)
-
-    def _reading_changed(self) -> None:
-        settings = self._settings()
-        if self.session is not None and settings is not None:
-            keep_choice(self.session.model, self.session.decoder, settings)
-        self._tune()
-
-    def _forget(self) -> None:
-        """The description counts again, and nothing that was chosen before."""
-        if self.session is None:
-            return
-        model = self.session.model
-        forget(model)
-        self.source.suggest(None)
-        self.assumptions.show_settings(starting_feed(model))
-        self.assumptions.reading.set_values(self.session.defaults.model_dump())
-        self.say(f"For '{model.name}' its description counts again.")
-        self._tuner.soon()
 
     # -- image -------------------------------------------------------------------------
 
@@ -194,16 +165,17 @@ class ClassifierWidget(TunedForm):
 
     def _check(self) -> str:
         """Enable Run, or say why it cannot run; gives the reason."""
-        reason = self._reason()
+        reason = self.reason()
         self.run_button.enabled = not reason and self._run is None
         self.source.show_planes()
         if reason:
             self.say(reason)
         elif self._run is None and self.results is None:
-            self.say("Ready.")
+            self.say("Ready.", FAILED if self.choice.verdict == "failed" else "")
         return reason
 
-    def _reason(self) -> str:
+    def reason(self) -> str:
+        """Why it cannot run; empty where it can."""
         entry = self.entry
         if entry is None or entry.problem is not None or entry.model is None:
             return "Choose a model that can run."
@@ -215,7 +187,7 @@ class ClassifierWidget(TunedForm):
         try:
             self.source.check(self.session.model)
         except ImagecAIError as error:
-            return str(error)
+            return re.sub(r" \(--[a-z-]+\)", "", str(error))  # flags mean nothing here
         return ""
 
     # -- run ---------------------------------------------------------------------------
@@ -229,7 +201,13 @@ class ClassifierWidget(TunedForm):
         if reason or state is None:
             self.say(reason or self._problem, bad=True)
             return
-        session, source = state[0], self.source.take()
+        session = state[0]
+        asked = trust.question(session.model, self.engine.value, self.device.value)
+        if asked is not None:
+            self.consent.ask(asked, self._run_trusted)
+            return
+        self.consent.drop()
+        source = self.source.take()
         images, channels = self.source.inputs(session.model)
         predicted = self._predict_settings(channels)
         self._run = Run(
@@ -248,14 +226,38 @@ class ClassifierWidget(TunedForm):
         self.say(f"Opening {session.model.name}...")
         self._run.start()
 
-    def _predict_settings(self, channels: tuple[int, ...] | None) -> PredictSettings:
-        return PredictSettings(
-            engine=self.engine.value,
-            device=self.device.value,
-            channels=channels,
-            planes=self.source.chosen_planes(self.viewer.dims.current_step),
-            **self.assumptions.settings(),
-        )
+    def _run_trusted(self) -> None:
+        """Run a program that a person trusts."""
+        if self.session is not None:
+            asked = (self.engine.value, self.device.value)
+            trust.remember(self.session.model, *asked)
+            self.run()
+
+    def _run_knowingly(self, session: Session) -> None:
+        """Run weights that are not those described."""
+        if session is self.session:
+            session.verify = False
+            self.run()
+
+    def _leave(self) -> None:
+        """Part with the model; one that runs is closed at its end."""
+        if self.session is not None and self._run is None:
+            self.session.close()
+        self.session = None
+
+    def begin(self, decoder: str | None, predict: PredictSettings) -> Session | None:
+        """Begin anew with the chosen model, as a recipe says."""
+        if decoder is not None:
+            with self.decoder.changed.blocked():
+                self.decoder.value = decoder
+        self._leave()
+        self._model_changed()
+        if self.session is not None:
+            self._show_feed(predict)
+            self.session.tell(predict.classes)
+            self._show_session()
+        self._check()
+        return self.session
 
     @property
     def running(self) -> bool:
@@ -282,6 +284,9 @@ class ClassifierWidget(TunedForm):
         prediction, result = outcome.prediction, outcome.result
         if prediction is None or result is None:
             self.say(outcome.problem, bad=True)
+            if outcome.other_weights and session is self.session:
+                question = "Run the weights that are there, knowingly?"
+                self.consent.ask(question, partial(self._run_knowingly, session))
             return
         if session is not self.session:
             self.say("Another model was chosen meanwhile; the run was left out.")
@@ -325,7 +330,7 @@ class ClassifierWidget(TunedForm):
         self._run = None
         self.cancel_button.enabled = False
         self.progress.visible = False
-        self.run_button.enabled = not self._reason()
+        self.run_button.enabled = not self.reason()
 
     def _calibrate(self) -> None:
         self._extras.calibrate()
@@ -336,9 +341,11 @@ def _stop(state: dict[str, Any], *_: Any) -> None:
 
     The widget itself may be half gone, too, so only its attributes are looked at.
     """
-    for name in ("_tuner", "inspector", "_extras"):
+    for name in ("_tuner", "inspector", "_extras", "_repeating"):
         if name in state:
             state[name].stop()
+    for shown in (state.get("_placed") or {}).values():
+        shown.stop()
     if state.get("_run") is not None:
         state["_run"].drop()
     elif state.get("session") is not None:

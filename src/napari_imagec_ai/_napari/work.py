@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_imagec_ai._napari import lazy_labels
 from napari_imagec_ai.calibration import (
     MASK_THRESHOLDS,
     Calibration,
@@ -13,8 +14,14 @@ from napari_imagec_ai.calibration import (
     calibrate,
 )
 from napari_imagec_ai.classes import ClassMap
-from napari_imagec_ai.decoders import Result, Settings, get_decoder, settings_with
-from napari_imagec_ai.errors import DecodeError, ImagecAIError
+from napari_imagec_ai.decoders import (
+    Result,
+    Settings,
+    get_decoder,
+    run_decoder,
+    settings_with,
+)
+from napari_imagec_ai.errors import DecodeError, ImagecAIError, WeightsError
 from napari_imagec_ai.images import Images
 from napari_imagec_ai.inputs import InputImages
 from napari_imagec_ai.library import install
@@ -23,7 +30,8 @@ from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import PredictSettings
-from napari_imagec_ai.selftest import TestResult, test_model
+from napari_imagec_ai.region import in_part
+from napari_imagec_ai.selftest import TestResult, keep_results, test_model
 from napari_imagec_ai.session import Session
 
 _LIVE_PIXELS = 1 << 21
@@ -40,6 +48,7 @@ class Outcome:
     prediction: Prediction | None = None
     result: Result | None = None
     problem: str = ""
+    other_weights: bool = False
 
 
 def run(
@@ -53,17 +62,44 @@ def run(
     try:
         prediction = yield from session.run(images, predicted)
         result = session.result(settings, class_map)
+        _ready(result)
     except ImagecAIError as error:
-        return Outcome(problem=str(error))
+        other = isinstance(error, WeightsError)
+        return Outcome(problem=str(error), other_weights=other)
     return Outcome(prediction, result)
 
 
-def tune(session: Session, settings: Settings, class_map: ClassMap) -> Outcome:
-    """Decode and classify what was predicted."""
+def tune(
+    session: Session, settings: Settings, class_map: ClassMap, moving: bool = False
+) -> Outcome:
+    """Decode and classify what was predicted; quickly, while a setting is moving."""
     try:
-        return Outcome(result=session.result(settings, class_map))
+        result = session.result(settings, class_map, moving=moving)
+        _ready(result)
     except ImagecAIError as error:
         return Outcome(problem=str(error))
+    return Outcome(result=result)
+
+
+def glimpse(
+    session: Session,
+    settings: Settings,
+    class_map: ClassMap,
+    box: tuple[tuple[int, int], ...],
+    index: tuple[int, ...],
+    step: int,
+) -> Outcome:
+    """Decode and classify the part of a large result that is looked at."""
+    try:
+        return Outcome(result=session.part(settings, class_map, box, index, step))
+    except ImagecAIError as error:
+        return Outcome(problem=str(error))
+
+
+def _ready(result: Result) -> None:
+    """Do in the worker what would hold up the window that shows a large result."""
+    if isinstance(result, Objects) and lazy_labels.is_lazy(result):
+        lazy_labels.pyramid_of(result)
 
 
 def is_small(prediction: Prediction) -> bool:
@@ -83,9 +119,11 @@ def calibrated(
     def decode(mask: float | None) -> Objects:
         changed = {} if mask is None else {"mask_threshold": mask}
         tried = settings_with(settings, changed)
-        found = session.decoder.decode(prediction, tried)
+        found = run_decoder(session.decoder, prediction, tried)
         if not isinstance(found, Objects):
             raise DecodeError(f"'{session.model.name}' gives no objects to count.")
+        if prediction.cut is not None:
+            return in_part(found, prediction.cut.begin, prediction.frame.shape)
         return found
 
     start = settings.model_dump().get("mask_threshold")
@@ -97,11 +135,16 @@ def calibrated(
 
 
 def tested(model: Model) -> list[TestResult] | str:
-    """What came out of a model's own test, or a sentence why it cannot be tested."""
+    """What came out of a model's own test, or a sentence why it cannot be tested.
+
+    It is kept with the model, for the list.
+    """
     try:
-        return test_model(model)
+        results = test_model(model)
     except ImagecAIError as error:
         return str(error)
+    keep_results(model, results)
+    return results
 
 
 def installed(package: Path) -> Path | str:

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai._napari.results import PLACE
 from napari_imagec_ai.correction import joined, read_labels, read_outlines
+from napari_imagec_ai.crop import Region
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export import write_as
 from napari_imagec_ai.image import Frame
 from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.region import Cut, in_whole
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -59,35 +62,100 @@ def objects_of(layer_data: Sequence[LayerData]) -> Objects:
     ImagecAIError
         If there are none, or they do not lie on one image.
     """
-    labels = [(data, state) for data, state, kind in layer_data if kind == "labels"]
-    shapes = [(data, state) for data, state, kind in layer_data if kind == "shapes"]
-    if not labels and not shapes:
+    several: dict[Place | None, list[LayerData]] = {}
+    for data, state, kind in layer_data:
+        if kind in ("labels", "shapes"):
+            several.setdefault(place_of(state), []).append((data, state, kind))
+    if not several:
         raise ImagecAIError(
             "There is nothing to write: expected a Labels or a Shapes layer, found "
             "none; select one."
         )
-    frame = _frame(labels, shapes)
+    # What has no place of its own lies on the image of the others.
+    shape = next((place.shape for place in several if place is not None), None)
+    found = [
+        _of_one_place(layers, place or (Place(shape) if shape else None))
+        for place, layers in several.items()
+    ]
+    if len({each.frame.shape for each in found}) > 1:
+        raise _sizes({each.frame.shape for each in found})
+    return joined(found)
+
+
+def _of_one_place(layer_data: Sequence[LayerData], place: Place | None) -> Objects:
+    """Objects of layers whose pixels begin at the same place of an image."""
+    labels = [
+        (data[0] if state.get("multiscale") else data, state)
+        for data, state, kind in layer_data
+        if kind == "labels"
+    ]
+    shapes = [(data, state) for data, state, kind in layer_data if kind == "shapes"]
+    frame = _frame(labels, shapes, place)
     found = [_of_labels(data, state, frame) for data, state in labels]
     shown = {identity for each in found for identity in each.id.tolist()}
     for data, state in shapes:
         found.append(_of_shapes(data, state, frame, shown, bool(labels)))
-    return joined(found)
+    objects = joined(found)
+    if place is None or tuple(place.shape) == frame.shape:
+        return objects
+    whole = replace(frame, shape=place.shape)
+    return in_whole(objects, Cut(Region(box={}), whole, place.corner))
 
 
 # -- frames ----------------------------------------------------------------------------
 
 
-def _frame(labels: list[Any], shapes: list[Any]) -> Frame:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a layer's pixels lie in an image.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the image, along the layer's axes.
+    corner : tuple of int
+        Where the layer's pixels begin in it; empty: at its corner.
+    origin : tuple of int
+        Position of the image's first plane, where some of its planes were run.
+    """
+
+    shape: tuple[int, ...]
+    corner: tuple[int, ...] = ()
+    origin: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("corner", "origin"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, (0,) * len(self.shape))
+
+
+def place_of(state: dict[str, Any]) -> Place | None:
+    """Where a result layer lies, by its metadata; None for layers of others."""
+    told = (state.get("metadata") or {}).get(PLACE)
+    ndim = len(state.get("scale", ()))
+    names = ("shape", "corner", "origin")
+    if not isinstance(told, dict) or any(len(told.get(n, ())) != ndim for n in names):
+        return None
+    return Place(*(tuple(int(n) for n in told[name]) for name in names))
+
+
+def _sizes(sizes: set[tuple[int, ...]]) -> ImagecAIError:
+    told = " and ".join(str(size) for size in sorted(sizes))
+    return ImagecAIError(
+        f"The Labels layers have the sizes {told}; write layers of one image."
+    )
+
+
+def _frame(labels: list[Any], shapes: list[Any], place: Place | None) -> Frame:
     """Where the layers lie: the size of the labels, else what the outlines span."""
     sizes = {tuple(data.shape) for data, _ in labels}
     if len(sizes) > 1:
-        told = " and ".join(str(size) for size in sorted(sizes))
-        raise ImagecAIError(
-            f"The Labels layers have the sizes {told}; write layers of one image."
-        )
+        raise _sizes(sizes)
     state = (labels or shapes)[0][1]
     if sizes:
         (shape,) = sizes
+    elif place is not None:
+        shape = tuple(n - a for n, a in zip(place.shape, place.corner, strict=True))
     else:
         points = [np.asarray(ring) for data, _ in shapes for ring in data]
         ndim = len(state.get("scale", (1, 1)))
@@ -104,6 +172,7 @@ def _frame(labels: list[Any], shapes: list[Any]) -> Frame:
         ),
         unit=None if units[-1] == "pixel" else units[-1],
         name=_image_name(str(state.get("name", ""))),
+        origin=() if place is None else place.origin,
     )
 
 
@@ -186,14 +255,14 @@ def _of_shapes(
             # Only once: what is drawn anew begins with the id of another one.
             left.discard(identity)
             continue
-        rings.append(_closed(np.asarray(ring, float), kind))
+        rings.append(outline(np.asarray(ring, float), kind))
         used.append(0 if identity in shown else identity)
     boxes = not pixels and {*kinds} - {"line", "path"} == {"rectangle"}
     before = replace(before, boxes=np.zeros((len(before), 4), np.float32))
     return read_outlines(rings, before, ids=used, classes=fresh, pixels=not boxes)
 
 
-def _closed(ring: NDArray[Any], kind: str) -> NDArray[Any]:
+def outline(ring: NDArray[Any], kind: str) -> NDArray[Any]:
     """Corners of a shape; napari gives an ellipse by those of the box around it."""
     if kind != "ellipse":
         return ring

@@ -23,10 +23,12 @@ from napari_imagec_ai.correction.before import (
     objects,
 )
 from napari_imagec_ai.correction.labels import (
-    checked,
+    as_ids,
     measured_labels,
+    opened,
     unique_over_planes,
 )
+from napari_imagec_ai.correction.large import is_large, measured_in_blocks
 from napari_imagec_ai.correction.shapes import (
     masks,
     measured_masks,
@@ -56,7 +58,9 @@ def read_labels(
     Parameters
     ----------
     labels : array or path
-        Ids at pixels, 0 is background; shaped as the frame.
+        Ids at pixels, 0 is background; shaped as the frame. A large plane or volume is
+        read block by block, and never as a whole: give a zarr or a dask array, or a
+        file.
     like : Objects or Frame
         What was corrected, or where the labels lie.
     classes : str or mapping of int to str, optional
@@ -79,16 +83,23 @@ def read_labels(
         If the labels do not fit the frame, or are no ids.
     """
     before = before_of(like, volumes)
-    ids = unique_over_planes(checked(labels, before.frame), before)
-    table = measured_labels(ids, before, image)
+    name, given = opened(labels, before.frame)
+    ids: Any
+    if is_large(given, before):
+        ids, table = given, measured_in_blocks(given, name, before, image)
+    else:
+        ids = unique_over_planes(as_ids(np.asarray(given), name), before)
+        table = measured_labels(ids, before, image)
     found, planes = table.pop("id"), table.pop("plane")
     sides = boxes(table, before.space)
 
     def covered(row: int) -> NDArray[Any]:
         low, high = np.split(sides[row].astype(int), 2)
         inside = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        place = (*(planes[row] - before.first), *inside)
-        return np.asarray(before.labels()[place][ids[place] == found[row]])
+        index = (planes[row] - before.first).tolist()
+        place: tuple[int | slice, ...] = (*index, *inside)
+        mine: NDArray[np.bool_] = np.asarray(ids[place]) == found[row]
+        return np.asarray(before.labels_at(place)[mine])
 
     known = carried(before, found, classes, covered)
     return objects(before, found, known, sides, table, planes, label_image=ids)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai.blocks import Where
 from napari_imagec_ai.image import Frame, ImageInput
 from napari_imagec_ai.objects import Objects
 
@@ -49,9 +50,15 @@ class Before:
             self._labels = (
                 self.objects.as_labels()
                 if known and self.objects is not None
-                else np.zeros(self.frame.shape, np.int32)
+                else np.broadcast_to(np.int32(0), self.frame.shape)
             )
         return self._labels
+
+    def labels_at(self, place: tuple[int | slice, ...]) -> NDArray[np.int32]:
+        """A part of :meth:`labels`, without making all of it where that can be."""
+        if self.objects is not None and self.objects.label_image is not None:
+            return self.objects.labels_at(place)
+        return np.asarray(self.labels()[place])
 
     def rows(self) -> dict[int, int]:
         """Row of each id."""
@@ -70,9 +77,15 @@ def before_of(like: Objects | Frame, volumes: bool | None) -> Before:
 
 
 def intensities(
-    before: Before, image: ImageInput | None, index: tuple[int, ...]
+    before: Before,
+    image: ImageInput | None,
+    index: tuple[int, ...],
+    where: Where | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Pixels of the channels that were measured before, else of all, by column."""
+    """Pixels of the channels that were measured before, else of all, by column.
+
+    ``where`` is a part of the plane along the space axes; all of it by default.
+    """
     if image is None:
         return {}
     at: dict[str, int | slice] = {
@@ -80,6 +93,8 @@ def intensities(
         for axis, n in zip(before.frame.axes, before.position(index), strict=False)
         if axis in image.axes
     }
+    if where is not None:
+        at |= dict(zip(before.space, where, strict=True))
     count = image.size("C")
     if "C" not in image.axes:
         return {_MEAN: image.read(before.space, at)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +19,51 @@ HIGHEST = (1 << 31) - 1
 """The highest id."""
 
 
-def checked(labels: Any, frame: Frame) -> NDArray[np.int32]:
-    """Labels as ids, from an array or a file.
+def opened(labels: Any, frame: Frame) -> tuple[str, Any]:
+    """What labels are called in messages, and their pixels, read where they lie.
 
     Raises
     ------
     ImageError
-        If they do not fit the frame, or are no ids.
+        If they have another size than the frame.
     """
     name = "The labels"
     if isinstance(labels, (str, Path)):
         name = f"'{Path(labels).name}'"
         labels = open_image(labels).data
-    ids = np.asarray(labels)
-    if ids.shape != tuple(frame.shape):
+    if not hasattr(labels, "shape") or not hasattr(labels, "dtype"):
+        labels = np.asarray(labels)
+    found = tuple(int(size) for size in labels.shape)
+    if found != tuple(frame.shape):
         raise ImageError(
             f"{name}: expected the shape {tuple(frame.shape)} ({frame.axes}) of the "
-            f"image, found {ids.shape}; take the labels of the same image."
+            f"image, found {found}; take the labels of the same image."
         )
+    return name, labels
+
+
+def as_ids(ids: NDArray[Any], name: str) -> NDArray[np.int32]:
+    """Pixels as ids.
+
+    Raises
+    ------
+    ImageError
+        If they are none.
+    """
     whole = ids.dtype.kind in "bui" or (ids.dtype.kind == "f" and (ids % 1 == 0).all())
-    if not whole or ids.min(initial=0) < 0 or ids.max(initial=0) > HIGHEST:
+    # As whole numbers of Python: float32 has none between 2147483520 and 2147483648.
+    if not whole or ids.min(initial=0) < 0 or int(ids.max(initial=0)) > HIGHEST:
         raise ImageError(
             f"{name}: expected whole numbers from 0 to {HIGHEST}, one for each object; "
             "these are no labels."
         )
     return ids.astype(np.int32)
+
+
+def fresh_ids(taken: Collection[int]) -> Iterator[int]:
+    """Ids that are not taken: those above, then what is free below."""
+    yield from range(max(taken, default=0) + 1, HIGHEST + 1)
+    yield from (n for n in range(1, HIGHEST) if n not in taken)
 
 
 def unique_over_planes(ids: NDArray[np.int32], before: Before) -> NDArray[np.int32]:
@@ -58,14 +79,13 @@ def unique_over_planes(ids: NDArray[np.int32], before: Before) -> NDArray[np.int
         }
     here = {i: np.unique(ids[i]) for i in np.ndindex(ids.shape[: before.planes])}
     present = {(i, int(n)) for i, found in here.items() for n in found if n}
-    highest = max([*home, *(n for _, n in present)], default=0)
+    fresh = fresh_ids({*home, *(n for _, n in present)})
     seen: set[int] = set()
     for index, found in here.items():
         for n in (int(n) for n in found if n):
             elsewhere = home.get(n, index) != index and (home[n], n) in present
             if n in seen or elsewhere:
-                highest += 1
-                ids[index][ids[index] == n] = highest
+                ids[index][ids[index] == n] = next(fresh)
             else:
                 seen.add(n)
     return ids

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai import outlines
 from napari_imagec_ai.correction.before import Before, Columns, intensities
-from napari_imagec_ai.correction.labels import HIGHEST
+from napari_imagec_ai.correction.labels import HIGHEST, fresh_ids
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image import Frame, ImageInput
 from napari_imagec_ai.masks import Masks
+
+_FARTHEST = 1 << 30
+"""Pixels; no image is so large."""
 
 
 def vertices(ring: Any, frame: Frame) -> NDArray[np.float64]:
@@ -24,7 +27,16 @@ def vertices(ring: Any, frame: Frame) -> NDArray[np.float64]:
     ImageError
         If there are too few, or they have other axes.
     """
-    points = np.asarray(ring, np.float64)
+    try:
+        points = np.asarray(ring)
+    except ValueError:  # points with different numbers of coordinates
+        points = np.full(1, np.nan)
+    if points.dtype.kind not in "buif" or not np.abs(points).max(initial=0) < _FARTHEST:
+        raise ImageError(
+            "Expected outlines whose points are numbers in pixels of the image, found "
+            f"{points.reshape(-1)[:3].tolist()!s:.80}; draw that outline anew."
+        )
+    points = points.astype(np.float64)
     if points.ndim != 2 or points.shape[1] != len(frame.axes) or len(points) < 3:
         raise ImageError(
             f"Expected outlines of at least 3 points with the axes {frame.axes}, found "
@@ -35,19 +47,27 @@ def vertices(ring: Any, frame: Frame) -> NDArray[np.float64]:
 
 def numbers(ids: Sequence[int] | None, count: int, before: Before) -> Any:
     """An id for each outline: the one that it has, or a new one."""
-    asked = [0] * count if ids is None else [int(n) if n == n else 0 for n in ids]
+    asked = [0] * count if ids is None else [_whole(n) for n in ids]
     if len(asked) != count:
         raise ImageError(
             f"Expected {count} ids, one for each outline, found {len(asked)}."
         )
-    highest = max([*asked, *before.rows()], default=0)
+    asked = [n if 0 < n <= HIGHEST else 0 for n in asked]
+    fresh = fresh_ids({*asked, *before.rows()})
     taken: set[int] = set()
     for i, n in enumerate(asked):
-        if not 0 < n <= HIGHEST or n in taken:
-            highest += 1
-            asked[i] = highest
+        if not n or n in taken:
+            asked[i] = next(fresh)
         taken.add(asked[i])
     return np.array(asked, np.int64)
+
+
+def _whole(number: Any) -> int:
+    """An id as a table has it, which may be a float or nothing; 0: none."""
+    try:
+        return int(number)
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
 def plane_steps(drawn: list[NDArray[np.float64]], before: Before) -> NDArray[np.int32]:

@@ -10,11 +10,12 @@ import functools
 import logging
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from napari_imagec_ai import memory
@@ -24,6 +25,7 @@ from napari_imagec_ai.images import Images
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
+from napari_imagec_ai.region import in_whole
 from napari_imagec_ai.scores import Scores
 
 GROUP = "napari_imagec_ai.decoders"
@@ -72,6 +74,15 @@ class Decoder(Generic[S]):
     settle : callable or None
         Settings for the parts of a prediction, in which is chosen what depends on the
         whole of it, and a sentence on what had to be assumed; None: nothing does.
+    layers : callable or None
+        Settings for each of several layers of objects that may lie over each other;
+        None: there is one.
+    together : callable or None
+        Makes one result of those of the layers.
+    follow : callable or None
+        While a setting moves: objects that are nearly those of a full decoding, in a
+        fraction of its time, from the settings and objects of the last full one; gives
+        None where it cannot.
     """
 
     name: str
@@ -82,6 +93,9 @@ class Decoder(Generic[S]):
     recognises: Callable[[Model], bool]
     gives: type = Objects
     settle: Callable[[Prediction, S], tuple[S, str]] | None = None
+    layers: Callable[[Prediction, S], Sequence[S]] | None = None
+    together: Callable[[Prediction, Sequence[Objects]], Objects] | None = None
+    follow: Callable[[Prediction, S, S, Objects], Objects | None] | None = None
 
 
 def _built_in() -> dict[str, Decoder[Any]]:
@@ -228,6 +242,18 @@ def _of_model(decoder: Decoder[Any]) -> set[str]:
     }
 
 
+@functools.cache
+def prepare() -> None:
+    """Compile the loops of the decoders, where that was not done before.
+
+    Without this the first decoding does it, and takes some seconds more.
+    """
+    from napari_imagec_ai import features, splitting
+
+    features.prepare()
+    splitting.prepare()
+
+
 def decode(prediction: Prediction, settings: Settings | None = None) -> Result:
     """Turn a network's raw output into objects, images or scores.
 
@@ -260,15 +286,31 @@ def decode(prediction: Prediction, settings: Settings | None = None) -> Result:
 def run_decoder(decoder: Decoder[S], prediction: Prediction, settings: S) -> Result:
     """Decode with these settings; in blocks, where the maps are large.
 
+    Objects of a region lie in pixels of the whole image.
+
     Raises
     ------
     DecodeError
         If the output cannot be decoded so.
     """
+    found = _decoded(decoder, prediction, settings)
+    if isinstance(found, Objects) and prediction.cut is not None:
+        return in_whole(found, prediction.cut)
+    return found
+
+
+def _decoded(decoder: Decoder[S], prediction: Prediction, settings: S) -> Result:
     size = math.prod(prediction.frame.shape[-len(prediction.space) :])
     if size <= LARGE or decoder.gives is not Objects or not prediction.maps:
         return decoder.decode(prediction, settings)
     from napari_imagec_ai.decoders.large import decode_in_blocks
+
+    several = decoder.layers(prediction, settings) if decoder.layers else ()
+    if len(several) > 1 and decoder.together is not None:
+        layers = [run_decoder(decoder, prediction, each) for each in several]
+        return decoder.together(
+            prediction, [each for each in layers if isinstance(each, Objects)]
+        )
 
     settled, sentence = settings, ""
     if decoder.settle is not None:
@@ -280,6 +322,30 @@ def run_decoder(decoder: Decoder[S], prediction: Prediction, settings: S) -> Res
         return found
 
     return decode_in_blocks(prediction, decode_part, sentence)
+
+
+def follow(
+    decoder: Decoder[S], prediction: Prediction, settings: S, before: S, found: Result
+) -> Objects | None:
+    """What a moved setting does, at once: see :class:`Decoder`.
+
+    Parameters
+    ----------
+    decoder, prediction, settings
+        As for :func:`run_decoder`.
+    before, found
+        Settings and outcome of the last full decoding.
+
+    Returns
+    -------
+    Objects or None
+        None where only a full decoding tells.
+    """
+    if decoder.follow is None or not isinstance(found, Objects):
+        return None
+    if prediction.cut is not None or not isinstance(found.label_image, np.ndarray):
+        return None
+    return decoder.follow(prediction, settings, before, found)
 
 
 def _decoder_of(settings: Settings) -> Decoder[Any]:
@@ -307,7 +373,7 @@ def settings_with(settings: S, changes: Mapping[str, Any]) -> S:
         name = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"][:1].lower() + problem["msg"][1:]
         raise DecodeError(
-            f"'{name}' cannot be {problem['input']!r}: {message}."
+            f"'{name}' cannot be {problem['input']!r:.60}: {message}."
         ) from error
 
 

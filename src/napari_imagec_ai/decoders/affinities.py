@@ -3,9 +3,11 @@
 Each channel speaks of pairs of pixels, one offset apart. A pixel is in an object where
 it belongs together with any of its nearest neighbours, and in the interior where it
 does with all of them; what is left of objects goes to interiors as rims do, see
-:mod:`napari_imagec_ai.decoders.regions`. Channels of longer offsets are not used. Some
-networks also hold pixels of the background together: it is then an object, which
-touches the edge of the image.
+:mod:`napari_imagec_ai.decoders.regions`. Where the description tells longer offsets,
+too, masks are cut into more pieces than there are objects, and these are put together
+by all channels: see :mod:`napari_imagec_ai.decoders.mutex`. Some networks also hold
+pixels of the background together: it is then an object, which touches the edge of the
+image.
 """
 
 from __future__ import annotations
@@ -17,11 +19,19 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from napari_imagec_ai.decoders import OF_MODEL, Decoder, activation, as_described
+from napari_imagec_ai import splitting
+from napari_imagec_ai.decoders import (
+    OF_MODEL,
+    Decoder,
+    activation,
+    as_described,
+    mutex,
+)
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.regions import (
     NECK_OF_MEMBRANES,
     Evidence,
+    Grid,
     RegionSettings,
     grid_of,
     segment,
@@ -45,6 +55,11 @@ class AffinitySettings(RegionSettings):
         description="High values hold pixels together; otherwise they part them.",
         json_schema_extra={OF_MODEL: True},
     )
+    long_range: bool = Field(
+        True,
+        description="Use channels of longer offsets, too, where the description tells "
+        "the offsets: what these part stays apart (mutex watershed).",
+    )
 
 
 def decode_affinities(prediction: Prediction, settings: AffinitySettings) -> Objects:
@@ -54,13 +69,17 @@ def decode_affinities(prediction: Prediction, settings: AffinitySettings) -> Obj
     chosen, sentence = _activation(prediction, settings)
     count = values.shape[len(prediction.planes)]
     nearest = _nearest(model, count, prediction.space)
+    far = _far(model, count, prediction.space) if settings.long_range else {}
     grid = grid_of(prediction, values)
 
     def find(index: tuple[int, ...]) -> Regions:
         channels = activation.apply(chosen, values[index], 0)
         if not settings.attractive:
             channels = 1 - channels
-        return segment(_evidence(channels, nearest), settings, grid)
+        evidence = _evidence(channels, nearest)
+        if not far or not settings.split:
+            return segment(evidence, settings, grid)
+        return _apart(evidence, channels, nearest, far, settings, grid)
 
     return tabulate(
         prediction,
@@ -81,29 +100,38 @@ def _activation(
     )
 
 
+def _apart(
+    evidence: Evidence,
+    channels: Map,
+    nearest: Mapping[int, Offset],
+    far: Mapping[int, Offset],
+    settings: AffinitySettings,
+    grid: Grid,
+) -> Regions:
+    """Objects by all channels, where those of longer offsets are known."""
+    known = evidence.whole >= settings.mask_threshold
+    mask = splitting.fill_holes(known) if settings.fill_holes else known
+    interior = evidence.whole if evidence.interior is None else evidence.interior
+    labels, count = mutex.pieces(
+        mask, interior, channels, far, grid.sigmas(mutex.SMOOTH)
+    )
+    labels, count = mutex.put_together(labels, count, channels, nearest, far, known)
+    smallest = grid.scaled(settings.min_size)
+    labels, count = splitting.without_small(labels, count, smallest)
+    return Regions(labels, count, evidence.whole, known)
+
+
 def _evidence(channels: Map, nearest: Mapping[int, Offset]) -> Evidence:
     """What the pairs that a pixel is in say about it."""
     shape = channels.shape[1:]
     strongest, weakest = np.zeros(shape, np.float32), np.ones(shape, np.float32)
     for channel, offset in nearest.items():
-        here, there = _pairs(offset, shape)
+        here, there = mutex.pairs(offset, shape)
         affinity = channels[channel][here]
         for side in (here, there):
             np.maximum(strongest[side], affinity, out=strongest[side])
             np.minimum(weakest[side], affinity, out=weakest[side])
     return Evidence(strongest, np.minimum(strongest, weakest), 1 - weakest)
-
-
-def _pairs(
-    offset: Offset, shape: tuple[int, ...]
-) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Pixels that have a partner in the image, and their partners."""
-    here, there = [], []
-    for step, size in zip(offset, shape, strict=True):
-        before, after = min(max(-step, 0), size), max(size - max(step, 0), 0)
-        here.append(slice(before, after))
-        there.append(slice(max(before + step, 0), max(after + step, 0)))
-    return tuple(here), tuple(there)
 
 
 def _nearest(model: Model, channels: int, space: str) -> dict[int, Offset]:
@@ -126,6 +154,15 @@ def _nearest(model: Model, channels: int, space: str) -> dict[int, Offset]:
         channel = min(along)[1]
         found[channel] = offsets[channel]
     return found
+
+
+def _far(model: Model, channels: int, space: str) -> dict[int, Offset]:
+    """Channels of offsets that are longer than to a neighbour, where they are told."""
+    return {
+        channel: offset
+        for channel, offset in enumerate(_offsets(model, channels, len(space)))
+        if max(map(abs, offset)) > 1
+    }
 
 
 def _offsets(model: Model, channels: int, axes: int) -> list[Offset]:

@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from scipy import special
 
@@ -29,6 +32,7 @@ from napari_imagec_ai.decoders import (
 )
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.flows import flow_errors, follow, gather
+from napari_imagec_ai.decoders.kept import Kept
 from napari_imagec_ai.decoders.regions import grid_of
 from napari_imagec_ai.decoders.roles import Map, main_map
 from napari_imagec_ai.decoders.tables import Regions, tabulate
@@ -37,6 +41,8 @@ from napari_imagec_ai.kinds import main_output
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
+
+Direction = Literal["auto", "inward", "outward"]
 
 STEP = "cellpose_flow_dynamics"
 """What a description calls the decoding, if it has it among the processing steps."""
@@ -113,6 +119,12 @@ class CellposeSettings(Settings):
         description="Channel that tells how sure a pixel lies in an object.",
         json_schema_extra={OF_MODEL: True},
     )
+    direction: Direction = Field(
+        "auto",
+        description="Whether flows lead to the centres of objects or away from them; "
+        "auto: as it is seen.",
+        json_schema_extra={OF_MODEL: True},
+    )
     activation: Activation = Field(
         "auto",
         description="Turns the last of these into probabilities; auto: a sigmoid, "
@@ -125,17 +137,27 @@ def decode_flows(prediction: Prediction, settings: CellposeSettings) -> Objects:
     model = prediction.model
     _, values = main_map(prediction)
     channels = _channels(prediction, values, settings)
-    chosen, sentence = _activation(prediction, settings)
+    settled, sentences = _settled(prediction, settings)
+    chosen = settled.activation
+    length = -_LENGTH if settled.direction == "outward" else _LENGTH
     smallest = grid_of(prediction, values).scaled(settings.min_size)
 
     def find(index: tuple[int, ...]) -> Regions:
         raw = np.asarray(values[(*index, settings.cellprob)])
         sure = activation.apply(chosen, raw[None], 0)[0]
-        flow = np.stack([np.asarray(values[(*index, n)]) for n in channels])
-        flow /= np.float32(_LENGTH)
-        return _find(sure, flow, settings, smallest)
+        followed = _KEPT.get(
+            [values],
+            (index, channels, *(getattr(settled, name) for name in _FOLLOWED)),
+            lambda: _follow(sure, flow(index), settings),
+        )
+        return _find(sure, lambda: flow(index), followed, settings, smallest)
 
-    return tabulate(prediction, find, model.classes[:1] or ("object",), sentence)
+    def flow(index: tuple[int, ...]) -> Map:
+        found = np.stack([np.asarray(values[(*index, n)]) for n in channels])
+        found /= np.float32(length)
+        return found
+
+    return tabulate(prediction, find, model.classes[:1] or ("object",), *sentences)
 
 
 def _channels(
@@ -178,15 +200,100 @@ def _activation(
 def settle(
     prediction: Prediction, settings: CellposeSettings
 ) -> tuple[CellposeSettings, str]:
-    """Choose the activation by the whole of the output; see :class:`Decoder`."""
+    """Choose what the whole of the output tells; see :class:`Decoder`."""
+    settled, sentences = _settled(prediction, settings)
+    return settled, " ".join(filter(None, sentences))
+
+
+def _settled(
+    prediction: Prediction, settings: CellposeSettings
+) -> tuple[CellposeSettings, tuple[str, str]]:
+    """Choose activation and direction, and say what was not as usual."""
     _, values = main_map(prediction)
-    _channels(prediction, values, settings)
+    channels = _channels(prediction, values, settings)
     chosen, sentence = _activation(prediction, settings)
-    return settings.model_copy(update={"activation": chosen}), sentence
+    direction, warning = settings.direction, ""
+    if direction == "auto":
+        source = _SOURCES.get(
+            [values],
+            (channels, settings.cellprob, chosen),
+            lambda: _source(prediction, values, channels, settings.cellprob, chosen),
+        )
+        direction = "outward" if source > _SURE else "inward"
+        if direction == "outward":
+            warning = (
+                "Flows were taken to lead away from the centres of objects, as they "
+                "do here; usual are flows to the centres."
+            )
+    changes = {"activation": chosen, "direction": direction}
+    return settings.model_copy(update=changes), (sentence, warning)
 
 
-def _find(sure: Map, flow: Map, settings: CellposeSettings, smallest: int) -> Regions:
-    """The objects of one plane or volume."""
+def _source(
+    prediction: Prediction,
+    values: Map,
+    channels: tuple[int, ...],
+    cellprob: int,
+    chosen: Activation,
+) -> float:
+    """How much flows lead apart in objects: below 0 where they lead together.
+
+    The mean divergence, for flows of length 1; 0 where it may be chance.
+    """
+    total, length, squares = 0.0, 0.0, 0.0
+    for index in np.ndindex(prediction.planes):
+        for where in grid(values.shape[-len(channels) :]):
+            raw = np.asarray(values[(*index, cellprob, *where)])
+            inside = activation.apply(chosen, raw[None], 0)[0] > 0.5
+            if min(inside.shape) < 2:
+                continue
+            for axis, channel in enumerate(channels):
+                flow = np.nan_to_num(np.asarray(values[(*index, channel, *where)]))
+                ahead = np.diff(flow.astype(np.float64), axis=axis)
+                both = inside.take(range(1, inside.shape[axis]), axis)
+                both &= inside.take(range(inside.shape[axis] - 1), axis)
+                total += float(ahead[both].sum())
+                squares += float((ahead[both] ** 2).sum())
+                length += float(np.abs(flow[inside], dtype=np.float64).sum())
+    # Of noise, the sum is hardly more than the root of its squares.
+    return total / length if abs(total) > _NOISE * math.sqrt(squares) else 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Followed:
+    """Objects as the flows make them, before any was left out.
+
+    Attributes
+    ----------
+    labels : int32
+        Ids 1 to ``count``.
+    errors : (count,) float64, or None
+        Of their flows, where somebody asked.
+    """
+
+    labels: splitting.Labels
+    count: int
+    errors: NDArray[np.float64] | None = None
+
+
+_FOLLOWED = (
+    "mask_threshold", "steps", "max_share", "cellprob", "direction", "activation"
+)  # fmt: skip
+"""Settings that objects depend on before any is left out."""
+
+_SURE = 2e-3
+"""Flows that lead apart by less than this are noise, or objects are very large."""
+
+_NOISE = 5
+"""So many standard deviations are no chance."""
+
+_SOURCES: Kept[float] = Kept(lambda _: 8)
+
+_KEPT: Kept[_Followed] = Kept(lambda found: found.labels.nbytes)
+
+
+def _follow(sure: Map, flow: Map, settings: CellposeSettings) -> _Followed:
+    """The objects of one plane or volume, all of them."""
     known = sure > settings.mask_threshold
     start = np.stack(np.nonzero(known))
     end = follow(
@@ -194,10 +301,23 @@ def _find(sure: Map, flow: Map, settings: CellposeSettings, smallest: int) -> Re
         start.astype(np.float32),
         settings.steps,
     )
-    labels, count = gather(start, end, sure.shape, settings.max_share)
+    return _Followed(*gather(start, end, sure.shape, settings.max_share))
+
+
+def _find(
+    sure: Map,
+    flow: Callable[[], Map],
+    followed: _Followed,
+    settings: CellposeSettings,
+    smallest: int,
+) -> Regions:
+    """The objects of one plane or volume that are left."""
+    known = sure > settings.mask_threshold
+    labels, count = followed.labels, followed.count
     if sure.ndim == 2 and settings.flow_threshold and count:
-        errors = flow_errors(labels, count, flow)
-        good = np.concatenate([[False], errors <= settings.flow_threshold])
+        if followed.errors is None:
+            followed.errors = flow_errors(labels, count, flow())
+        good = np.concatenate([[False], followed.errors <= settings.flow_threshold])
         labels, count = splitting.compact(np.where(good[labels], labels, 0), count)
     labels, count = splitting.without_small(labels, count, smallest)
     if settings.fill_holes:

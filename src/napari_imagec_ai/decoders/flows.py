@@ -10,7 +10,9 @@ segmentation", 2021.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -47,6 +49,9 @@ _ENDS = 2
 
 _CHUNK = 1 << 20
 """Numbers in one array while centres grow."""
+
+_THREADS = 4
+"""That heat is spread in: each has pictures of its own."""
 
 _TOGETHER = 64
 """Objects that heat is spread in at once."""
@@ -241,8 +246,9 @@ def flow_errors(
     sizes = np.array([[s.stop - s.start for s in b] for b in boxes]).reshape(-1, 2)
     corners = np.array([[s.start - 1 for s in b] for b in boxes]).reshape(-1, 2)
     order = np.argsort(sizes.sum(axis=1), kind="stable")
-    for start in range(0, count, _TOGETHER):  # of like size: these spread as long
-        rows = order[start : start + _TOGETHER]
+
+    def compare(start: int) -> None:
+        rows = order[start : start + _TOGETHER]  # of like size: these spread as long
         height, width = sizes[rows].max(axis=0)
         masks = np.zeros((len(rows), height + 2, width + 2), np.float32)
         for mask, row in zip(masks, rows, strict=True):
@@ -252,8 +258,13 @@ def flow_errors(
         member, y, x = np.nonzero(masks)
         corner = corners[rows]
         there = flow[:, y + corner[member, 0], x + corner[member, 1]]
-        wrong = ((ideal[:, member, y, x] - there) ** 2).sum(axis=0)
+        with np.errstate(over="ignore"):  # the error is then infinite, as it should be
+            wrong = ((ideal[:, member, y, x] - there) ** 2).sum(axis=0)
         errors[rows] = np.bincount(member, wrong) / np.bincount(member)
+
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS)) as pool:
+        for _ in pool.map(compare, range(0, count, _TOGETHER)):
+            pass  # errors are raised here
     return errors
 
 

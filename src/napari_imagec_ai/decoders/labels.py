@@ -1,15 +1,20 @@
 """Labels: networks that end in a segmentation of their own and give ids.
 
-Parts of one id are one object, also where they do not touch.
+Parts of one id are one object, also where they do not touch. Of several channels, as
+InstanSeg gives them, each is a class, and objects of different classes may lie over
+each other: see :mod:`napari_imagec_ai.decoders.layered`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from pydantic import Field
 
 from napari_imagec_ai import splitting
 from napari_imagec_ai.decoders import OF_MODEL, Decoder, Settings, as_described
+from napari_imagec_ai.decoders.layered import put_together
 from napari_imagec_ai.decoders.regions import grid_of
 from napari_imagec_ai.decoders.roles import Map, main_map, pick
 from napari_imagec_ai.decoders.tables import Regions, tabulate
@@ -36,10 +41,10 @@ class LabelSettings(Settings):
         description="Smaller specks (pixels) are no objects.",
     )
     channel: int = Field(
-        0,
-        ge=0,
+        -1,
+        ge=-1,
         le=1023,
-        description="Channel of the ids.",
+        description="Channel of the ids; -1: every channel, each of them a class.",
         json_schema_extra={OF_MODEL: True},
     )
     output: str = Field(
@@ -51,18 +56,48 @@ class LabelSettings(Settings):
 
 def decode_labels(prediction: Prediction, settings: LabelSettings) -> Objects:
     """Take the network's ids as objects; see :class:`Decoder`."""
-    model = prediction.model
+    several = channels_of(prediction, settings)
+    if len(several) > 1:
+        layers = [decode_labels(prediction, each) for each in several]
+        return together(prediction, layers)
     spec, values = main_map(prediction, settings.output)
     smallest = grid_of(prediction, values).scaled(settings.min_size)
+    channel = max(settings.channel, 0)
 
     def find(index: tuple[int, ...]) -> Regions:
-        ids = _whole(pick(values[index], settings.channel, "ids"), spec.id)
+        ids = _whole(pick(values[index], channel, "ids"), spec.id)
         highest = int(ids.max(initial=0))
         labels, count = splitting.without_small(ids, highest, smallest)
         known = labels > 0
         return Regions(labels, count, known.astype(np.float32), known)
 
-    return tabulate(prediction, find, model.classes[:1] or ("object",))
+    return tabulate(prediction, find, _names(prediction, channel + 1)[channel:])
+
+
+def channels_of(
+    prediction: Prediction, settings: LabelSettings
+) -> tuple[LabelSettings, ...]:
+    """Settings for each channel, where every channel is a class of its own."""
+    if settings.channel >= 0:
+        return (settings,)
+    _, values = main_map(prediction, settings.output)
+    count = values.shape[len(prediction.planes)]
+    return tuple(settings.model_copy(update={"channel": n}) for n in range(count))
+
+
+def together(prediction: Prediction, layers: Sequence[Objects]) -> Objects:
+    """What :func:`channels_of` gave, decoded one by one, in one table."""
+    return put_together(layers, _names(prediction, len(layers)))
+
+
+def _names(prediction: Prediction, count: int) -> tuple[str, ...]:
+    """Classes of the channels."""
+    known = prediction.model.classes
+    if len(known) == 1 and count > 1:
+        known = ()
+    return known[:count] + tuple(
+        f"class {n + 1}" if count > 1 else "object" for n in range(len(known), count)
+    )
 
 
 def _whole(ids: Map, name: str) -> splitting.Labels:
@@ -92,4 +127,6 @@ LABELS = Decoder(
     decode=decode_labels,
     defaults=lambda model: as_described(LabelSettings(), model),
     recognises=lambda model: model.kind == "labels",
+    layers=channels_of,
+    together=together,
 )

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai import features
-from napari_imagec_ai.blocks import SIDE, Where, grid
+from napari_imagec_ai.blocks import SIDE, Where, grid, with_rim
 from napari_imagec_ai.image import Frame
 from napari_imagec_ai.intensity import (
     measured_pixels,
@@ -28,7 +28,7 @@ from napari_imagec_ai.intensity import (
 )
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
-from napari_imagec_ai.scratch import Scratch
+from napari_imagec_ai.scratch import Scratch, told_where_full
 
 OVERLAP = {2: 192, 3: 24}
 """Pixels that blocks reach beyond their core, by number of space axes."""
@@ -60,10 +60,11 @@ def decode_in_blocks(
     """
     work = _Work(prediction)
     work.say(*prediction.assumed, sentence)
-    for index in np.ndindex(prediction.planes):
-        for core in grid(work.plane, SIDE[len(work.plane)]):
-            work.take(index, core, decode)
-    return work.objects()
+    with told_where_full(work.folder.path):
+        for index in np.ndindex(prediction.planes):
+            for core in grid(work.plane, SIDE[len(work.plane)]):
+                work.take(index, core, decode)
+        return work.objects()
 
 
 @dataclass(slots=True)
@@ -195,24 +196,12 @@ class _Work:
                 part = table[np.asarray(self.labels[(*index, *core)])]
                 self.labels[(*index, *core)] = part
             for core in blocks:
-                labels = self._with_rim(index, core)
+                labels = with_rim(self.labels, core, index)
                 pixels = measured_pixels(self.prediction, index, core)
                 sums.add(labels, core, pixels)
             here = plane_position(self.prediction, index)
             planes[sums.fresh()] = here
         return sums.columns(), planes
-
-    def _with_rim(self, index: tuple[int, ...], core: Where) -> NDArray[np.int32]:
-        """A block with the pixels around it; zeros beyond the image."""
-        inside = tuple(
-            slice(max(part.start - 1, 0), min(part.stop + 1, size))
-            for part, size in zip(core, self.plane, strict=True)
-        )
-        widths = [
-            (int(part.start == 0), int(part.stop == size))
-            for part, size in zip(core, self.plane, strict=True)
-        ]
-        return np.pad(np.asarray(self.labels[(*index, *inside)]), widths)
 
 
 def _counted(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

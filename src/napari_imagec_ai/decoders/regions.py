@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from napari_imagec_ai import splitting
+from napari_imagec_ai import splitting, threads
 from napari_imagec_ai.decoders import OF_MODEL, Settings
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.tables import Regions
@@ -149,16 +149,46 @@ def grid_of(prediction: Prediction, values: Map) -> Grid:
 
 def segment(evidence: Evidence, settings: RegionSettings, grid: Grid) -> Regions:
     """Label the objects of one plane or volume."""
-    known = evidence.whole >= settings.mask_threshold
-    mask = known
-    if settings.fill_holes:
-        mask = (
-            fill_membranes(mask) if evidence.membranes else splitting.fill_holes(mask)
-        )
+    known, mask = _masks(evidence, settings)
     labels, count = part(mask, known, evidence, settings, grid)
     if evidence.membranes:
         labels = splitting.close_gaps(labels, count, _reach(grid.spacing))
     return Regions(labels, count, evidence.whole, known)
+
+
+def carry(
+    before: splitting.Labels, evidence: Evidence, settings: RegionSettings, grid: Grid
+) -> Regions:
+    """Label the objects of another threshold, taken apart as they were.
+
+    Parameters
+    ----------
+    before : int32
+        Labels of the same plane or volume, from :func:`segment`.
+    evidence, settings, grid
+        As for :func:`segment`.
+    """
+    known, mask = _masks(evidence, settings)
+    labels, count = splitting.carry(mask, before, grid.scaled(settings.min_size))
+    return Regions(labels, count, evidence.whole, known)
+
+
+def only_threshold(settings: R, before: R) -> bool:
+    """Whether nothing but the mask threshold differs."""
+    same = {"mask_threshold": before.mask_threshold}
+    return settings.model_copy(update=same) == before
+
+
+def _masks(
+    evidence: Evidence, settings: RegionSettings
+) -> tuple[splitting.Mask, splitting.Mask]:
+    """Pixels that the network calls foreground, and those with holes filled."""
+    known = evidence.whole >= settings.mask_threshold
+    if not settings.fill_holes:
+        return known, known
+    if evidence.membranes:
+        return known, fill_membranes(known)
+    return known, splitting.fill_holes(known)
 
 
 def _reach(spacing: tuple[float, ...]) -> tuple[int, ...]:
@@ -198,6 +228,15 @@ def part(
     return splitting.split_touching(mask, relief, settings.neck, smallest)
 
 
+def _weigh(depth: Map, whole: Map, known: splitting.Mask) -> None:
+    """Lower what the network is not sure of."""
+    sure = np.clip(whole, 0, 1)
+    np.sqrt(sure, out=sure)
+    # Of a hole that was filled, the network is not sure, but we are.
+    np.copyto(sure, 1, where=~known)
+    depth *= sure
+
+
 def _relief(
     mask: splitting.Mask,
     known: splitting.Mask,
@@ -216,17 +255,18 @@ def _relief(
         depth, sigmas = np.fmax(evidence.depth, 0), grid.sigmas(1.0)
     else:
         depth = splitting.distance(interior, grid.spacing)
-        inside = depth[interior]
+        inside = int(np.count_nonzero(interior))
         # A disc's mean depth is a third of its radius: smooth by a tenth of that
         # radius, enough for the ripples of a pixel outline and too little to close a
         # neck.
-        sigma = min(max(0.3 * float(inside.mean()), 0.6), 2.5) if inside.size else 1.0
+        mean = float(depth.sum(dtype=np.float64)) / inside if inside else 10 / 3
+        sigma = min(max(0.3 * mean, 0.6), 2.5)
         # Less along z leaves the stairs of planes far apart, which look like necks.
         sigmas = grid.sigmas(sigma, least=min(sigma, _STAIRS))
-        sure = np.sqrt(np.clip(evidence.whole, 0, 1))
-        # Of a hole that was filled, the network is not sure, but we are.
-        np.copyto(sure, 1, where=~known)
-        depth *= sure
+        threads.each(
+            lambda rows: _weigh(depth[rows], evidence.whole[rows], known[rows]),
+            threads.slabs(depth.shape),
+        )
     hills = splitting.smooth(depth, interior, sigmas)
     if evidence.rim is None:
         return hills

@@ -27,10 +27,15 @@ def decode_scores(prediction: Prediction, settings: ScoreSettings) -> Scores:
     """Give the numbers of one output; see :class:`Decoder`."""
     known = prediction.vectors
     name = settings.output or next(iter(known), "")
+    if not known:
+        raise DecodeError(
+            f"Expected a network that gives scores of the whole image, but "
+            f"'{prediction.model.name}' gives none; choose another decoder."
+        )
     if name not in known:
         raise DecodeError(
             f"'{prediction.model.name}' gives no scores under the name '{name}'; "
-            f"choose from {', '.join(known) or 'the other decoders'}."
+            f"choose from {', '.join(known)}."
         )
     values = known[name]
     spec = next(spec for spec in prediction.model.outputs if spec.id == name)

@@ -88,7 +88,11 @@ def _classes(model: Model, channels: int, background: int) -> tuple[str, ...]:
             f"Expected {expected} names of classes, one for each of the output's "
             f"channels{besides}, found {len(model.classes)} "
             f"({', '.join(model.classes)}); choose another background channel, or "
-            f"correct the classes in the description of '{model.name}'."
+            + (
+                "correct the classes that you told."
+                if model.classes_by_hand
+                else f"correct the classes in the description of '{model.name}'."
+            )
         )
     return model.classes
 

@@ -12,8 +12,10 @@ Source: U. Schmidt et al., "Cell Detection with Star-Convex Polygons", 2018.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,8 +83,8 @@ _MANY: dict[int, Sequence[tuple[float, ...]]] = {
 class _Suppression:
     """Compares shapes; all arrays are about the same shapes."""
 
-    def __init__(self, found: Shapes, threshold: float) -> None:
-        self.found, self.threshold = found, threshold
+    def __init__(self, found: Shapes, threshold: float, known: KnownShares) -> None:
+        self.found, self.threshold, self.known = found, threshold, known
         self.low = found.centres + found.low
         self.high = found.centres + found.high
         self.table: Table = found.table
@@ -102,17 +104,85 @@ class _Suppression:
         return self._share_too_much(row, near) if len(near) else near
 
     def _share_too_much(self, row: int, others: Rows) -> Rows:
+        share = self.known.look_up(row, others, self.threshold, self._measure)
+        return others[share > self.threshold]
+
+    def _measure(self, row: int, others: Rows, many: bool) -> Shares:
+        """What others share with one shape, told by a few points of each or by many."""
         picture = _Picture(self, row)
+        share = np.empty(len(others), np.float32)
         larger = self.found.volume[others] > _LARGER * self.found.volume[row]
-        near, far = others[~larger], others[larger]
-        share = picture.share_of_points(near, self.few)
-        unclear = np.abs(share - self.threshold) < _CLEAR
-        share[unclear] = picture.share_of_points(near[unclear], self.many)
-        lost: Rows = near[share > self.threshold]
-        if len(far):
-            share = picture.share_of_pixels(far)
-            lost = np.concatenate([lost, far[share > self.threshold]])
-        return lost
+        if larger.any():
+            share[larger] = picture.share_of_pixels(others[larger])
+        points = self.many if many else self.few
+        share[~larger] = picture.share_of_points(others[~larger], points)
+        return share
+
+
+class KnownShares:
+    """What pairs of shapes share, as far as anybody asked.
+
+    Which pairs are compared depends on the threshold, what they share does not: another
+    threshold needs only those pairs that are new, and a closer look at some.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[int, tuple[Rows, Shares, Shares]] = {}
+        self._lock = threading.Lock()
+
+    def look_up(
+        self,
+        row: int,
+        others: Rows,
+        threshold: float,
+        measure: Callable[[int, Rows, bool], Shares],
+    ) -> Shares:
+        """What others share with one shape.
+
+        Parameters
+        ----------
+        row : int
+            The shape.
+        others : (N,) int32
+            The others, each once.
+        threshold : float
+            That they are compared with: near it, many points have to tell.
+        measure : callable
+            Measures it, by a few points or by many.
+        """
+        with self._lock:
+            known = self._rows.get(row)
+        few, many = np.full((2, len(others)), np.nan, np.float32)
+        if known is not None:
+            rows, *told = known
+            at = np.minimum(np.searchsorted(rows, others), len(rows) - 1)
+            seen = rows[at] == others
+            few[seen], many[seen] = (share[at[seen]] for share in told)
+        new = np.isnan(few)
+        if new.any():
+            few[new] = measure(row, others[new], False)
+        near = np.abs(few - threshold) < _CLEAR
+        unclear = near & np.isnan(many)
+        if unclear.any():
+            many[unclear] = measure(row, others[unclear], True)
+        if new.any() or unclear.any():
+            self._keep(row, known, others, few, many)
+        return np.where(near, many, few)
+
+    def _keep(
+        self,
+        row: int,
+        known: tuple[Rows, Shares, Shares] | None,
+        *columns: NDArray[Any],
+    ) -> None:
+        if known is not None:
+            old = ~np.isin(known[0], columns[0])
+            pairs = zip(known, columns, strict=True)
+            columns = tuple(np.concatenate([a[old], b]) for a, b in pairs)
+        order = np.argsort(columns[0])
+        others, few, many = (column[order] for column in columns)
+        with self._lock:
+            self._rows[row] = (others, few, many)
 
 
 class _Picture:
@@ -183,6 +253,7 @@ def suppress(
     shape: tuple[int, ...],
     step: tuple[float, ...],
     threshold: float,
+    known: KnownShares | None = None,
 ) -> Rows:
     """Rows of the shapes that stay.
 
@@ -198,8 +269,10 @@ def suppress(
         Pixels of the image for each of the map.
     threshold : float
         Most that two shapes may share, as a part of the smaller one.
+    known : KnownShares, optional
+        What was found out about these shapes before; more is added.
     """
-    comparison = _Suppression(found, threshold)
+    comparison = _Suppression(found, threshold, known or KnownShares())
     # The candidates that are left, where they are: those around are found in a slice.
     waiting = np.full(shape, -1, np.int32)
     waiting[tuple(cells)] = np.arange(len(found), dtype=np.int32)

@@ -155,6 +155,24 @@ def step_of(output: Output) -> tuple[float, ...]:
     )
 
 
+def other_grid(output: Output) -> str:
+    """A sentence, where the map is coarser or finer than the description says."""
+    told = told_about(output.prediction.model).get("grid")
+    taken = step_of(output)
+    if not isinstance(told, (list, tuple)) or len(told) != len(taken):
+        return ""
+    # Exports that repeat pixels up to the size of the image are as good.
+    if tuple(taken) == tuple(told) or all(step == 1 for step in taken):
+        return ""
+    size = output.prediction.frame.shape[-len(taken) :]
+    expected = tuple(-(-n // g) if g else 0 for n, g in zip(size, told, strict=True))
+    return (
+        f"The description has a grid of {tuple(told)}, which is {expected} for an "
+        f"image of {tuple(size)}, but the network gave {output.cells}: {taken} was "
+        "taken."
+    )
+
+
 def rays_of(model: Model, count: int, space: str, anisotropy: float) -> Rays:
     """The rays that distances were trained along.
 

@@ -15,9 +15,11 @@ with StarDist", 2022.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from napari_imagec_ai.decoders import (
@@ -28,18 +30,20 @@ from napari_imagec_ai.decoders import (
     as_described,
 )
 from napari_imagec_ai.decoders.activation import Activation
+from napari_imagec_ai.decoders.kept import Kept
 from napari_imagec_ai.decoders.roles import Map
-from napari_imagec_ai.decoders.star_nms import suppress
+from napari_imagec_ai.decoders.star_nms import KnownShares, suppress
 from napari_imagec_ai.decoders.star_output import (
     Output,
     anisotropy_of,
     find_output,
+    other_grid,
     rays_of,
     relative,
     step_of,
     told_about,
 )
-from napari_imagec_ai.decoders.starconvex import Rays, draw, shapes
+from napari_imagec_ai.decoders.starconvex import Rays, Shapes, draw, shapes
 from napari_imagec_ai.decoders.tables import Regions, tabulate
 from napari_imagec_ai.kinds import main_output
 from napari_imagec_ai.model import Model
@@ -107,6 +111,37 @@ class StarDistSettings(Settings):
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Proposed:
+    """Shapes of one plane or volume, before any was suppressed.
+
+    Attributes
+    ----------
+    cells : (D, K) int
+        Their pixels in the map.
+    classes : (C, K) float32
+        What the network says of their classes.
+    shapes : Shapes
+        The surest first.
+    shares : KnownShares
+        What was found out about pairs of them so far.
+    """
+
+    cells: NDArray[np.int64]
+    classes: Map
+    shapes: Shapes
+    shares: KnownShares
+
+    @property
+    def size(self) -> int:
+        """Bytes, about: pairs of shapes take less than their rays."""
+        own = self.cells.nbytes + self.classes.nbytes
+        return own + 2 * self.shapes.lengths.nbytes
+
+
+_KEPT: Kept[_Proposed] = Kept(lambda found: found.size)
+
+
 def decode_shapes(prediction: Prediction, settings: StarDistSettings) -> Objects:
     """Decode probabilities and distances; see :class:`Decoder`."""
     model = prediction.model
@@ -114,12 +149,18 @@ def decode_shapes(prediction: Prediction, settings: StarDistSettings) -> Objects
     rays = rays_of(model, output.rays, prediction.space, settings.anisotropy)
     chosen, sentence = _activation(prediction, settings)
 
+    settled = settings.model_copy(update={"activation": chosen})
+
     def find(index: tuple[int, ...]) -> Regions:
         sure = activation.apply(chosen, output.probability(index)[None], 0)[0]
-        return _find(output, index, sure, rays, settings)
+        return _find(output, index, sure, rays, settled)
 
     return tabulate(
-        prediction, find, _classes(model, settings.class_channels - 1), sentence
+        prediction,
+        find,
+        _classes(model, settings.class_channels - 1),
+        sentence,
+        other_grid(output),
     )
 
 
@@ -155,16 +196,16 @@ def _find(
 ) -> Regions:
     """The objects of one plane or volume, the surest first."""
     size, step = output.prediction.frame.shape[-sure.ndim :], step_of(output)
-    inner = (slice(settings.border, -settings.border or None),) * sure.ndim
-    cells = np.stack(np.nonzero(sure[inner] > settings.prob_threshold))
-    cells += settings.border
-    cells = cells[:, np.argsort(-sure[tuple(cells)], kind="stable")]
-    lengths, classes = output.read(index, tuple(cells))
-    # These give NaN the other number.
-    lengths = np.fmin(np.fmax(lengths, _SHORTEST), math.hypot(*size))
-    centres = np.rint(cells * np.asarray(step)[:, None]).astype(np.int64)
-    proposed = shapes(rays, centres, lengths)
-    kept = suppress(proposed, cells, sure.shape, step, settings.nms_threshold)
+    whatever = settings.model_copy(update={"nms_threshold": 0.0})
+    found = _KEPT.get(
+        [output.prediction.maps[name] for name in output.names],
+        (index, size, step, output.prediction.scale, id(rays), whatever),
+        lambda: _propose(output, index, sure, rays, settings),
+    )
+    cells, classes, proposed = found.cells, found.classes, found.shapes
+    kept = suppress(
+        proposed, cells, sure.shape, step, settings.nms_threshold, found.shares
+    )
     labels = draw(proposed[kept], size)
     # Of some no pixel may be left: these are no objects.
     seen = np.bincount(labels.reshape(-1), minlength=len(kept) + 1)[1:] > 0
@@ -176,6 +217,26 @@ def _find(
         # The background is for pixels: what was found is an object of some class.
         class_id = classes[1:, kept].argmax(axis=0).astype(np.int32)
     return Regions(labels, len(kept), confidence[labels], labels > 0, class_id)
+
+
+def _propose(
+    output: Output,
+    index: tuple[int, ...],
+    sure: Map,
+    rays: Rays,
+    settings: StarDistSettings,
+) -> _Proposed:
+    """The shapes of all pixels that are sure enough, the surest first."""
+    size, step = output.prediction.frame.shape[-sure.ndim :], step_of(output)
+    inner = (slice(settings.border, -settings.border or None),) * sure.ndim
+    cells = np.stack(np.nonzero(sure[inner] > settings.prob_threshold))
+    cells += settings.border
+    cells = cells[:, np.argsort(-sure[tuple(cells)], kind="stable")]
+    lengths, classes = output.read(index, tuple(cells))
+    # These give NaN the other number.
+    lengths = np.fmin(np.fmax(lengths, _SHORTEST), math.hypot(*size))
+    centres = np.rint(cells * np.asarray(step)[:, None]).astype(np.int64)
+    return _Proposed(cells, classes, shapes(rays, centres, lengths), KnownShares())
 
 
 def _classes(model: Model, count: int) -> tuple[str, ...]:

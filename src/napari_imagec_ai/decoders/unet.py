@@ -10,6 +10,8 @@ which is a column to filter by.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +24,11 @@ from napari_imagec_ai.decoders.regions import (
     NECK_OF_MEMBRANES,
     NECK_WHERE_DRAWN,
     Evidence,
+    Grid,
     RegionSettings,
+    carry,
     grid_of,
+    only_threshold,
     segment,
     settled,
 )
@@ -36,7 +41,7 @@ from napari_imagec_ai.decoders.roles import (
     pick,
     pick_any,
 )
-from napari_imagec_ai.decoders.tables import Regions, tabulate
+from napari_imagec_ai.decoders.tables import tabulate
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.kinds import main_output
 from napari_imagec_ai.model import Model, TensorSpec
@@ -88,26 +93,51 @@ class UNetSettings(RegionSettings):
 
 def decode_maps(prediction: Prediction, settings: UNetSettings) -> Objects:
     """Decode maps of foreground, boundary and distance; see :class:`Decoder`."""
-    model = prediction.model
+    evidence, grid, sentence = _evidence_of(prediction, settings)
+    return tabulate(
+        prediction,
+        lambda index: segment(evidence(index), settings, grid),
+        prediction.model.classes[:1] or ("object",),
+        sentence,
+        assumption(prediction.model, settings),
+    )
+
+
+def follow_threshold(
+    prediction: Prediction, settings: UNetSettings, before: UNetSettings, found: Objects
+) -> Objects | None:
+    """Move the mask threshold, and keep what was taken apart; see :class:`Decoder`."""
+    if not settings.split or not only_threshold(settings, before):
+        return None
+    evidence, grid, _ = _evidence_of(prediction, settings)
+    labels = np.asarray(found.label_image)
+    first = evidence((0,) * len(prediction.planes))
+    if first.membranes or first.whole.shape != labels.shape[len(prediction.planes) :]:
+        return None
+    carried = tabulate(
+        prediction,
+        lambda index: carry(labels[index], evidence(index), settings, grid),
+        found.classes,
+    )
+    return replace(carried, assumed=found.assumed)
+
+
+def _evidence_of(
+    prediction: Prediction, settings: UNetSettings
+) -> tuple[Callable[[tuple[int, ...]], Evidence], Grid, str]:
+    """What the network says of each plane; the grid; a sentence on the activation."""
     spec, values = main_map(prediction, settings.output)
     chosen, sentence = _activation(prediction, settings)
     # Channels of a softmax exclude each other: the rim is then no part of the inside.
     softmax = chosen == "softmax" or any(step.id == "softmax" for step in spec.steps)
-    exclusive = softmax or model.kind == "three_class"
-    grid = grid_of(prediction, values)
+    exclusive = softmax or prediction.model.kind == "three_class"
 
-    def find(index: tuple[int, ...]) -> Regions:
+    def evidence(index: tuple[int, ...]) -> Evidence:
         depth = _depth(values[index], settings, spec)
         channels = _Channels(values[index], chosen, settings.distance)
-        return segment(_evidence(channels, depth, settings, exclusive), settings, grid)
+        return _evidence(channels, depth, settings, exclusive)
 
-    return tabulate(
-        prediction,
-        find,
-        model.classes[:1] or ("object",),
-        sentence,
-        assumption(model, settings),
-    )
+    return evidence, grid_of(prediction, values), sentence
 
 
 def _activation(
@@ -230,4 +260,5 @@ UNET = Decoder(
     defaults=default_settings,
     recognises=lambda model: model.kind in KINDS,
     settle=settled(_activation),
+    follow=follow_threshold,
 )

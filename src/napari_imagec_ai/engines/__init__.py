@@ -8,6 +8,7 @@ function ``(path, device) -> Engine``.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from napari_imagec_ai.engines.speed import by_speed
 from napari_imagec_ai.errors import EngineError, ModelError
 from napari_imagec_ai.model import FileRef, Model
-from napari_imagec_ai.weights import check_weights, verify_hash
+from napari_imagec_ai.weights import check_weights, mismatch, verify_hash
 
 GROUP = "napari_imagec_ai.engines"
 
@@ -33,6 +35,12 @@ class Engine(Protocol):
         The weights format, such as ``onnx``.
     device : str
         What really runs it, read back from the runtime, such as ``cpu`` or ``cuda``.
+
+    Notes
+    -----
+    An engine may have more, which is used where it is there: ``interrupt()`` makes a
+    call that is under way in another thread raise an error; ``loosen(axes)`` makes it
+    take other sizes than its file declares; ``metadata`` is what an exporter wrote.
     """
 
     name: str
@@ -62,6 +70,9 @@ class Engine(Protocol):
         """Give the memory back."""
         ...
 
+
+ISOLATED = "IMAGEC_AI_ISOLATED"
+"""Environment variable: 1 runs every network in a process of its own, 0 none."""
 
 THREADS = 0
 """Threads that a network may use on the processor; 0: as the runtime likes."""
@@ -97,12 +108,19 @@ def engine_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*_BUILT_IN, *added)))
 
 
-def _opener(name: str) -> Opener:
+def opener(name: str) -> Opener:
+    """The function that opens weights of a format.
+
+    Raises
+    ------
+    EngineError
+        If there is no such engine.
+    """
     if name in _BUILT_IN:
         return _BUILT_IN[name]
     for point in entry_points(group=GROUP, name=name):
-        opener: Opener = point.load()
-        return opener
+        found: Opener = point.load()
+        return found
     raise EngineError(
         f"There is no engine '{name}'; choose one of {', '.join(engine_names())} or "
         "'auto'."
@@ -110,7 +128,12 @@ def _opener(name: str) -> Opener:
 
 
 def open_engine(
-    model: Model, engine: str = "auto", device: str = "auto", *, verify: bool = True
+    model: Model,
+    engine: str = "auto",
+    device: str = "auto",
+    *,
+    verify: bool = True,
+    isolated: bool | None = None,
 ) -> Engine:
     """Open a model's weights.
 
@@ -119,12 +142,17 @@ def open_engine(
     model : Model
         Which model.
     engine : str
-        A weights format, or ``auto`` for the first one that the model has and whose
-        runtime is installed.
+        A weights format, or ``auto`` for the one that was measured to be the fastest,
+        else the first that the model has and whose runtime is installed.
     device : str
         ``auto``, ``cpu``, or another device of the runtime, such as ``cuda``.
     verify : bool
-        Compare the file with the description's sha256 first.
+        Compare the file with the description's sha256 first. Without, a file that is
+        another one runs, and the prediction says so.
+    isolated : bool, optional
+        Whether the network runs in a process of its own, so that a crash of the runtime
+        is an error and no more. By default as the environment variable
+        ``IMAGEC_AI_ISOLATED`` says (0 or 1), else TorchScript and GPUs do.
 
     Raises
     ------
@@ -133,16 +161,16 @@ def open_engine(
     EngineError
         If the engine is unknown, its runtime is missing, or the file does not open.
     """
-    names = _choose(model, engine)
+    names = candidates(model, engine, device)
     for name in names:
         weights = model.weights[name]
-        opener = _opener(name)
+        opener(name)
         if verify:
             verify_hash(weights)
-        if weights.file.path is None:  # _choose only names weights that are there
+        if weights.file.path is None:  # only weights that are there are named
             raise ModelError(f"The {name} weights of '{model.name}' are not there.")
         try:
-            return opener(weights.file.path, device)
+            opened = _open(name, weights.file.path, device, isolated)
         except ImportError as error:
             # A missing runtime is the one reason to try the next format.
             if name == names[-1]:
@@ -151,10 +179,17 @@ def open_engine(
                     f"installed ({error}); install it with pip."
                 ) from error
             _log.info("no runtime for %s: %s", name, error)
+            continue
+        changed = None if verify else mismatch(weights)
+        if changed is not None:
+            opened.notices = (changed,)  # type: ignore[attr-defined]
+        return opened
     raise EngineError(f"'{model.name}' has no weights that an engine can open.")
 
 
-def open_file(name: str, path: Path, device: str = "auto") -> Engine:
+def open_file(
+    name: str, path: Path, device: str = "auto", *, isolated: bool | None = None
+) -> Engine:
     """Open a weights file that no description names.
 
     Parameters
@@ -164,6 +199,8 @@ def open_file(name: str, path: Path, device: str = "auto") -> Engine:
     path : Path
         The file.
     device : str
+        See :func:`open_engine`.
+    isolated : bool, optional
         See :func:`open_engine`.
 
     Raises
@@ -175,16 +212,64 @@ def open_file(name: str, path: Path, device: str = "auto") -> Engine:
     if weights.problem is not None:
         problem = weights.problem[:1].upper() + weights.problem[1:]
         raise ModelError(f"{problem}.")
-    return _opener(name)(path, device)
+    return _open(name, path, device, isolated)
 
 
-def _choose(model: Model, engine: str) -> list[str]:
+def _open(name: str, path: Path, device: str, isolated: bool | None) -> Engine:
+    """Open weights, here or in another process."""
+    if _isolates(name, device, isolated):
+        from napari_imagec_ai.engines.process import ProcessEngine
+
+        try:
+            return ProcessEngine(name, path, device, THREADS)
+        except OSError as error:
+            _log.warning("no process could be started for the network: %s", error)
+    return opener(name)(path, device)
+
+
+def _isolates(name: str, device: str, asked: bool | None) -> bool:
+    """Whether a network runs in a process of its own.
+
+    Where it costs next to nothing and there is something to win: TorchScript is a
+    program, and drivers of GPUs crash. ONNX Runtime on the processor checks what it
+    gets, opens in a few milliseconds, and need not be started anew for that.
+    """
+    if asked is None:
+        told = os.environ.get(ISOLATED, "").strip().lower()
+        if told in ("0", "1"):
+            asked = told == "1"
+    if asked is not None:
+        return asked
+    if name == "onnx":
+        from napari_imagec_ai.engines.onnx import accelerates
+
+        return accelerates(device)
+    return name == "torchscript" and name in _BUILT_IN
+
+
+def candidates(model: Model, engine: str = "auto", device: str = "auto") -> list[str]:
+    """Weights formats that may be opened, in the order in which they are tried.
+
+    Parameters
+    ----------
+    model : Model
+        Which model.
+    engine, device : str
+        See :func:`open_engine`.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot run, or not with this engine.
+    EngineError
+        If the engine is unknown.
+    """
     if engine == "auto":
         if model.problems:
             raise ModelError(f"'{model.name}' cannot run. {model.problem}")
         added = [n for n in engine_names() if n not in _BUILT_IN and n in model.weights]
-        return [*model.runnable, *added]
-    _opener(engine)
+        return list(dict.fromkeys([*by_speed(model, device), *added]))
+    opener(engine)
     weights = model.weights.get(engine)
     if weights is None:
         raise ModelError(

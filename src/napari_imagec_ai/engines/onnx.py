@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai import engines
+from napari_imagec_ai.engines.external import check_external
+from napari_imagec_ai.engines.faults import runtime_error
 from napari_imagec_ai.errors import EngineError
 
 _PROVIDERS = {
@@ -24,6 +26,8 @@ _PROVIDERS = {
 
 _AUTO = ("cuda", "rocm", "migraphx", "dml", "cpu")
 """CoreML and OpenVINO round differently: only when asked for."""
+
+_ON_THE_PROCESSOR = ("cpu", "openvino")
 
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -55,9 +59,14 @@ class OnnxEngine:
     def __init__(self, path: Path, device: str = "auto") -> None:
         import onnxruntime
 
-        source = path.read_bytes()
+        content = path.read_bytes()
+        self._external = check_external(path, content)
+        # From bytes, so that the file cannot pull in data from elsewhere on the disk;
+        # from its path only where such data are known to lie in its own folder.
+        source = str(path) if self._external else content
         self._runtime, self._asked, self._path = onnxruntime, device, path
         self._loose = False
+        self._options: Any = None
         self._session = _open(onnxruntime, source, path.name, device)
         # Which provider runs is known only once the session is there: a provider that
         # is listed may still have been unable to start.
@@ -78,14 +87,24 @@ class OnnxEngine:
             _check_shape(node, array.shape)
             dtype = _DTYPES.get(node.type, np.float32)
             feed[node.name] = np.ascontiguousarray(array, dtype=dtype)
+        self._options = self._runtime.RunOptions()
         try:
-            results = self._session.run(None, feed)
+            results = self._session.run(None, feed, self._options)
         except Exception as error:  # the runtime's errors have no common root
-            raise EngineError(
+            sentence = (
                 f"ONNX Runtime could not run the network on inputs of shape "
                 f"{[array.shape for array in inputs]}: {_first_line(error)}"
-            ) from error
+            )
+            raise runtime_error(sentence, error) from error
+        finally:
+            self._options = None
         return [np.asarray(result) for result in results]
+
+    def interrupt(self) -> None:
+        """End a call that is under way in another thread; it raises an error there."""
+        options = self._options
+        if options is not None:
+            options.terminate = True  # looked at before each node of the network
 
     def close(self) -> None:
         """Close the session; the engine cannot run afterwards."""
@@ -105,6 +124,8 @@ class OnnxEngine:
             Whether they are free now; whether the network then runs is another matter.
         """
         shape = self._inputs[0].shape
+        if self._external:
+            return False
         if self._loose or not any(isinstance(shape[i], int) for i in axes):
             return True
         try:
@@ -123,15 +144,46 @@ class OnnxEngine:
     def window(self) -> tuple[int, int] | None:
         """(height, width) of the first input, where the file fixes it."""
         shape = self._inputs[0].shape
-        height, width = shape[-2:] if len(shape) == 4 else (None, None)
+        height, width = shape[-2:] if len(shape) in (3, 4) else (None, None)
         if isinstance(height, int) and isinstance(width, int):
             return (height, width)
         return None
 
     @property
+    def signature(self) -> tuple[tuple[str, tuple[int | None, ...]], ...]:
+        """Names and shapes of the inputs; None for sizes that the file leaves open."""
+        return tuple(
+            (
+                node.name,
+                tuple(
+                    size if isinstance(size, int) and size > 0 else None
+                    for size in node.shape
+                ),
+            )
+            for node in self._inputs
+        )
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs, in their order."""
+        return tuple(node.name for node in self._session.get_outputs())
+
+    @property
     def metadata(self) -> dict[str, str]:
         """What the exporter wrote into the file, such as YOLO's class names."""
         return dict(self._session.get_modelmeta().custom_metadata_map)
+
+
+def accelerates(device: str) -> bool:
+    """Whether ONNX Runtime would use something else than the processor."""
+    if device != "auto":
+        return device in _PROVIDERS and device not in _ON_THE_PROCESSOR
+    try:
+        import onnxruntime
+    except ImportError:
+        return False
+    available = onnxruntime.get_available_providers()
+    return any(_PROVIDERS[name] in available for name in _AUTO if name != "cpu")
 
 
 def _freed(onnx: Any, source: bytes, axes: Sequence[int]) -> bytes:
@@ -147,7 +199,7 @@ def _freed(onnx: Any, source: bytes, axes: Sequence[int]) -> bytes:
     return freed
 
 
-def _open(onnxruntime: Any, source: bytes, name: str, device: str) -> Any:
+def _open(onnxruntime: Any, source: bytes | str, name: str, device: str) -> Any:
     available = onnxruntime.get_available_providers()
     if device == "auto":
         wanted = [_PROVIDERS[n] for n in _AUTO if _PROVIDERS[n] in available]
@@ -166,13 +218,13 @@ def _open(onnxruntime: Any, source: bytes, name: str, device: str) -> Any:
     # Threads that spin while they wait steal the cores from the viewer, for no gain.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        # From bytes, so that the file cannot pull in data from elsewhere on the disk.
         return onnxruntime.InferenceSession(source, options, providers=wanted)
     except Exception as error:  # the runtime's errors have no common root
-        raise EngineError(
+        sentence = (
             f"ONNX Runtime could not open '{name}' (damaged, or made for a newer "
             f"version): {_first_line(error)}"
-        ) from error
+        )
+        raise runtime_error(sentence, error) from error
 
 
 def _check_shape(node: Any, shape: tuple[int, ...]) -> None:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai import engines
+from napari_imagec_ai.engines import torchvision_calls
+from napari_imagec_ai.engines.faults import runtime_error
 from napari_imagec_ai.errors import EngineError
 
 _DTYPES = ("float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool")
@@ -52,9 +54,10 @@ class TorchScriptEngine:
                     str(path), map_location=self._device, _extra_files=self._metadata
                 )
             except Exception as error:  # PyTorch's errors have no common root
-                raise EngineError(_not_opened(path, error)) from error
+                raise runtime_error(_not_opened(path, error), error) from error
         # Convolutions over planes are a fifth faster with the channels last in memory.
         self._module = module.eval()
+        self._takes_images = torchvision_calls.takes_images(module)
         for weights in self._module.parameters():
             if weights.dim() == 4:
                 weights.data = weights.data.contiguous(
@@ -66,13 +69,26 @@ class TorchScriptEngine:
         torch = self._torch
         with torch.inference_mode():
             try:
-                result = self._module(*(self._tensor(array) for array in inputs))
+                result = self._called([self._tensor(array) for array in inputs])
             except Exception as error:  # PyTorch's errors have no common root
-                raise EngineError(
+                sentence = (
                     f"PyTorch could not run the network on inputs of shape "
                     f"{[array.shape for array in inputs]}: {_last_line(error)}"
-                ) from error
+                )
+                if self.device == "cuda":  # what is cached is in the way of less
+                    torch.cuda.empty_cache()
+                raise runtime_error(sentence, error) from error
             return [_array(torch, tensor) for tensor in _flatten(torch, result)]
+
+    def _called(self, tensors: Sequence[Any]) -> Any:
+        if self._takes_images:
+            return torchvision_calls.call(self._module, tensors)
+        return self._module(*tensors)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs, where its kind has usual ones; else empty."""
+        return torchvision_calls.ORDER if self._takes_images else ()
 
     def _tensor(self, array: NDArray[Any]) -> Any:
         if array.dtype.name not in _DTYPES:
@@ -142,7 +158,13 @@ def _flatten(torch: Any, result: Any) -> Iterator[Any]:
 def _array(torch: Any, tensor: Any) -> NDArray[Any]:
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.float()
-    array: NDArray[Any] = tensor.detach().cpu().numpy()
+    try:
+        array: NDArray[Any] = tensor.detach().cpu().numpy()
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        raise EngineError(
+            "The network gave a tensor that is no plain array of numbers (sparse, "
+            f"quantized or without values): {_last_line(error)}"
+        ) from error
     return array
 
 

@@ -22,6 +22,9 @@ Picture = NDArray[np.uint8]
 _LEAST, _MOST = 640, 4096
 """Pixels along the longer side of a picture: smaller ones are enlarged."""
 
+_READ = 2048
+"""More pixels than these along the longer side are not read for a smaller picture."""
+
 _BITS = 4
 """Fractions of a pixel in drawing, as a power of two."""
 
@@ -72,28 +75,43 @@ def overlay(
     return draw_outlines(objects, Beside(image), most)
 
 
-def draw_outlines(objects: Objects, beside: Beside, most: int) -> Overlay:
-    """See :func:`overlay`."""
+def draw_outlines(
+    objects: Objects, beside: Beside, most: int, width: int = 1
+) -> Overlay:
+    """See :func:`overlay`; outlines are at least ``width`` pixels wide."""
     found: Section | None = None
     for section in sections(objects, beside):
         if found is None or len(section.rows) > len(found.rows):
             found = section
     assert found is not None  # a frame has at least one plane
-    height, width = objects.frame.shape[-2:]
-    step = max(1, -(-max(height, width) // most))
-    zoom = max(1, min(_LEAST, most) // max(height, width)) if step == 1 else 1
+    high, wide = objects.frame.shape[-2:]
+    step, zoom = _sizes(high, wide, most)
     if beside.image is None:
-        shape = (-(-height // step), -(-width // step), 3)
+        shape = (-(-high // step), -(-wide // step), 3)
         picture = np.full(shape, _DARK, np.uint8)
     else:
         picture = _background(beside.image, found.position, step)
     picture = np.ascontiguousarray(picture.repeat(zoom, 0).repeat(zoom, 1))
-    scale = zoom / step
+    scale, thick = zoom / step, max(width, 1 + zoom // 3)
     for row, parts in zip(found.rows, found.outlines, strict=True):
         rings = _rings(parts, objects.boxes[row], scale)
         ink = colour(objects.class_id[row])
-        cv2.polylines(picture, rings, True, ink, 1 + zoom // 3, cv2.LINE_AA, _BITS)
+        cv2.polylines(picture, rings, True, ink, thick, cv2.LINE_AA, _BITS)
     return Overlay(picture, found.position)
+
+
+def draw_image(image: ImageInput, most: int) -> Picture:
+    """The image alone; of a stack, the plane in the middle."""
+    position = {axis: image.size(axis) // 2 for axis in image.axes if axis in "TZ"}
+    step, zoom = _sizes(image.size("Y"), image.size("X"), most)
+    return _background(image, position, step).repeat(zoom, 0).repeat(zoom, 1)
+
+
+def _sizes(height: int, width: int, most: int) -> tuple[int, int]:
+    """By how much a picture is smaller than its image, or larger."""
+    step = max(1, -(-max(height, width) // most))
+    zoom = max(1, min(_LEAST, most) // max(height, width)) if step == 1 else 1
+    return step, zoom
 
 
 def _rings(
@@ -111,10 +129,23 @@ def _rings(
 
 
 def _background(image: ImageInput, position: dict[str, int], step: int) -> Picture:
-    """A plane of the image as grey, or in its colours."""
+    """A plane of the image as grey, or in its colours, smaller by a whole number.
+
+    A pixel of the picture is the mean of some of those that it stands for, so that
+    noise is no grainier than it was.
+    """
+    longer = max(image.size("Y"), image.size("X"))
+    fine = min(step, max(1, -(-longer // _READ)))
     at: dict[str, int | slice] = {a: n for a, n in position.items() if a in image.axes}
-    at |= {axis: slice(None, None, step) for axis in "YX"}
-    pixels = image.read("CYX", at)
+    at |= {axis: slice(None, None, fine) for axis in "YX"}
+    picture = _coloured(image, image.read("CYX", at))
+    if fine == step:
+        return picture
+    size = (-(-image.size("X") // step), -(-image.size("Y") // step))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _coloured(image: ImageInput, pixels: NDArray[Any]) -> Picture:
     if image.rgb and pixels.dtype == np.uint8:
         return np.asarray(np.moveaxis(pixels[:3], 0, -1), np.uint8)
     stretched = [_stretched(channel) for channel in pixels[:3]]

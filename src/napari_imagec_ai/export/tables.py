@@ -47,7 +47,7 @@ def table(objects: Objects) -> dict[str, Any]:
 def write_csv(objects: Objects, path: Path, beside: Beside) -> None:
     """Write the table as CSV, seven digits of each number."""
     columns = table(objects)
-    rows = zip(*(map(_plain, column) for column in columns.values()), strict=True)
+    rows = zip(*(map(plain, column) for column in columns.values()), strict=True)
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(columns)
@@ -67,7 +67,7 @@ def write_parquet(objects: Objects, path: Path, beside: Beside) -> None:
     frame.to_parquet(path, engine="pyarrow", index=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A number as a person would write it: no trailing zeros, seven digits."""
     if isinstance(value, (float, np.floating)):
         number = float(value)

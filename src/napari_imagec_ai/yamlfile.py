@@ -1,0 +1,93 @@
+"""Reads YAML of strangers: plain values only, and no more of them than sensible.
+
+What aliases and nesting would make of a file is counted before any of it is made, so
+that a few bytes cannot fill the memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+MAX_BYTES = 1 << 20
+"""Descriptions and recipes are text of some kilobytes."""
+
+_MAX_DEPTH = 100
+"""Deeper nesting crashes the parser."""
+
+_MAX_VALUES = 50_000
+"""The longest description of the BioImage Model Zoo has 1300, counting its keys."""
+
+_MAX_DIGITS = 1000
+"""Numbers of more digits take Python minutes."""
+
+
+def read_yaml(source: bytes) -> Any:
+    """The values that a text stands for.
+
+    Parameters
+    ----------
+    source : bytes
+        UTF-8, or UTF-16 with its mark.
+
+    Raises
+    ------
+    ValueError
+        If it is no YAML, or too much of it; the message says why, in a few words.
+    """
+    if len(source) > MAX_BYTES:
+        raise ValueError(f"{len(source)} bytes, at most {MAX_BYTES} are read")
+    try:
+        _measure(source)
+        return yaml.load(source, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())[:200]) from error
+    except (LookupError, AttributeError, TypeError, RecursionError) as error:
+        raise ValueError("a value is not what its tag says") from error
+
+
+class _Meter:
+    """Counts what the parser tells, with aliases as often as they are followed."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.open: list[tuple[str | None, int]] = []  # anchors, and values before them
+        self.sizes: dict[str | None, int] = {}
+
+    def count(self, event: yaml.Event) -> None:
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = self.open.pop()
+            if anchor is not None:
+                self.sizes[anchor] = self.seen - before
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in {anchor for anchor, _ in self.open}:
+                raise ValueError(f"'*{event.anchor}' refers to itself")
+            self.seen += self.sizes.get(event.anchor, 1)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self.open.append((event.anchor, self.seen))
+            self.seen += 1
+        elif isinstance(event, yaml.ScalarEvent):
+            self.seen += 1
+            _check_number(event)
+
+
+def _measure(source: bytes) -> None:
+    meter = _Meter()
+    for event in yaml.parse(source, Loader=_Loader):
+        meter.count(event)
+        if len(meter.open) > _MAX_DEPTH:
+            raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
+        if meter.seen > _MAX_VALUES:
+            raise ValueError(f"more than {_MAX_VALUES} values, counting aliases")
+
+
+def _check_number(scalar: yaml.ScalarEvent) -> None:
+    """Refuse what might be a number of very many digits."""
+    if len(scalar.value) <= _MAX_DIGITS:
+        return
+    plain = scalar.implicit[0] and scalar.value[0] in "+-.0123456789"
+    if plain or (scalar.tag or "").endswith((":int", ":float")):
+        raise ValueError(f"a number of {len(scalar.value)} letters")

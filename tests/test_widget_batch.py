@@ -1,0 +1,162 @@
+"""The panel for many images: the same as the command line, beside a living window."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from conftest import CountingEngine, discs
+from scipy.ndimage import gaussian_filter
+
+from napari_imagec_ai import cli, runner
+
+Open = Callable[..., tuple[Any, Any]]
+
+
+@pytest.fixture
+def plate(tmp_path: Path) -> Path:
+    """A folder of three images, one that cannot be read, and one that is no image."""
+    folder = tmp_path / "plate one"
+    folder.mkdir()
+    for i, radius in enumerate((9, 11, 13)):
+        labels = discs((64, 64), [(20, 20), (44, 44)], (radius, radius))
+        pixels = gaussian_filter((labels > 0) * 0.96 + 0.02, 1).astype(np.float32)
+        tifffile.imwrite(folder / f"well{i}.tif", pixels)
+    (folder / "broken.tif").write_bytes(b"no image")
+    (folder / "notes.txt").write_text("no image either", encoding="utf-8")
+    return folder
+
+
+def batch(widget: Any) -> Any:
+    widget.repeat.batch.native.click()
+    return widget._repeating.panel
+
+
+def end(qtbot: Any, panel: Any) -> None:
+    qtbot.waitUntil(lambda: not panel.running, timeout=30_000)
+
+
+def test_a_folder_gives_what_the_command_line_gives(
+    qtbot: Any, open_widget: Open, plate: Path, tmp_path: Path
+) -> None:
+    viewer, widget = open_widget(tifffile.imread(plate / "well0.tif"))
+    widget.mask_threshold.value = 0.3
+    panel = batch(widget)
+    assert not panel.run_button.enabled
+    assert "Choose a folder" in panel.status.value
+    panel.images.value = str(plate)
+    assert panel.found.value == "4 images."
+    panel.output.value = str(tmp_path / "panel")
+    for word, box in panel.formats.items():
+        box.value = word in ("csv", "labels")
+    panel.run_button.native.click()
+    # The window goes on: layers come and thresholds move while the batch runs.
+    viewer.add_image(np.zeros((8, 8)))
+    widget.class_threshold.value = 0.9
+    end(qtbot, panel)
+    assert "3 of 4 images done, 1 failed" in panel.status.value
+    (failure,) = [panel.failures.item(i).text() for i in range(panel.failures.count())]
+    assert failure.startswith("broken.tif: ")
+
+    widget.class_threshold.value = 0.5
+    widget._repeating.save(tmp_path / "same.yaml")
+    images = sorted(map(str, plate.glob("well*.tif")))
+    words = ["run", str(tmp_path / "same.yaml"), *images]
+    words += ["-o", str(tmp_path / "line"), "--workers", "1", "--export", "csv,labels"]
+    assert cli.main(words) == 0
+    for i in range(3):
+        name = f"well{i}.objects.csv"
+        ours = (tmp_path / "panel" / name).read_bytes()
+        assert ours.count(b"\n") == 1 + 2
+        assert ours == (tmp_path / "line" / name).read_bytes()
+    assert not list((tmp_path / "panel").glob("*.geojson"))
+
+
+def test_a_batch_is_cancelled_within_an_image_and_goes_on_from_there(
+    qtbot: Any,
+    open_widget: Open,
+    plate: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go, second = threading.Event(), threading.Event()
+
+    class Slow(CountingEngine):
+        def run(self, inputs: Any) -> list[Any]:
+            if self.calls == 1:
+                second.set()
+                assert go.wait(20)
+            return super().run(inputs)
+
+    (plate / "broken.tif").unlink()
+    monkeypatch.setattr(runner, "open_engine", lambda *a, **k: Slow())
+    _, widget = open_widget()
+    widget.assumptions.halo.value = 8  # measuring it would call the network, too
+    panel = batch(widget)
+    panel.images.value = str(plate)
+    panel.output.value = str(tmp_path / "out")
+    panel.run()
+    qtbot.waitUntil(lambda: second.is_set() and panel.progress.value == 1, timeout=9000)
+    assert not panel.run_button.enabled
+    panel.cancel_button.native.click()
+    go.set()
+    end(qtbot, panel)
+    assert panel.status.value.startswith("Cancelled: 1 of 3 images done")
+    assert len(list((tmp_path / "out").glob("*.objects.csv"))) == 1
+    panel.run()
+    end(qtbot, panel)
+    assert "3 of 3 images done (1 of them before)" in panel.status.value
+
+
+def test_what_is_missing_or_wrong_is_said_beside_run(
+    open_widget: Open, plate: Path, tmp_path: Path
+) -> None:
+    _, widget = open_widget()
+    panel = batch(widget)
+    panel.images.value = f"{plate}; {plate / 'well1.tif'}"
+    assert panel.found.value == "4 images."
+    assert panel.output.value == str(plate / "results")
+    assert panel.run_button.enabled
+    for box in panel.formats.values():
+        box.value = False
+    assert "Choose a format" in panel.status.value
+    other = tmp_path / "other"
+    other.mkdir()
+    tifffile.imwrite(other / "well1.tif", np.zeros((8, 8), np.uint8))
+    panel.images.value = f"{plate}; {other}"
+    assert "Two images are named 'well1'" in panel.status.value
+    assert not panel.run_button.enabled
+
+
+def test_results_beside_the_images_are_no_images(
+    qtbot: Any, open_widget: Open, plate: Path
+) -> None:
+    (plate / "broken.tif").unlink()
+    tifffile.imwrite(plate / "odd.ome.tif", np.zeros((32, 32), np.float32))
+    _, widget = open_widget()
+    panel = batch(widget)
+    panel.images.value = str(plate)
+    panel.output.value = str(plate)
+    panel.run()
+    end(qtbot, panel)
+    assert len(list(plate.glob("*.labels.tif"))) == 4
+    panel.look()
+    assert panel.found.value == "4 images."
+
+
+def test_a_window_that_is_closed_ends_its_batch(
+    qtbot: Any, open_widget: Open, plate: Path, tmp_path: Path
+) -> None:
+    viewer, widget = open_widget()
+    panel = batch(widget)
+    panel.images.value = str(plate)
+    panel.output.value = str(tmp_path / "out")
+    panel.run()
+    stop = panel._stop
+    viewer.close()
+    qtbot.waitUntil(stop.asked.is_set, timeout=5000)

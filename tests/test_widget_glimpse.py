@@ -1,0 +1,81 @@
+"""A moving threshold on a large result: the visible part follows, then the rest."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import CountingEngine, discs, finish
+from scipy.ndimage import gaussian_filter
+from test_widget_classes import settle
+
+from napari_imagec_ai import session as session_module
+from napari_imagec_ai._napari import lazy_labels, work
+from napari_imagec_ai._napari.glimpse import NAME
+
+Open = Callable[..., tuple[Any, Any]]
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Everything is large; the whole is decoded again only when the gate is open."""
+    opened = threading.Event()
+    opened.set()
+    whole = work.tune
+
+    def tune(*state: Any) -> work.Outcome:
+        assert opened.wait(60)
+        return whole(*state)
+
+    monkeypatch.setattr(lazy_labels, "ABOVE", 1000)
+    monkeypatch.setattr(lazy_labels, "_COARSEST", 100)
+    monkeypatch.setattr(work, "is_small", lambda prediction: False)
+    monkeypatch.setattr(work, "tune", tune)
+    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: CountingEngine())
+    yield opened
+    opened.set()
+
+
+@pytest.fixture
+def scene() -> np.ndarray:
+    """Discs with soft rims."""
+    centres = [(y, x) for y in range(30, 400, 60) for x in range(30, 600, 60)]
+    labels = discs((420, 600), centres, (18,) * len(centres))
+    return np.asarray(gaussian_filter((labels > 0).astype(np.float32), 4), np.float32)
+
+
+@pytest.mark.parametrize("zoom", [4.0, 0.4], ids=["near", "from afar"])
+def test_the_visible_part_follows_before_the_rest(
+    qtbot: Any, open_widget: Open, scene: np.ndarray, gate: threading.Event, zoom: float
+) -> None:
+    viewer, widget = open_widget(scene, show=True)
+    widget.run()
+    finish(qtbot, widget)
+    dish, result = viewer.layers["dish"], viewer.layers["thing (dish)"]
+    camera = viewer.scene.camera
+    camera.center, camera.zoom = (0, *dish.data_to_world((200, 300))), zoom
+    qtbot.wait(200)  # napari finds out what it shows when it draws
+    gate.clear()
+    widget.mask_threshold.value = 0.8
+    settle(qtbot, lambda: NAME in viewer.layers)
+    part = viewer.layers[NAME]
+    assert not result.visible
+    corners = [dish.world_to_data(corner) for corner in part.extent.world]
+    if zoom > 1:
+        assert np.ptp(corners, axis=0).prod() < 0.6 * scene.size
+    else:
+        np.testing.assert_allclose(np.ptp(corners, axis=0), scene.shape, atol=8)
+    # Each pixel of the part is foreground where the new threshold says so.
+    for y, x in np.argwhere(np.ones(part.data.shape))[::997]:
+        there = np.round(dish.world_to_data(part.data_to_world((y, x)))).astype(int)
+        sure = scene[tuple(there)]
+        if abs(sure - 0.8) > 0.02:
+            assert bool(part.data[y, x]) == (sure > 0.8)
+    gate.set()
+    settle(qtbot, lambda: NAME not in viewer.layers)
+    settle(qtbot, lambda: bool(result.visible))
+    found = np.asarray(result.data[0])
+    assert ((found > 0) == (scene > 0.8)).mean() > 0.999
