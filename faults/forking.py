@@ -1,0 +1,56 @@
+"""A warm process that forks one which writes, over and over: to be killed at it.
+
+It reads a folder's name from its standard input and answers with the number of a fork
+that writes every format there, again and again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def write_all_of(objects: Any, prediction: Any, package: Path, folder: Path) -> None:
+    """Write all formats, a prediction, a recipe and a model folder."""
+    from napari_imagec_ai import files
+    from napari_imagec_ai.export import fitting, write_all
+    from napari_imagec_ai.library import install
+
+    for word in fitting(objects):
+        write_all(objects, folder, "image", [word], prediction.image, "version: 1\n")
+    prediction.save(folder / "image.prediction.npz")
+
+    def text(path: Path) -> None:
+        path.write_text("whole\n" * 100_000)
+
+    files.replace_whole(folder / "image.recipe.yaml", text)
+    install(package, folder / "models")
+
+
+def main(prediction: Path, package: Path) -> None:
+    """Serve until the input ends."""
+    import napari_imagec_ai as ai
+    from napari_imagec_ai.prediction import Prediction
+    from napari_imagec_ai.samples import sample_image
+
+    raw = Prediction.load(prediction)
+    object.__setattr__(raw, "image", sample_image())
+    objects = ai.classify(ai.decode(raw))
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that die
+    print("ready", flush=True)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            folder, turn = Path(line.strip()), 0
+            while True:
+                place = folder if turn == 0 else folder / f"again{turn}"
+                write_all_of(objects, raw, package, place)
+                turn += 1
+        print(child, flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
