@@ -131,13 +131,17 @@ class Objects:
             return self._painted(self.masks)
         return self.labels_at((slice(None),) * len(self.frame.shape))
 
-    def labels_at(self, where: tuple[int | slice, ...]) -> NDArray[np.int32]:
+    def labels_at(
+        self, where: tuple[int | slice, ...], dtype: type[np.integer] = np.int32
+    ) -> NDArray[Any]:
         """Part of what :meth:`as_labels` gives, for objects with a label image.
 
         Parameters
         ----------
         where : tuple of int or slice
             Which part, along the axes of the frame.
+        dtype : type
+            Of the result; holds all ids.
 
         Raises
         ------
@@ -151,8 +155,8 @@ class Objects:
         part = np.asarray(self.label_image[where])
         highest = int(max(part.max(initial=0), self.id.max(initial=0)))
         if len(self) == highest:  # nothing was left out
-            return np.array(part, np.int32)
-        kept = np.zeros(highest + 1, np.int32)
+            return np.array(part, dtype)
+        kept = np.zeros(highest + 1, dtype)
         kept[self.id] = self.id
         return kept.take(part)
 

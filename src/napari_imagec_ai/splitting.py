@@ -216,10 +216,15 @@ def without_small(
     labels: NDArray[np.integer], count: int, smallest: int
 ) -> tuple[Labels, int]:
     """Leave out objects of fewer pixels, or of none; the others keep their order."""
-    flat = np.array(labels, np.int32).reshape(-1)
+    return _renumbered(np.array(labels, np.int32), count, smallest)
+
+
+def _renumbered(labels: Labels, count: int, smallest: int) -> tuple[Labels, int]:
+    """The same in place, for labels that nobody else has."""
+    flat = labels.reshape(-1)
     table = _table(relabel.sizes(flat, count), smallest)
     relabel.rename(flat, table)
-    return flat.reshape(labels.shape), int(table.max(initial=0))
+    return labels, int(table.max(initial=0))
 
 
 def compact(labels: NDArray[np.integer], highest: int) -> tuple[Labels, int]:
@@ -254,7 +259,9 @@ def smooth(relief: Relief, mask: Mask, sigma: float | tuple[float, ...]) -> Reli
     return smoothed
 
 
-def carry(mask: Mask, before: Labels, smallest: int) -> tuple[Labels, int]:
+def carry(
+    mask: Mask, before: Labels, highest: int, smallest: int
+) -> tuple[Labels, int]:
     """Label a mask as one that is nearly the same was labelled.
 
     Parameters
@@ -264,6 +271,8 @@ def carry(mask: Mask, before: Labels, smallest: int) -> tuple[Labels, int]:
     before : int32
         Labels of the other mask; pixels that had none get one that is beside them, or
         a new one where there is none.
+    highest : int
+        The highest of those labels.
     smallest : int
         Objects of fewer pixels are left out.
 
@@ -275,12 +284,11 @@ def carry(mask: Mask, before: Labels, smallest: int) -> tuple[Labels, int]:
     labels = np.empty(mask.shape, np.int32)
     volume = labels.shape if labels.ndim == 3 else (1, *labels.shape)
     flags = np.ascontiguousarray(mask).reshape(volume)
-    highest = int(before.max(initial=0))
     if relabel.carry_over(flags, before.reshape(volume), labels.reshape(volume)):
         fresh, count = components(mask & (labels == 0))
         np.add(labels, fresh + highest, out=labels, where=fresh > 0)
         highest += count
-    return without_small(labels, highest, smallest)
+    return _renumbered(labels, highest, smallest)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

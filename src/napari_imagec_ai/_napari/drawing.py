@@ -21,9 +21,11 @@ Kind = Literal["outlines", "boxes", "points"]
 
 def label_data(objects: Objects) -> NDArray[Any]:
     """Ids at pixels, in the smallest type that napari draws fast."""
-    labels = objects.as_labels()
     # napari draws 16 bits without mapping colours on the processor.
-    return labels.astype(np.uint16) if labels.max(initial=0) < 2**16 else labels
+    small = np.uint16 if objects.id.max(initial=0) < 2**16 else np.int32
+    if objects.masks is not None:
+        return objects.as_labels().astype(small)
+    return objects.labels_at((slice(None),) * len(objects.frame.shape), small)
 
 
 def shape_data(objects: Objects, kind: Kind = "outlines") -> list[NDArray[Any]]:

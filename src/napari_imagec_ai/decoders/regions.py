@@ -157,7 +157,11 @@ def segment(evidence: Evidence, settings: RegionSettings, grid: Grid) -> Regions
 
 
 def carry(
-    before: splitting.Labels, evidence: Evidence, settings: RegionSettings, grid: Grid
+    before: splitting.Labels,
+    highest: int,
+    evidence: Evidence,
+    settings: RegionSettings,
+    grid: Grid,
 ) -> Regions:
     """Label the objects of another threshold, taken apart as they were.
 
@@ -165,11 +169,14 @@ def carry(
     ----------
     before : int32
         Labels of the same plane or volume, from :func:`segment`.
+    highest : int
+        The highest of them.
     evidence, settings, grid
         As for :func:`segment`.
     """
     known, mask = _masks(evidence, settings)
-    labels, count = splitting.carry(mask, before, grid.scaled(settings.min_size))
+    smallest = grid.scaled(settings.min_size)
+    labels, count = splitting.carry(mask, before, highest, smallest)
     return Regions(labels, count, evidence.whole, known)
 
 

@@ -41,7 +41,7 @@ from napari_imagec_ai.decoders.roles import (
     pick,
     pick_any,
 )
-from napari_imagec_ai.decoders.tables import tabulate
+from napari_imagec_ai.decoders.tables import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.kinds import main_output
 from napari_imagec_ai.model import Model, TensorSpec
@@ -110,15 +110,17 @@ def follow_threshold(
     if not settings.split or not only_threshold(settings, before):
         return None
     evidence, grid, _ = _evidence_of(prediction, settings)
-    labels = np.asarray(found.label_image)
-    first = evidence((0,) * len(prediction.planes))
-    if first.membranes or first.whole.shape != labels.shape[len(prediction.planes) :]:
+    labels, highest = np.asarray(found.label_image), int(found.id.max(initial=0))
+    start = (0,) * len(prediction.planes)
+    first = evidence(start)
+    if first.membranes or first.whole.shape != labels.shape[len(start) :]:
         return None
-    carried = tabulate(
-        prediction,
-        lambda index: carry(labels[index], evidence(index), settings, grid),
-        found.classes,
-    )
+
+    def find(index: tuple[int, ...]) -> Regions:
+        told = first if index == start else evidence(index)
+        return carry(labels[index], highest, told, settings, grid)
+
+    carried = tabulate(prediction, find, found.classes)
     return replace(carried, assumed=found.assumed)
 
 
