@@ -61,11 +61,10 @@ def run(workers: int, folder: Path, pattern: str) -> None:
     """One batch in this process, with one thread for each worker."""
     import cv2
 
-    from napari_imagec_ai import engines, threads
+    from napari_imagec_ai import threads
     from napari_imagec_ai.batch import Batch, expand, run_batch
     from napari_imagec_ai.recipe import Recipe
 
-    engines.use_threads(1)
     threads.use(1)
     cv2.setNumThreads(1)
     batch = Batch(Recipe.load(folder / "recipe.yaml"), folder / f"out{workers}")

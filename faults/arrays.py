@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from faults.fault import Case, Fault, Lost, Make, use
-from faults.networks import describe, write_onnx
+from faults.networks import describe, tiny_model, write_onnx
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 
@@ -220,19 +220,12 @@ def _compare(one: Any, other: Any) -> None:
 
 def layers(folder: Path) -> Make:
     """Cases through napari's Image layers, as the widget takes them."""
-    import yaml
     from napari.layers import Image
 
     import napari_imagec_ai as ai
     from napari_imagec_ai._napari.layers import guess_axes, take
-    from napari_imagec_ai.engines import open_engine
 
-    place = folder / "model"
-    place.mkdir()
-    write_onnx(place / "weights.onnx")
-    (place / "rdf.yaml").write_text(yaml.safe_dump(describe()))
-    model = ai.load_model(place)
-    engine = open_engine(model, "onnx", "cpu", isolated=False)
+    model, engine = tiny_model(folder / "model")
 
     def make(chance: random.Random) -> Case:
         axes = chance.choice(AXES)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from faults.fault import Case, Fault, Make, use
-from faults.networks import describe, write_onnx
+from faults.networks import tiny_model
 from faults.weights import DAMAGE
 
 SUFFIXES = (
@@ -130,17 +130,9 @@ def _stores(folder: Path) -> list[Path]:
 
 def prepare(folder: Path) -> Make:
     """Cases that are opened and, where there is an image, run."""
-    import yaml
-
     import napari_imagec_ai as ai
-    from napari_imagec_ai.engines import open_engine
 
-    place = folder / "model"
-    place.mkdir()
-    write_onnx(place / "weights.onnx")
-    (place / "rdf.yaml").write_text(yaml.safe_dump(describe()))
-    model = ai.load_model(place)
-    engine = open_engine(model, "onnx", "cpu", isolated=False)
+    model, engine = tiny_model(folder / "model")
     files = [*_tiffs(), *_pictures(), *_arrays()]
     stores = _stores(folder)
 

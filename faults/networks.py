@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from napari_imagec_ai.engines import Engine
+    from napari_imagec_ai.model import Model
 
 _SIDE = 32
 
@@ -14,6 +18,20 @@ _SIDE = 32
 def describe(old: bool = False, **changes: Any) -> dict[str, Any]:
     """An rdf, of format 0.5 or 0.4, for a network that gives its input back."""
     return (_described_old() if old else _described()) | changes
+
+
+def tiny_model(place: Path) -> tuple[Model, Engine]:
+    """A new model folder with a network that gives its input back, and its engine."""
+    import yaml
+
+    from napari_imagec_ai.engines import open_engine
+    from napari_imagec_ai.library import load_model
+
+    place.mkdir()
+    write_onnx(place / "weights.onnx")
+    (place / "rdf.yaml").write_text(yaml.safe_dump(describe()))
+    model = load_model(place)
+    return model, open_engine(model, "onnx", "cpu", isolated=False)
 
 
 def _described() -> dict[str, Any]:

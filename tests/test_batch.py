@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,10 +123,32 @@ def test_workers_of_a_cluster_do_it_too(plate: Path, run_cli: Run) -> None:
     assert counts(reports(out)) == EXPECTED
 
 
+def test_a_cluster_without_workers_is_waited_for_and_named(
+    plate: Path, run_cli: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=0, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        later = threading.Timer(0.5, cluster.scale, (1,))
+        later.start()
+        code, out, _ = run_cli(
+            *("run", plate.parent / "recipe.yaml", plate / "well1.tif", "--json"),
+            *("-o", "out", "--scheduler", cluster.scheduler_address),
+        )
+        later.join()
+    assert code == 0
+    assert counts(reports(out)) == {"well1": 1}
+    assert "has no workers yet; waiting for one: 'dask worker" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (("--workers", "0"), "Expected 1 worker or more, found 0"),
+        (("--split-above", "0"), "Expected pixels above 0 for --split-above, found 0"),
+        (("-o", __file__), "test_batch.py': Not a directory"),
         (("--scheduler", "tcp://127.0.0.1:1"), "cannot be reached"),
         (("--scheduler", "nowhere"), "cannot be reached"),
     ],

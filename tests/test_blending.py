@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import stitch
 from napari_imagec_ai.blending import Blend
+from napari_imagec_ai.dense import stitch
 from napari_imagec_ai.tiling import AxisLimits, Grid, pad_window, plan_tiles
 
 MakeModel = Callable[..., Path]

@@ -95,6 +95,14 @@ def test_what_a_person_gets_wrong_is_told_in_one_line(
 
 
 @pytest.mark.usefixtures("place")
+def test_nobody_is_told_to_load_a_stranger_s_pickle(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["decode", "text.txt", "-o", "out"]) == 1
+    assert "pickle" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("place")
 def test_a_run_that_cannot_begin_leaves_no_files(
     make_model: Callable[..., Path],
 ) -> None:

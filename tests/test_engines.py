@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -262,3 +265,20 @@ def test_an_engine_that_does_not_reproduce_the_test_is_not_taken_for_its_speed(
     model = load_model(published.folder)
     assert not all(result.passed for result in ai.test_model(model))
     assert candidates(model)[0] == "onnx"
+
+
+def test_onnx_runtime_reports_nothing(tmp_path: Path) -> None:
+    """Its builds mark the machine with an id and report sessions, unless forbidden."""
+    home = tmp_path / "home"
+    home.mkdir()
+    spared = ("CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "GITHUB_ACTIONS")
+    environment = {k: v for k, v in os.environ.items() if k not in spared}
+    environment |= {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    script = (
+        "import sys; from pathlib import Path;"
+        "from napari_imagec_ai.engines.onnx import OnnxEngine;"
+        "OnnxEngine(Path(sys.argv[1])).close()"
+    )
+    weights = onnx_network(tmp_path / "a.onnx")
+    subprocess.run([sys.executable, "-c", script, weights], env=environment, check=True)
+    assert not [path for path in home.rglob("*") if "onnxruntime" in path.name]

@@ -17,10 +17,11 @@ from scenes import maps, prediction, scattered
 from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import blocks, decoders, sources, spread, stitch
+from napari_imagec_ai import blocks, decoders, spread
 from napari_imagec_ai import objects as objects_module
 from napari_imagec_ai.blocks import Blocks
 from napari_imagec_ai.decoders import large
+from napari_imagec_ai.dense import sources, stitch
 
 MakeModel = Callable[..., Path]
 RNG = np.random.default_rng(11)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from conftest import CountingEngine, description, onnx_network, torchscript_network
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import prediction
+from napari_imagec_ai import runoptions
 from napari_imagec_ai.prediction import Prediction, Progress, predict, predict_iter
 
 MakeModel = Callable[..., Path]
@@ -176,7 +177,7 @@ def test_closing_a_run_midway_stops_it_and_closes_the_engine(
     closed = []
     engine = CountingEngine()
     monkeypatch.setattr(engine, "close", lambda: closed.append(True))
-    monkeypatch.setattr(prediction, "open_engine", lambda *a: engine)
+    monkeypatch.setattr(runoptions, "open_engine", lambda *a, **k: engine)
     run = predict_iter(ai.load_model(make_model()), image(), tile=32)
     for _ in range(3):
         next(run)
@@ -184,6 +185,12 @@ def test_closing_a_run_midway_stops_it_and_closes_the_engine(
     # The tile after the two that were taken may have been under way.
     assert engine.calls in (2, 3)
     assert closed == [True]
+
+
+def test_both_ways_to_predict_take_the_same() -> None:
+    whole = dict(inspect.signature(predict).parameters)
+    del whole["progress"]
+    assert whole == dict(inspect.signature(predict_iter).parameters)
 
 
 # -- what does not fit -----------------------------------------------------------------

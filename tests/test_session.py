@@ -224,8 +224,8 @@ def test_how_a_model_is_fed_is_kept_until_it_is_forgotten(
 def test_what_another_version_kept_is_left_out(
     make_model: Callable[..., Path],
 ) -> None:
-    from napari_imagec_ai import memory
+    from napari_imagec_ai import model_memory
 
     model = ai.load_model(make_model())
-    memory.keep(model, "feeding", {"normalize": "by magic"})
+    model_memory.keep(model, "feeding", {"normalize": "by magic"})
     assert starting_feed(model) == PredictSettings()

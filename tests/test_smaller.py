@@ -17,9 +17,9 @@ from scipy import ndimage
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.dense import DenseRun
+from napari_imagec_ai.dense.smaller_windows import covered, halved
 from napari_imagec_ai.engines import open_engine
 from napari_imagec_ai.limits import Geometry
-from napari_imagec_ai.smaller import covered, halved
 from napari_imagec_ai.tiling import AxisLimits, Grid, plan_tiles
 
 MakeModel = Callable[..., Path]
@@ -83,8 +83,11 @@ def test_it_stops_where_no_smaller_window_is_taken(make_model: MakeModel) -> Non
     for axis in rdf["inputs"][0]["axes"][2:]:
         axis["size"] = 64
     fixed = ai.load_model(make_model("fixed", **rdf))
-    with pytest.raises(ai.EngineError, match=r"windows of 64 x 64 pixels, and none"):
+    with pytest.raises(
+        ai.EngineError, match=r"windows of 64 x 64 pixels, and none"
+    ) as raised:
         ai.predict(fixed, ai.ImageInput(GREY, "YX"), engine=Blurring(0))
+    assert "--tile" not in str(raised.value)
 
 
 def test_numbers_of_the_whole_image_count_each_pixel_once(

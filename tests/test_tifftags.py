@@ -12,7 +12,7 @@ from PIL import Image
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.imagefile import open_image
-from napari_imagec_ai.tifftags import ome_scale
+from napari_imagec_ai.imagefile.tifftags import ome_scale
 
 GREY = np.arange(30, dtype=np.uint8).reshape(5, 6)
 

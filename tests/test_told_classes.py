@@ -11,7 +11,7 @@ import tifffile
 from detectors import SceneEngine, detector_rdf, scene
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import flags, storage
+from napari_imagec_ai import flag_values, storage
 from napari_imagec_ai.recipe import PredictSettings
 
 BOXES = [(4, 6, 20, 30, 0), (36, 40, 60, 52, 1)]
@@ -111,13 +111,13 @@ def test_what_was_told_is_in_the_saved_prediction(
     [("3", ("class 1", "class 2", "class 3")), (" a, b ", ("a", "b")), ("a", ("a",))],
 )
 def test_flags_take_names_or_a_number(text: str, names: tuple[str, ...]) -> None:
-    assert flags.class_names(text) == names
+    assert flag_values.class_names(text) == names
 
 
 @pytest.mark.parametrize("text", ["0", "", " , ", "99999999"])
 def test_flags_say_what_is_no_number_of_classes(text: str) -> None:
     with pytest.raises(ai.ImagecAIError, match="Expected names of classes"):
-        flags.class_names(text)
+        flag_values.class_names(text)
 
 
 def test_names_told_on_the_command_line_are_in_the_files_and_the_recipe(

@@ -160,3 +160,16 @@ def test_a_window_that_is_closed_ends_its_batch(
     stop = panel._stop
     viewer.close()
     qtbot.waitUntil(stop.asked.is_set, timeout=5000)
+
+
+def test_a_folder_that_is_gone_is_said_beside_run(
+    open_widget: Open, plate: Path
+) -> None:
+    _, widget = open_widget(tifffile.imread(plate / "well0.tif"))
+    panel = batch(widget)
+    panel.images.value = str(plate)
+    assert panel.run_button.enabled
+    plate.rename(plate.with_name("elsewhere"))
+    panel.images.value = f"{plate};"
+    assert not panel.run_button.enabled
+    assert f"'{plate}' is not there" in panel.status.value

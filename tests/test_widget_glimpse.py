@@ -79,3 +79,94 @@ def test_the_visible_part_follows_before_the_rest(
     settle(qtbot, lambda: bool(result.visible))
     found = np.asarray(result.data[0])
     assert ((found > 0) == (scene > 0.8)).mean() > 0.999
+
+
+@pytest.fixture
+def moving(
+    qtbot: Any, open_widget: Open, scene: np.ndarray, gate: threading.Event
+) -> tuple[Any, Any]:
+    """A threshold was moved, and the whole is not decoded yet."""
+    viewer, widget = open_widget(scene, show=True)
+    widget.run()
+    finish(qtbot, widget)
+    camera = viewer.scene.camera
+    dish = viewer.layers["dish"]
+    camera.center, camera.zoom = (0, *dish.data_to_world((100, 150))), 4.0
+    qtbot.wait(200)
+    gate.clear()
+    widget.mask_threshold.value = 0.8
+    settle(qtbot, lambda: NAME in viewer.layers)
+    return viewer, widget
+
+
+def test_the_part_lies_where_the_result_lies_and_takes_no_selection(
+    qtbot: Any, moving: tuple[Any, Any], gate: threading.Event
+) -> None:
+    viewer, widget = moving
+    assert viewer.layers.selection.active is viewer.layers["dish"]
+    assert widget.image.value is viewer.layers["dish"]
+    notes = viewer.add_points([[1, 1]], name="notes")
+    del viewer.layers[NAME]  # the person takes it away, and moves on
+    widget.mask_threshold.value = 0.7
+    settle(qtbot, lambda: NAME in viewer.layers)
+    assert viewer.layers.index(NAME) < viewer.layers.index("notes")
+    assert viewer.layers.selection == {notes}
+    gate.set()
+    settle(qtbot, lambda: NAME not in viewer.layers)
+    assert viewer.layers.selection == {notes}
+    assert viewer.layers["thing (dish)"].visible
+
+
+def test_another_part_is_shown_when_the_person_goes_there(
+    qtbot: Any, moving: tuple[Any, Any]
+) -> None:
+    viewer, _ = moving
+    before = viewer.layers[NAME].extent.world
+    there = viewer.layers["dish"].data_to_world((380, 550))
+    viewer.scene.camera.center = (0, *there)
+
+    def covers() -> bool:
+        low, high = viewer.layers[NAME].extent.world
+        return bool((low <= there).all() and (there <= high).all())
+
+    assert not (there <= before[1]).all()
+    settle(qtbot, covers)
+    viewer.dims.ndisplay = 3
+    settle(qtbot, lambda: NAME not in viewer.layers)
+    assert viewer.layers["thing (dish)"].visible
+
+
+def test_a_class_that_is_switched_off_meanwhile_stays_off(
+    qtbot: Any, moving: tuple[Any, Any], gate: threading.Event
+) -> None:
+    viewer, widget = moving
+    widget.classes[0].look.eye.click()
+    assert not viewer.layers["thing (dish)"].visible
+    part = viewer.layers[NAME]
+    assert not np.asarray(part.colormap.map(1)).ravel()[3]
+    gate.set()
+    settle(qtbot, lambda: NAME not in viewer.layers)
+    assert not viewer.layers["thing (dish)"].visible
+
+
+def test_the_result_comes_back_when_nothing_follows(
+    qtbot: Any,
+    moving: tuple[Any, Any],
+    gate: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    viewer, widget = moving
+    failed = work.Outcome(problem="The disk is full.")
+    monkeypatch.setattr(work, "tune", lambda *state: failed)
+    widget.mask_threshold.value = 0.75
+    gate.set()
+    settle(qtbot, lambda: "disk is full" in widget.status.value)
+    assert NAME not in viewer.layers
+    assert viewer.layers["thing (dish)"].visible
+
+
+def test_another_model_takes_the_part_away(qtbot: Any, moving: tuple[Any, Any]) -> None:
+    viewer, widget = moving
+    widget.choose("nuclei-unet")
+    assert NAME not in viewer.layers
+    assert viewer.layers["thing (dish)"].visible

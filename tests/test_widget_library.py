@@ -44,6 +44,10 @@ def test_models_are_grouped_and_those_that_cannot_run_say_why(
     row = titles.index("Broken - cannot run")
     assert "Keras" in combo.itemData(row, Qt.ItemDataRole.ToolTipRole)
     assert combo.itemData(row, Qt.ItemDataRole.ForegroundRole) is not None
+    # One that comes later stands under its heading, too.
+    make_model("zebra", name="Zebra").rename("models/zebra")
+    widget.refresh.native.click()
+    assert listed(widget).index("Zebra") < listed(widget).index("Images")
 
 
 def test_the_list_is_searched_by_words(qtbot: Any, open_widget: Open) -> None:
@@ -71,6 +75,26 @@ def test_models_that_come_and_go_are_noticed_by_itself(
     assert widget.entry.path == chosen
     shutil.rmtree("models/another")
     settle(qtbot, lambda: "Another" not in listed(widget))
+
+
+def test_models_of_one_name_in_folders_of_one_name_are_told_apart(
+    open_widget: Open, make_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was packaged into ./models and installed as well is there twice."""
+    made = make_model("best", name="best model")
+    for place in ("here", "there"):
+        shutil.copytree(made, tmp_path / place / "models" / "best")
+    shutil.rmtree(made)
+    make_model("heading", name="Objects")
+    folders = [str(tmp_path / place / "models") for place in ("here", "there")]
+    monkeypatch.setenv("IMAGEC_AI_MODELS", os.pathsep.join(folders))
+    _, widget = open_widget()
+    titles = listed(widget)
+    assert {"Objects", "Objects (heading)"} < set(titles)
+    for place in ("here", "there"):
+        row = titles.index(f"best model ({place}/models/best)")
+        widget.model.value = widget.model.native.itemData(row)
+        assert widget.entry.path == tmp_path / place / "models" / "best"
 
 
 def package(folder: Path, make_model: Any, name: str = "packed") -> Path:

@@ -264,3 +264,61 @@ def test_corrected_layers_of_a_region_are_written_where_they_lie(
     assert len(both) == 3
     assert both.as_labels()[70, 25] > 0
     assert len(np.unique(both.id)) == 3
+
+
+def test_the_region_of_a_recipe_comes_back_and_can_be_drawn_and_removed(
+    qtbot: Any, open_widget: Open, scene: np.ndarray, tmp_path: Path
+) -> None:
+    viewer, widget = open_widget(scene)
+    dish = viewer.layers["dish"]
+    place(dish)
+    triangle = box_around(dish, (8, 45), (8, 45))[[0, 1, 3]]
+    ellipse = box_around(dish, (55, 85), (55, 85))
+    viewer.add_shapes([(triangle, "polygon"), (ellipse, "ellipse")], name="mine")
+    viewer.layers.selection = {dish}
+    region = widget.source.region
+    region.where.value = "shapes that I drew"
+    run(qtbot, widget)
+    first = ai.write(widget.objects(), tmp_path / "first.csv").read_bytes()
+    assert first.count(b"\n") == 3
+    widget._repeating.save(tmp_path / "r.yaml")
+
+    region.where.value = "whole image"
+    viewer.layers.remove("mine")
+    widget._repeating.load(tmp_path / "r.yaml")
+    assert "not restored" not in widget.status.value
+    assert region.where.value == "region of the recipe"
+    assert region.place.value == "Y 8 to 84, X 8 to 84, in 2 shapes"
+    run(qtbot, widget)
+    again = ai.write(widget.objects(), tmp_path / "again.csv").read_bytes()
+    assert again == first
+    assert widget.recipe().predict.region == region.held
+
+    region.draw.native.click()
+    assert region.where.value == "shapes that I drew"
+    run(qtbot, widget)
+    assert len(widget.objects()) == 2
+    drawn = widget.recipe().predict.region
+    assert drawn.box == region.held.box
+    for ours, theirs in zip(drawn.polygons, region.held.polygons, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=0.01)
+
+    region.where.value = "whole image"
+    run(qtbot, widget)
+    assert len(widget.objects()) == 4
+    region.where.value = "region of the recipe"  # it is still there
+    run(qtbot, widget)
+    assert len(widget.objects()) == 2
+
+
+def test_what_a_person_drew_is_preferred_to_the_outlines_of_a_result(
+    qtbot: Any, open_widget: Open, scene: np.ndarray
+) -> None:
+    viewer, widget = open_widget(scene)
+    run(qtbot, widget)
+    box = box_around(viewer.layers["dish"], (8, 45), (8, 45))
+    viewer.add_shapes([box], name="mine")
+    widget.source.region.where.value = "shapes that I drew"
+    assert widget.source.region.shapes.value is viewer.layers["mine"]
+    run(qtbot, widget)
+    assert len(widget.objects()) == 1

@@ -94,6 +94,21 @@ def test_very_many_outlines_are_drawn_when_asked_for(
     settle(qtbot, lambda: not widget.results.drawing and not len(outlines.data))
 
 
+def test_many_outlines_come_piece_by_piece_without_being_asked_for(
+    qtbot: Any,
+    open_widget: Open,
+    scene: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(results_module, "PIECEWISE", 2)
+    monkeypatch.setattr(many, "AT_ONCE", 3)
+    viewer, widget = ran(qtbot, open_widget, scene)
+    assert "outlines" not in widget.status.value
+    settle(qtbot, lambda: not widget.results.drawing)
+    outlines = viewer.layers["thing outlines (dish)"]
+    assert len(outlines.data) == len(outlines.features) == 4
+
+
 def test_maps_of_the_network_are_shown_on_request(
     qtbot: Any, open_widget: Open, scene: np.ndarray
 ) -> None:

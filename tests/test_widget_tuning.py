@@ -197,6 +197,7 @@ def test_how_a_model_is_fed_is_kept_until_it_is_forgotten(
     widget.assumptions.normalize.value = chosen
     widget.assumptions.scale.value = 0.5
     widget.assumptions.halo.value = 12
+    widget.assumptions.seams.value = "blend"
     assert "Run again" in widget.status.value
     widget.run()
     finish(qtbot, widget)
@@ -204,10 +205,12 @@ def test_how_a_model_is_fed_is_kept_until_it_is_forgotten(
     settings = second.assumptions.settings()
     assert settings["normalize"] == chosen
     assert (settings["scale"], settings["halo"]) == (0.5, (12,))
+    assert settings["seams"] == widget.recipe().predict.seams == "blend"
     second.assumptions.button.setChecked(True)
     second.assumptions.forget.native.click()
     settings = second.assumptions.settings()
     assert (settings["scale"], settings["halo"]) == (None, None)
+    assert settings["seams"] == "crop"
     assert settings["normalize"] == "as described"
 
 

@@ -47,6 +47,8 @@ if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2
     }
 fi
 
+echo "Setting up .venv; the first time this takes minutes, and 3 GB of disk." >&2
+
 # PyTorch's build for processors is ten times smaller than the usual one.
 if ! .venv/bin/python -c 'import torch' 2>/dev/null; then
     $PIP install -q 'torch==2.13.0+cpu' 2>/dev/null ||

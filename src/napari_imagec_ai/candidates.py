@@ -26,7 +26,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai import exporter
+from napari_imagec_ai import yolo_metadata
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model import Model
 
@@ -157,7 +157,7 @@ def find_layout(
         raise _unknown(outputs)
     rows, prototypes = flat[0], maps[0] if maps else None
     masks = outputs[prototypes].shape[1] if prototypes is not None else 0
-    told = exporter.told(metadata)
+    told = yolo_metadata.read(metadata)
     array = outputs[rows][0]
     long_first = _rows_first(model, rows, array)
     width = array.shape[1] if long_first else array.shape[0]

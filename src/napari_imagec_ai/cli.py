@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_imagec_ai import flags
+from napari_imagec_ai import flag_values, flags
 from napari_imagec_ai.errors import ImagecAIError
 
 if TYPE_CHECKING:
@@ -121,9 +121,9 @@ def _predict(options: argparse.Namespace) -> int:
     from napari_imagec_ai import recipe
     from napari_imagec_ai.library import load_model
 
-    fed = flags.feeding(options)
+    fed = flag_values.feeding(options)
     model = load_model(options.model).with_classes(fed.get("classes"))
-    made = flags.recipe_of(options, model)
+    made = flag_values.recipe_of(options, model)
     made = made.model_copy(
         update={
             "predict": recipe.PredictSettings(
@@ -171,14 +171,14 @@ def _each_image(
     batch = Batch(
         recipe=recipe,
         folder=Path(options.output),
-        exports=flags.exports(options.export),
+        exports=flag_values.exports(options.export),
         axes=options.axes,
-        beside=flags.other_inputs(options),
+        beside=flag_values.other_inputs(options),
         save_prediction=save,
         resumable=resumable and len(images) > 1,
         again=resumable and options.again,
         summary=resumable and options.summary and len(images) > 1,
-        **(flags.sharing(options) if resumable else {}),
+        **(flag_values.sharing(options) if resumable else {}),
     )
     failed: list[str] = []
     for outcome in run_batch(
@@ -203,8 +203,8 @@ def _decode(options: argparse.Namespace) -> int:
     from napari_imagec_ai.runner import report_on, write_results
 
     prediction = Prediction.load(options.prediction)
-    made = flags.recipe_of(options, prediction.model)
-    exports = flags.exports(options.export)
+    made = flag_values.recipe_of(options, prediction.model)
+    exports = flag_values.exports(options.export)
     started = time.perf_counter()
     result = made.tune(prediction)
     seconds = time.perf_counter() - started
@@ -231,7 +231,9 @@ def _install(options: argparse.Namespace) -> int:
 def _package(options: argparse.Namespace) -> int:
     from napari_imagec_ai.package import package_model
 
-    made = package_model(options.weights, options.output, **flags.packaging(options))
+    made = package_model(
+        options.weights, options.output, **flag_values.packaging(options)
+    )
     if options.json:
         print(
             json.dumps(

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai import candidates, instances, processing
-from napari_imagec_ai.calls import Calls
 from napari_imagec_ai.candidates import Candidates, Layout
 from napari_imagec_ai.engines import Engine
+from napari_imagec_ai.engines.calls import Calls
 from napari_imagec_ai.engines.faults import is_memory
 from napari_imagec_ai.errors import EngineError, ImageError, OutOfMemory
 from napari_imagec_ai.feed import Feed, clean
@@ -32,6 +32,9 @@ FITS_ONCE = 2.0
 
 PERCENTILES = (0.0, 99.8)
 """Grey values that become black and white where nothing else is said."""
+
+DETECTORS = ("boxes", "boxes_masks")
+"""Kinds whose output is read window by window."""
 
 OVERLAP = 0.2
 """Part of a window that it shares with the next one."""
@@ -241,7 +244,7 @@ class DetectRun:
         layout = self.layout
         if layout is None or not self._certain:
             # Empty tables tell little: until something was found, each is looked at.
-            self.layout = layout = self._told(outputs, box.window)
+            self.layout = layout = self._find_layout(outputs, box.window)
         reader = instances if layout.name == "separate" else candidates
         found = reader.read(layout, outputs, box.window)
         self._certain = self._certain or len(found) > 0
@@ -250,7 +253,9 @@ class DetectRun:
             prototypes = outputs[layout.prototypes][0].astype(self._precision)
         self.windows.append(WindowResult(index, box, core, found, prototypes))
 
-    def _told(self, outputs: list[NDArray[Any]], window: tuple[int, int]) -> Layout:
+    def _find_layout(
+        self, outputs: list[NDArray[Any]], window: tuple[int, int]
+    ) -> Layout:
         """The layout of a network's outputs."""
         layout = instances.find_layout(self.model, outputs, window)
         if layout is None:

@@ -70,7 +70,7 @@ def measure(
             _add_up(lines[cut], _plain(values[cut]), into)
         return middle, low, high, sums
 
-    middles, lows, highs, totals = zip(*threads.each(take, cuts), strict=True)
+    middles, lows, highs, totals = zip(*threads.map_parts(take, cuts), strict=True)
     middle, low, high = sum(middles)[:, 1:], np.min(lows, 0), np.max(highs, 0)
     area = middle[3].astype(np.float64)
     some = np.maximum(area, 1)
@@ -200,7 +200,7 @@ def _perimeters(labels: Labels, count: int, *, rim: bool) -> Column:
         _outline(labels, max(cut.start, 0 if rim else 1), last, not rim, pieces)
         return pieces
 
-    straight, corner = np.sum(threads.each(walk, cuts), axis=0)[:, 1:]
+    straight, corner = np.sum(threads.map_parts(walk, cuts), axis=0)[:, 1:]
     return np.asarray((straight + math.sqrt(0.5) * corner) * _KULPA)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import re
@@ -55,6 +56,15 @@ def replace_whole(path: Path, write: Callable[[Path], None]) -> Path:
     return path
 
 
+def replace_text(path: Path, text: str) -> Path:
+    """Write a text in UTF-8, whole or not at all; see :func:`replace_whole`."""
+
+    def write(place: Path) -> None:
+        place.write_text(text, encoding="utf-8")
+
+    return replace_whole(path, write)
+
+
 def replace_folder(
     path: Path,
     write: Callable[[Path], None],
@@ -100,6 +110,30 @@ def replace_folder(
         if aside is not None:
             _removed(aside)
     return path
+
+
+def check_folder(folder: Path) -> None:
+    """Find out before the work, and without a trace, whether a folder can be written.
+
+    Parameters
+    ----------
+    folder : Path
+        May be one that is to be made.
+
+    Raises
+    ------
+    ImagecAIError
+        If it, or the folder that it is to be made in, is none or is closed to us.
+    """
+    places = (folder, *folder.absolute().parents)
+    there = next((place for place in places if place.exists()), folder)
+    code = 0
+    if not there.is_dir():
+        code = errno.ENOTDIR
+    elif not os.access(there, os.W_OK | os.X_OK):
+        code = errno.EACCES
+    if code:
+        raise _refused(folder, OSError(code, os.strerror(code)))
 
 
 def sweep(folder: Path) -> None:

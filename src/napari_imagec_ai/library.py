@@ -287,6 +287,11 @@ def _described(folder: Path, package: Path) -> Path:
 
 
 def _unpack(package: Path, folder: Path) -> None:
+    if not package.is_file():
+        raise ModelError(
+            f"Expected a model package (.zip), found no file at '{package}'; check the "
+            "name."
+        )
     try:
         with zipfile.ZipFile(package) as archive:
             members = archive.infolist()

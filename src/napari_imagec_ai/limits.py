@@ -147,8 +147,8 @@ def check_window(
     if needed > room:
         sizes = " x ".join(map(str, shape))
         raise EngineError(
-            f"A window of {sizes} pixels needs {needed / 1e9:.1f} GB of memory and "
-            f"more, but {room / 1e9:.1f} GB are there; try smaller tiles, such as "
+            f"A window of {sizes} pixels needs {needed / 1e9:.2f} GB of memory and "
+            f"more, but {room / 1e9:.2f} GB are there; try smaller tiles, such as "
             f"--tile {side_that_fits(len(shape), room)}, or close other programs."
         )
 

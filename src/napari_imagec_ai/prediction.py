@@ -9,35 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai import watch
+from napari_imagec_ai import filestate
 from napari_imagec_ai.blending import Seams
 from napari_imagec_ai.candidates import Layout
-from napari_imagec_ai.crop import Box, Region, as_region, corner, cropped, whole
+from napari_imagec_ai.crop import Box, Region, whole
 from napari_imagec_ai.dense import DenseRun
 from napari_imagec_ai.detection import (
     OVERLAP,
     PERCENTILES,
     DetectRun,
-    DetectSettings,
     WindowResult,
 )
-from napari_imagec_ai.engines import Engine, open_engine
-from napari_imagec_ai.errors import ImageError, OutOfMemory
+from napari_imagec_ai.engines import Engine
+from napari_imagec_ai.errors import OutOfMemory
 from napari_imagec_ai.feed import Feed, Planes
 from napari_imagec_ai.greyscale import Normalize
 from napari_imagec_ai.image import Frame, ImageInput
-from napari_imagec_ai.inputs import Given, InputImages, Inputs, plan_inputs
+from napari_imagec_ai.inputs import InputImages, Inputs
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.region import Cut
-
-DETECTORS = ("boxes", "boxes_masks")
-"""Kinds whose output is read window by window."""
+from napari_imagec_ai.runoptions import RunOptions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,9 +215,7 @@ def predict(
     ModelError, ImageError, EngineError
         If the model cannot run, the image does not fit, or the network fails.
     """
-    steps = predict_iter(
-        model,
-        image,
+    options = RunOptions(
         engine=engine,
         device=device,
         tile=tile,
@@ -239,16 +234,7 @@ def predict(
         verify=verify,
         dense=dense,
     )
-    told: Progress | None = None
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as stop:
-            result: Prediction = stop.value
-            return result
-        if progress is not None and step != told:
-            told = step
-            progress(step)
+    return _drained(_steps(model, image, options), progress)
 
 
 def predict_iter(
@@ -280,41 +266,54 @@ def predict_iter(
     long. Closing the generator stops the run, and a call that is under way, too, where
     the engine can do that.
     """
-    if normalize not in get_args(Normalize):
-        raise ImageError(
-            f"Expected one of {', '.join(get_args(Normalize))} for 'normalize', found "
-            f"'{normalize}'."
-        )
-    model = model.with_classes(classes)
-    detects = model.kind in DETECTORS
-    settings = DetectSettings(_one_scale(model, scale), overlap, percentiles)
-    feeding = (channels, planes, 1 if detects else scale)
-    inputs, cut = plan_inputs(model, image, *feeding), None
-    if region is not None:
-        inputs, cut = _part(model, image, inputs, region, feeding)
-    run: DenseRun | DetectRun
-    if isinstance(engine, str):
-        knowingly = {} if verify else {"verify": False}
-        opened = open_engine(model, engine, device, **knowingly)
-    else:
-        opened = engine
+    options = RunOptions(
+        engine=engine,
+        device=device,
+        tile=tile,
+        channels=channels,
+        planes=planes,
+        scale=scale,
+        halo=halo,
+        normalize=normalize,
+        larger_tiles=larger_tiles,
+        overlap=overlap,
+        percentiles=percentiles,
+        region=region,
+        classes=classes,
+        seams=seams,
+        memory=memory,
+        verify=verify,
+        dense=dense,
+    )
+    return (yield from _steps(model, image, options))
+
+
+def _drained(
+    steps: Generator[Progress, None, Prediction],
+    progress: Callable[[Progress], None] | None,
+) -> Prediction:
+    """Run to the end; each step is reported once."""
+    last: Progress | None = None
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as stop:
+            result: Prediction = stop.value
+            return result
+        if progress is not None and step != last:
+            last = step
+            progress(step)
+
+
+def _steps(
+    model: Model, image: InputImages, options: RunOptions
+) -> Generator[Progress, None, Prediction]:
+    options.check(model)
+    model = model.with_classes(options.classes)
+    inputs, cut = options.inputs(model, image)
+    engine = options.open(model)
     try:
-        if detects:
-            run = DetectRun(model, inputs.main, opened, settings)
-        else:
-            space = inputs.main.space
-            sizes, rim = _each(tile, space, "tile", 1), _each(halo, space, "halo", 0)
-            run = dense(
-                model,
-                inputs,
-                opened,
-                sizes,
-                rim,
-                normalize,
-                larger_tiles,
-                seams,
-                memory,
-            )
+        run = options.run(model, inputs, engine)
         before = _states(inputs)
         yield from run.steps()
         run.notices += _changed(inputs, before)
@@ -325,8 +324,8 @@ def predict_iter(
             "or a part of the image."
         ) from error
     finally:
-        if isinstance(engine, str):
-            opened.close()
+        if engine is not options.engine:
+            engine.close()
 
 
 def _images(inputs: Inputs) -> list[ImageInput]:
@@ -335,81 +334,14 @@ def _images(inputs: Inputs) -> list[ImageInput]:
 
 def _states(inputs: Inputs) -> list[object]:
     """What changes when somebody writes to the images."""
-    return [watch.state_of(whole(image.data)) for image in _images(inputs)]
+    return [filestate.state_of(whole(image.data)) for image in _images(inputs)]
 
 
 def _changed(inputs: Inputs, before: list[object]) -> list[str]:
     """Sentences on images that were written to meanwhile."""
     pairs = zip(_images(inputs), before, _states(inputs), strict=True)
     names = [image.name for image, old, new in pairs if old != new]
-    return [watch.CHANGED.format(name=name) for name in names]
-
-
-def _one_scale(model: Model, scale: float | Sequence[float] | None) -> float | None:
-    """Detectors have one scale for both axes."""
-    if scale is None:
-        told = model.settings.get("scale")
-        return float(told) if isinstance(told, (int, float)) else None
-    return scale if isinstance(scale, (int, float)) else scale[0]
-
-
-def _each(
-    sizes: int | Sequence[int] | None, space: str, word: str, least: int
-) -> tuple[int, ...] | None:
-    """One size for each space axis."""
-    if sizes is None:
-        return None
-    if isinstance(sizes, (int, float)):
-        sizes = (sizes,) * len(space)
-    several = tuple(sizes)
-    if any(int(size) != size for size in several):
-        raise ImageError(f"Expected whole {word} sizes, found {several}.")
-    if len(several) != len(space):
-        raise ImageError(
-            f"Expected a {word} size for each of the axes '{space}', found {several}; "
-            f"give one number, or {len(space)}."
-        )
-    if min(several) < least:
-        raise ImageError(f"Expected {word} sizes from {least}, found {several}.")
-    return several
-
-
-def _part(
-    model: Model,
-    images: InputImages,
-    inputs: Inputs,
-    region: Region | Box,
-    feeding: tuple[Sequence[int] | None, Planes | None, float | Sequence[float] | None],
-) -> tuple[Inputs, Cut]:
-    """Plan a region: along space axes images are cut, along others planes chosen."""
-    chosen = as_region(region)
-    main, (channels, planes, scale) = inputs.main, feeding
-    along = {axis: span for axis, span in chosen.box.items() if axis in main.plane_axes}
-    twice = sorted(set(along) & set(planes or {}))
-    if twice:
-        raise ImageError(
-            f"Both planes and a region were chosen along {twice[0]}; leave one out."
-        )
-    box = {axis: span for axis, span in chosen.box.items() if axis not in along}
-    given = images if isinstance(images, (ImageInput, Mapping)) else list(images)
-    if isinstance(given, ImageInput):
-        parts: InputImages = cropped(given, box)
-    elif isinstance(given, Mapping):
-        parts = {name: _cropped(one, box) for name, one in given.items()}
-    else:
-        parts = [_cropped(one, box) for one in given]
-    spans = {
-        axis: (max(start, 0), min(stop, main.image.size(axis)))
-        for axis, (start, stop) in along.items()
-    }
-    planes = {**(planes or {}), **spans}
-    whole = plan_inputs(model, images, channels, planes, scale).main.frame
-    cut = Cut(chosen, whole, corner(main.image, box))
-    return plan_inputs(model, parts, channels, planes, scale), cut
-
-
-def _cropped(given: Given, box: Box) -> Given:
-    return cropped(given, box) if isinstance(given, ImageInput) else given
+    return [filestate.CHANGED.format(name=name) for name in names]
 
 
 def _result(run: DenseRun | DetectRun, inputs: Inputs, cut: Cut | None) -> Prediction:

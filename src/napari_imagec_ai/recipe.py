@@ -24,7 +24,7 @@ from napari_imagec_ai.decoders import (
     settings_with,
     starting_settings,
 )
-from napari_imagec_ai.detection import OVERLAP, PERCENTILES
+from napari_imagec_ai.detection import DETECTORS, OVERLAP, PERCENTILES
 from napari_imagec_ai.engines import Engine
 from napari_imagec_ai.errors import ImagecAIError, ModelError
 from napari_imagec_ai.greyscale import Normalize
@@ -33,7 +33,7 @@ from napari_imagec_ai.inputs import InputImages
 from napari_imagec_ai.library import find_models, load_model
 from napari_imagec_ai.migrations import VERSION, migrated
 from napari_imagec_ai.model import Model
-from napari_imagec_ai.prediction import DETECTORS, Prediction, predict
+from napari_imagec_ai.prediction import Prediction, predict
 from napari_imagec_ai.weights import sha256
 from napari_imagec_ai.yamlfile import read_yaml
 
@@ -171,12 +171,7 @@ class Recipe(_Part):
 
     def save(self, path: str | Path) -> Path:
         """Write the recipe as YAML."""
-        text = self.text()
-
-        def write(place: Path) -> None:
-            place.write_text(text, encoding="utf-8")
-
-        return files.replace_whole(Path(path), write)
+        return files.replace_text(Path(path), self.text())
 
     def open_model(self) -> Model:
         """The model that the recipe means: at its path, or in the library.

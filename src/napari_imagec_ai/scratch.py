@@ -91,7 +91,7 @@ def make_array(path: Path, shape: Sequence[int], dtype: str, space: int) -> Any:
 
 
 @contextmanager
-def told_where_full(place: Path) -> Iterator[None]:
+def explain_full_disk(place: Path) -> Iterator[None]:
     """Say in a sentence that a disk is full, where it turns out while writing.
 
     Raises

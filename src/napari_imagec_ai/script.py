@@ -18,7 +18,7 @@ from typing import Any
 import platformdirs
 from pydantic import BaseModel
 
-from napari_imagec_ai import flags
+from napari_imagec_ai import flag_values, flags
 from napari_imagec_ai.classes import ClassMap, ClassRule
 from napari_imagec_ai.decoders import choose_decoder, starting_settings
 from napari_imagec_ai.errors import ImagecAIError
@@ -200,9 +200,9 @@ def _in_flags(recipe: Recipe, ending: Sequence[str]) -> list[str] | None:
     words += _settings(recipe)
     try:
         options = flags.parser().parse_args(words)
-        fed = flags.feeding(options)
+        fed = flag_values.feeding(options)
         model = load_model(options.model).with_classes(fed.get("classes"))
-        usual = flags.recipe_of(options, model)
+        usual = flag_values.recipe_of(options, model)
     except ImagecAIError:
         return None
     read = PredictSettings(

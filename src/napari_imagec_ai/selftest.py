@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai import memory, processing
+from napari_imagec_ai import model_memory, processing
 from napari_imagec_ai.engines import Engine, open_engine, speed
 from napari_imagec_ai.errors import ImagecAIError, ModelError
 from napari_imagec_ai.model import FileRef, Model, TensorSpec
@@ -64,7 +64,7 @@ _TOPIC = "tested"
 
 def keep_results(model: Model, results: Sequence[TestResult]) -> None:
     """Remember what came out of a model's own test, for each of its weights."""
-    known = memory.recall(model, _TOPIC)
+    known = model_memory.recall(model, _TOPIC)
     for name in {result.engine for result in results}:
         path = _weights(model, name)
         if path is not None:
@@ -73,12 +73,12 @@ def keep_results(model: Model, results: Sequence[TestResult]) -> None:
                 "seen": fingerprint(model, name),
                 "sha256": sha256(path),
             }
-    memory.keep(model, _TOPIC, known)
+    model_memory.keep(model, _TOPIC, known)
 
 
 def verdict(model: Model) -> Verdict:
     """What came out when the model's own test was run last, with these weights."""
-    known = memory.recall(model, _TOPIC)
+    known = model_memory.recall(model, _TOPIC)
     passed = [_passed(model, name, known.get(name)) for name in model.runnable]
     if False in passed:
         return "failed"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from napari_imagec_ai import memory, threads
+from napari_imagec_ai import model_memory, threads
 from napari_imagec_ai.classes import ClassMap, classify
 from napari_imagec_ai.decoders import (
     Decoder,
@@ -20,12 +20,13 @@ from napari_imagec_ai.decoders import (
     starting_settings,
 )
 from napari_imagec_ai.decoders.view import View
-from napari_imagec_ai.engines import Engine, open_engine
+from napari_imagec_ai.detection import DETECTORS
+from napari_imagec_ai.engines import Engine, open_engine, preferred_isolated
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.inputs import InputImages, input_key
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.prediction import DETECTORS, Prediction, predict_iter
+from napari_imagec_ai.prediction import Prediction, predict_iter
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import PredictSettings, Recipe, Used, describe_model
 from napari_imagec_ai.version import version
@@ -34,6 +35,7 @@ KEPT = (
     "normalize",
     "scale",
     "halo",
+    "seams",
     "channels",
     "overlap",
     "percentiles",
@@ -47,7 +49,7 @@ _FEEDING, _DECODER = "feeding", "decoder"
 def starting_feed(model: Model) -> PredictSettings:
     """How to feed a model to begin with: as it is described, or as a person chose."""
     try:
-        return PredictSettings.model_validate(memory.recall(model, _FEEDING))
+        return PredictSettings.model_validate(model_memory.recall(model, _FEEDING))
     except ValidationError:  # kept by another version, for which it meant another thing
         return PredictSettings()
 
@@ -61,13 +63,13 @@ def keep_feed(model: Model, settings: PredictSettings) -> None:
             name for name in KEPT if getattr(settings, name) != getattr(usual, name)
         },
     )
-    memory.keep(model, _FEEDING, chosen)
+    model_memory.keep(model, _FEEDING, chosen)
 
 
 def forget(model: Model) -> None:
     """Forget what a person chose for this model: the description counts again."""
     for topic in (_FEEDING, _DECODER):
-        memory.keep(model, topic, {})
+        model_memory.keep(model, topic, {})
 
 
 class Session:
@@ -264,7 +266,7 @@ class Session:
         """The engine, kept open between runs."""
         name, device = settings.engine, settings.device
         verify = settings.verify and self.verify
-        key = (name, device, verify)
+        key = (name, device, verify, preferred_isolated())
         if self._engine is None or self._engine[0] != key:
             self.close()
             knowingly = {} if verify else {"verify": False}

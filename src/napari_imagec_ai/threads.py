@@ -15,28 +15,33 @@ R = TypeVar("R")
 MOST = 8
 """More threads than these wait for the memory, not for a core."""
 
-_allowed = 0
+_limit = 0
 
 
 def use(count: int) -> None:
-    """Take at most so many threads from now on; 0: as many as there are cores."""
-    global _allowed
-    _allowed = count
+    """Take at most so many threads from now on; 0: as many as there are cores.
+
+    Networks that are opened from then on keep to it, too.
+    """
+    global _limit
+    _limit = count
 
 
-def available() -> int:
-    """How many parts of a job are done at the same time."""
-    return _allowed or min(os.cpu_count() or 1, MOST)
+def limit() -> int:
+    """The threads that were allowed; 0: any number."""
+    return _limit
 
 
-def each(function: Callable[[T], R], parts: Iterable[T]) -> list[R]:
-    """What a function gives for each part, in order.
+def map_parts(
+    function: Callable[[T], R], parts: Iterable[T], most: int = MOST
+) -> list[R]:
+    """What a function gives for each part, in order, with at most so many threads.
 
     Worth it only where the function lets other threads run: compiled loops, OpenCV, and
     NumPy's arithmetic do.
     """
     parts = list(parts)
-    count = min(available(), len(parts))
+    count = min(_limit or os.cpu_count() or 1, most, len(parts))
     if count < 2:
         return [function(part) for part in parts]
     with ThreadPoolExecutor(count, "imagec-ai part") as pool:

@@ -49,20 +49,48 @@ def question(model: Model, engine: str = "auto", device: str = "auto") -> str | 
     )
 
 
+def question_of_file(framework: str, path: Path) -> str | None:
+    """The same for a file that no description names yet.
+
+    Parameters
+    ----------
+    framework : str
+        Its weights format.
+    path : Path
+        The file.
+    """
+    path = path.resolve()
+    if framework not in PROGRAMS or not path.is_file() or _is_trusted(path):
+        return None
+    return (
+        f"'{path.name}' is a program (TorchScript), and it runs here for the first "
+        "time. Run it only if you trust whom it comes from."
+    )
+
+
 def remember(model: Model, engine: str = "auto", device: str = "auto") -> None:
     """Do not ask about this file again."""
     path = _program(model, engine, device)
-    if path is None:
-        return
+    if path is not None:
+        remember_file(path, model.name)
+
+
+def remember_file(path: Path, name: str = "") -> None:
+    """Do not ask about this file again, nor about a copy of it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        Of the model; for people who read what is kept.
+    """
+    path = path.resolve()
     known = _read()
-    known[sha256(path)] = {"model": model.name, "seen": _seen(path)}
+    known[sha256(path)] = {"model": name or path.stem, "seen": _seen(path)}
     text = json.dumps(known, indent=1, ensure_ascii=False)
-
-    def write(place: Path) -> None:
-        place.write_text(text, encoding="utf-8")
-
     try:
-        files.replace_whole(_place(), write)
+        files.replace_text(_place(), text)
     except ImagecAIError as error:  # then it is asked again
         _log.info("the answer is not kept: %s", error)
 

@@ -13,13 +13,15 @@ from napari_imagec_ai._napari.parts import (
     align,
     column,
     quiet,
+    realign,
     text,
     whole_numbers,
 )
 from napari_imagec_ai._napari.settings_form import SettingsForm
 from napari_imagec_ai.candidates import numbered
+from napari_imagec_ai.decoders import Settings
 from napari_imagec_ai.detection import OVERLAP, PERCENTILES
-from napari_imagec_ai.flags import MOST_CLASSES
+from napari_imagec_ai.flag_values import MOST_CLASSES
 from napari_imagec_ai.greyscale import Normalize
 from napari_imagec_ai.recipe import PredictSettings
 
@@ -47,7 +49,7 @@ class Assumptions(Fold):
         self._make_feeding()
         self._make_detecting()
         self.forget = PushButton(
-            text="As the description says",
+            text="Back to the description",
             name="forget",
             tooltip="Forget what you changed here for this model.",
         )
@@ -67,7 +69,7 @@ class Assumptions(Fold):
         )
         self.class_count.changed.connect(lambda _: fed())
         self.class_names.native.editingFinished.connect(fed)
-        align(self.telling, self.feeding, self.detecting)
+        align(self.telling, self.reading, self.feeding, self.detecting)
         for control in self._controls:
             control.changed.connect(lambda _: fed())
         self.forget.changed.connect(lambda _: forget())
@@ -124,8 +126,21 @@ class Assumptions(Fold):
             tooltip="Pixels at each side of a tile that the network sees and that do "
             "not count. As described: the description's, or measured on the network.",
         )
+        self.seams = ComboBox(
+            choices=[("cut in the middle", "crop"), ("blended", "blend")],
+            name="seams",
+            label="Tile seams",
+            tooltip="Where tiles overlap: cut takes each pixel from the tile that it "
+            "lies deepest in, blended mixes the tiles, which hides seams of networks "
+            "whose tiles differ, and takes longer.",
+        )
         self.feeding = column(
-            self.normalize, self.scale, self.halo, name="feeding", alone=False
+            self.normalize,
+            self.scale,
+            self.halo,
+            self.seams,
+            name="feeding",
+            alone=False,
         )
 
     def _make_detecting(self) -> None:
@@ -158,7 +173,7 @@ class Assumptions(Fold):
     @property
     def _controls(self) -> list[Any]:
         detecting = [self.overlap, self.black, self.white]
-        return [self.normalize, self.scale, self.halo, *detecting]
+        return [self.normalize, self.scale, self.halo, self.seams, *detecting]
 
     def classes(self) -> tuple[str, ...] | None:
         """Classes that the person told; None: as described."""
@@ -179,11 +194,16 @@ class Assumptions(Fold):
         several = f"as described ({len(names)})" if names else "as it comes"
         self.class_count.native.setSpecialValueText(several)
 
+    def show_reading(self, settings: Settings, names: Sequence[str]) -> None:
+        """Show these of a decoder's settings."""
+        self.reading.show_settings(settings, names)
+        realign(self.telling, self.reading, self.feeding, self.detecting)
+
     def show_kind(self, detector: bool) -> None:
         """Show what matters for detectors, or for networks that give maps."""
         self._detector = detector
         self.detecting.visible = detector
-        self.halo.visible = not detector
+        self.halo.visible = self.seams.visible = not detector
 
     def show_sentences(self, sentences: Sequence[str]) -> None:
         """List what was assumed in the last run."""
@@ -205,6 +225,7 @@ class Assumptions(Fold):
             "scale": round(self.scale.value, 4) or None,
             "halo": (halo,) if halo >= 0 and not self._detector else None,
             "overlap": round(self.overlap.value, 4),
+            "seams": "crop" if self._detector else self.seams.value,
             "percentiles": (round(self.black.value, 4), round(self.white.value, 4)),
         }
 
@@ -215,6 +236,7 @@ class Assumptions(Fold):
             self.normalize.value = settings.normalize
             self.scale.value = scale
             self.halo.value = settings.halo[0] if settings.halo else -1
+            self.seams.value = settings.seams
             self.overlap.value = settings.overlap
             self.black.value, self.white.value = settings.percentiles
         self._show_classes(settings.classes)

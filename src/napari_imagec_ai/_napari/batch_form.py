@@ -15,6 +15,7 @@ from magicgui.widgets import (
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QListWidget, QScrollArea
 
+from napari_imagec_ai._napari.consent import Consent
 from napari_imagec_ai._napari.parts import NARROW, Fold, column, put, row, text
 from napari_imagec_ai.export import EXPORTS, USUAL
 
@@ -111,6 +112,7 @@ class BatchForm(Container):  # type: ignore[type-arg]
             enabled=False,
             tooltip="Stop; what is done stays, and the next batch goes on from there.",
         )
+        self.consent = Consent(self.say)
         self.progress = ProgressBar(value=0, min=0, max=1, step=1, visible=False)
         self.status = text("batch_status")
         self.failures = QListWidget()
@@ -138,6 +140,7 @@ class BatchForm(Container):  # type: ignore[type-arg]
                 column(self.workers),
                 self.again,
                 row(self.run_button, self.cancel_button),
+                self.consent,
                 self.progress,
                 self.status,
             ],

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from qtpy.QtCore import QTimer, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog
 
+from napari_imagec_ai import trust
 from napari_imagec_ai._napari.batch_form import BatchForm
 from napari_imagec_ai._napari.parts import Undocking
 from napari_imagec_ai._napari.runs import Run, duration
@@ -25,6 +27,7 @@ from napari_imagec_ai.batch import (
     sensible_workers,
 )
 from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.model import Model
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import Recipe
 
@@ -83,11 +86,17 @@ class BatchPanel(BatchForm):
     recipe : callable
         Gives the recipe that the widget shows now, or None, and a sentence on what is
         missing.
+    model : callable
+        Gives the model that the widget shows now, or None.
     """
 
-    def __init__(self, recipe: Callable[[], tuple[Recipe | None, str]]) -> None:
+    def __init__(
+        self,
+        recipe: Callable[[], tuple[Recipe | None, str]],
+        model: Callable[[], Model | None],
+    ) -> None:
         super().__init__()
-        self._recipe = recipe
+        self._recipe, self._model = recipe, model
         self._run: BatchRun | None = None
         self._stop = Stop()
         self._total = self._begun = 0.0
@@ -177,7 +186,8 @@ class BatchPanel(BatchForm):
         reason = self._reason()
         self.run_button.enabled = not reason and self._run is None
         if self._run is None:
-            self.say(reason or "Ready.")
+            waits = self.consent.waits if self.consent.asking else ""
+            self.say(reason or waits or "Ready.")
         return reason
 
     def _reason(self) -> str:
@@ -185,8 +195,11 @@ class BatchPanel(BatchForm):
         if recipe is None:
             return sentence
         try:
-            if not self.paths():
+            paths = self.paths()
+            if not paths:
                 return "Choose a folder with images, or files."
+            if not any(path.exists() for path in paths):
+                return f"'{paths[0]}' is not there; choose another folder, or files."
         except (ImagecAIError, OSError) as error:
             return str(error)
         if not str(self.output.value).strip():
@@ -206,6 +219,13 @@ class BatchPanel(BatchForm):
         recipe, _ = self._recipe()
         if self._run is not None or recipe is None or self._reason():
             return
+        model = self._model()
+        chosen = (recipe.predict.engine, recipe.predict.device)
+        asked = trust.question(model, *chosen) if model is not None else None
+        if model is not None and asked is not None:
+            self.consent.ask(asked, partial(self._run_trusted, model, *chosen))
+            return
+        self.consent.drop()
         images = self.paths()
         batch = Batch(
             recipe,
@@ -235,6 +255,11 @@ class BatchPanel(BatchForm):
         )
         self._clock.start()
         self._run.start()
+
+    def _run_trusted(self, model: Model, engine: str, device: str) -> None:
+        """Run a program that a person trusts."""
+        trust.remember(model, engine, device)
+        self.run()
 
     def cancel(self) -> None:
         """Stop after the tile (with several workers: the image) that it is at."""

@@ -74,6 +74,30 @@ def fits(entry: ModelEntry, words: str) -> bool:
     return all(word in text for word in words.lower().split())
 
 
+def names(entries: Sequence[ModelEntry]) -> list[str]:
+    """Names of models for a list, each of them once.
+
+    Models of one name get as much of their folders as tells them apart; so does one
+    that is called as a group is.
+    """
+    found = []
+    for entry in entries:
+        name = entry.name
+        same = [other.path for other in entries if other.name == name]
+        alone = len(same) == 1 and name not in (*GROUPS, OTHER)
+        found.append(name if alone else f"{name} ({_apart(entry.path, same)})")
+    return found
+
+
+def _apart(path: Path, others: Sequence[Path]) -> str:
+    """The end of a path that no other one has: ``best``, else ``models/best``."""
+    for length in range(1, len(path.parts)):
+        end = path.parts[-length:]
+        if sum(other.parts[-length:] == end for other in others) == 1:
+            return "/".join(end)
+    return str(path)
+
+
 FAILED = "This model failed its own test: what it finds may be wrong."
 
 TESTED = {

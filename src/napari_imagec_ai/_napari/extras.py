@@ -15,6 +15,7 @@ from napari_imagec_ai._napari.card import FAILED, tested_lines
 from napari_imagec_ai._napari.folders import Drop
 from napari_imagec_ai._napari.packaging import PackageDialog, packaged
 from napari_imagec_ai._napari.runs import Run
+from napari_imagec_ai.bare import SUFFIXES
 from napari_imagec_ai.calibration import Calibration, Truth
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model import Model
@@ -88,7 +89,7 @@ class Extras:
         model, consent = entry.model, self._widget.consent
         asked = trust.question(model, "torchscript")
         if asked is not None:
-            consent.ask(asked, partial(self._test_trusted, model))
+            consent.ask(asked, partial(self._test_trusted, model), "Test it")
             return
         choice.tested.value = "Testing..."
         self._start(
@@ -147,9 +148,25 @@ class Extras:
         self.asking.show()
 
     def _package(self, told: dict[str, Any]) -> None:
-        self._widget.say(f"Trying {told['weights'].name}...")
+        weights = told["weights"]
+        framework = SUFFIXES.get(weights.suffix.lower(), "")
+        asked = trust.question_of_file(framework, weights)
+        if asked is not None:
+            consent = self._widget.consent
+            consent.ask(asked, partial(self._package_trusted, told), "Try it")
+            return
+        self._widget.say(f"Trying {weights.name}...")
         button = self._widget.choice.package
         self._start(button, self._packaged, packaged, told)
+
+    def _package_trusted(self, told: dict[str, Any]) -> None:
+        """Make a model of a program that a person trusts."""
+        try:
+            trust.remember_file(told["weights"], told["name"])
+        except OSError as error:
+            self._widget.say(f"Could not read the weights: {error}.", bad=True)
+            return
+        self._package(told)
 
     def _packaged(self, outcome: Packaged | str) -> None:
         if isinstance(outcome, str):

@@ -49,8 +49,13 @@ class FedForm(TunedForm):
             planes=self.source.chosen_planes(self.viewer.dims.current_step),
             region=self.source.chosen_region(),
             **self.assumptions.settings(),
-            **self._unshown,
+            **self._beside(),
         )
+
+    def _beside(self) -> dict[str, Any]:
+        """Settings of a run that have no control, as a recipe or an answer set them."""
+        knowingly = self.session is not None and not self.session.verify
+        return self._unshown | ({"verify": False} if knowingly else {})
 
     def _feeding_changed(self) -> None:
         if self.session is not None:
@@ -132,5 +137,6 @@ class FedForm(TunedForm):
                 engine=self.engine.value,
                 device=self.device.value,
                 **self.assumptions.settings(),
+                **self._beside(),
             )
         return session.recipe(predicted, settings, class_map)

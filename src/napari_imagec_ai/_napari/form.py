@@ -68,7 +68,7 @@ class Form(Container):  # type: ignore[type-arg]
         self.cancel_button = PushButton(
             text="Cancel", enabled=False, tooltip="Stop after this tile."
         )
-        self.consent = Consent()
+        self.consent = Consent(self._told)
         self.progress = ProgressBar(value=0, min=0, max=1, step=1, visible=False)
         self.status = text("status")
         self.scores = text("scores")

@@ -57,7 +57,7 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         self.others.margins = (0, 0, 0, 0)
         controls: list[Any] = [self.layer, self.pin, self.level, self.axes]
         controls += [self.channels, self.planes, self.span, self.region.where]
-        controls += [self.region.shapes, self.others]
+        controls += [self.region.shapes, self.region.recipes, self.others]
         super().__init__(widgets=controls, name="image_choice")
         self.margins = (0, 0, 0, 0)
         align(self)

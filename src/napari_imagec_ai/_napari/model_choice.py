@@ -20,6 +20,7 @@ from napari_imagec_ai._napari.card import (
     details,
     fits,
     group,
+    names,
 )
 from napari_imagec_ai._napari.folders import FolderWatch, open_folder, search_folders
 from napari_imagec_ai._napari.parts import (
@@ -169,6 +170,8 @@ class ModelChoice(Container):  # type: ignore[type-arg]
     def _fill(self, chosen: ModelEntry | None) -> None:
         """Fill the list, with the chosen model or the first that can run."""
         with self.model.changed.blocked():
+            # Cleared first: what stays would keep its place, and others follow it.
+            self.model.native.clear()
             self.model.reset_choices()
             listed = [i for _, i in self._choices() if i >= 0]
             paths = {self._entries[i].path: i for i in listed}
@@ -182,11 +185,11 @@ class ModelChoice(Container):  # type: ignore[type-arg]
     def _choices(self, _widget: Any = None) -> list[tuple[str, int]]:
         """Models with their numbers, under headings with numbers below 0."""
         words = str(self.search.value)
-        names = [entry.name for entry in self._entries]
+        named = names(self._entries)
         choices: list[tuple[str, int]] = []
         for number, title in enumerate((*GROUPS, OTHER), start=1):
             mine = [
-                (self._title(entry, names), i)
+                (self._title(entry, named[i]), i)
                 for i, entry in enumerate(self._entries)
                 if group(entry) == title and fits(entry, words)
             ]
@@ -194,9 +197,7 @@ class ModelChoice(Container):  # type: ignore[type-arg]
                 choices += [(title, -number), *mine]
         return choices
 
-    def _title(self, entry: ModelEntry, names: list[str]) -> str:
-        twice = names.count(entry.name) > 1
-        name = f"{entry.name} ({entry.path.name})" if twice else entry.name
+    def _title(self, entry: ModelEntry, name: str) -> str:
         if entry.problem is not None:
             return f"{name} - cannot run"
         tested = self._verdicts.get(entry.path, "")

@@ -16,12 +16,12 @@ from napari_imagec_ai.decoders import decoders
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.library import user_models
 from napari_imagec_ai.package import Packaged, package_model
-from napari_imagec_ai.package.told import SCALINGS
+from napari_imagec_ai.package.facts import SCALINGS
 
 FILTER = "Weights (" + " ".join(f"*{suffix}" for suffix in SUFFIXES) + ")"
 
 _YOLO = "boxes: the file tells (YOLO)"
-_USUAL = "as usual for it"
+_USUAL = "as is usual for this output"
 
 
 def packaged(told: dict[str, Any]) -> Packaged | str:
@@ -91,6 +91,14 @@ class PackageDialog(QDialog):  # type: ignore[misc]
         self.license = LineEdit(
             label="Licence", tooltip="Of the weights, such as MIT or CC-BY-4.0."
         )
+        for line, hint in (
+            (self.classes, "nucleus, cell"),
+            (self.channels, "as is usual for this output"),
+            (self.pixel_size, "unknown"),
+            (self.named, "that of the file"),
+            (self.license, "unknown"),
+        ):
+            line.native.setPlaceholderText(hint)
         self.said = text("said")
         self._lay_out()
 

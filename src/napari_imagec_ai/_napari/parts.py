@@ -118,6 +118,11 @@ def align(*groups: Any) -> None:
         native.installEventFilter(_Aligner(native, natives))
 
 
+def realign(*groups: Any) -> None:
+    """Align groups again whose controls have changed."""
+    _align([group.native for group in groups])
+
+
 class _Aligner(QObject):  # type: ignore[misc]
     """Aligns again when a group is shown: only then are its fonts those of napari."""
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+from napari_imagec_ai.engines import prefer_isolated
 
 PLUGIN = "napari-imagec-ai"
+
+_OWN_PROCESS = {"always": True, "never": False}
 
 
 def models_folder() -> Path | None:
@@ -24,13 +29,23 @@ def problem() -> str:
     )
 
 
+def apply_own_process() -> None:
+    """Let networks run from now on in the process that the person wants."""
+    prefer_isolated(_OWN_PROCESS.get(_setting("engines", "own_process")))
+
+
 def _chosen() -> Path | None:
     """The folder as it was typed."""
+    text = _setting("models", "folder")
+    return Path(text).expanduser() if text else None
+
+
+def _setting(group: str, name: str) -> Any:
+    """What was set; empty where nothing was."""
     try:
         from napari.settings import get_plugin_settings
 
-        text = get_plugin_settings(PLUGIN).models.folder
+        return getattr(getattr(get_plugin_settings(PLUGIN), group), name)
     except (ImportError, AttributeError, KeyError, ValueError):
         # An older napari, or a plugin that is not registered: defaults apply.
-        return None
-    return Path(text).expanduser() if text else None
+        return ""

@@ -7,17 +7,20 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import ComboBox, create_widget
+from magicgui.widgets import ComboBox, PushButton, create_widget
 from napari.layers import Image, Shapes
 from numpy.typing import NDArray
+from qtpy.QtWidgets import QSizePolicy
 
 from napari_imagec_ai._napari.layers import Source, region_of
+from napari_imagec_ai._napari.parts import row, text
 from napari_imagec_ai._napari.results import METADATA
 from napari_imagec_ai._napari.writers import outline
 from napari_imagec_ai.crop import Region
 from napari_imagec_ai.errors import ImageError
 
 WHOLE, VIEW, DRAWN = "whole image", "what the window shows", "shapes that I drew"
+RECIPE = "region of the recipe"
 
 
 class RegionChoice:
@@ -34,11 +37,16 @@ class RegionChoice:
         What kind of region.
     shapes : Widget
         The layer that it is drawn in.
+    recipes : Container
+        Where the region of a recipe lies, and a button that draws it.
+    draw : PushButton
+        That button; whoever knows the viewer answers it.
     """
 
     def __init__(self, notify: Callable[[], None]) -> None:
+        self.held: Region | None = None
         self.where: Any = ComboBox(
-            choices=[WHOLE, VIEW, DRAWN],
+            choices=lambda _: self._choices(),
             name="region",
             label="Region",
             tooltip="Run on all of the image, on what the window shows of it, or on "
@@ -47,14 +55,56 @@ class RegionChoice:
         )
         self.shapes = _shapes_layer()
         self._notify = notify
+        self.place = text("recipe_region")
+        self.draw = PushButton(
+            text="Draw it",
+            name="draw_region",
+            tooltip="Draw the recipe's region as a Shapes layer, to see and change it.",
+        )
+        fixed = QSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.draw.native.setSizePolicy(fixed)
+        self.recipes = row(self.place, self.draw)
+        self.recipes.label = "Lies at"
+        self.recipes.visible = False
         self.where.changed.connect(lambda _: self._changed())
         self.shapes.changed.connect(lambda _: self._layer_changed())
         self.shapes.visible = False
         self._watched: Any = None
 
+    def _choices(self) -> list[str]:
+        return [WHOLE, VIEW, DRAWN, *([RECIPE] if self.held is not None else [])]
+
     def _changed(self) -> None:
-        self.shapes.visible = self.where.value == DRAWN
+        if self.where.value == DRAWN:
+            self._prefer_own()
+        self._show_rows()
         self._notify()
+
+    def _show_rows(self) -> None:
+        self.shapes.visible = self.where.value == DRAWN
+        self.recipes.visible = self.where.value == RECIPE
+
+    def _prefer_own(self) -> None:
+        """Choose what the person drew, rather than the outlines of a result."""
+        mine = [one for one in self.shapes.choices if METADATA not in one.metadata]
+        if mine and self.shapes.value not in mine and not _selected(self.shapes.value):
+            self.shapes.value = mine[-1]
+
+    def restore(self, region: Region | None) -> None:
+        """Choose the region of a recipe; None: the whole image."""
+        with self.where.changed.blocked():
+            self.held = region
+            self.where.reset_choices()
+            self.where.value = WHOLE if region is None else RECIPE
+        self.place.value = "" if region is None else _in_words(region)
+        self._show_rows()
+        self._notify()
+
+    def drawn_in(self, layer: Shapes) -> None:
+        """From now on, the region is what is drawn in this layer."""
+        self.shapes.reset_choices()
+        self.shapes.value = layer
+        self.where.value = DRAWN
 
     def _layer_changed(self) -> None:
         """Follow what is drawn: a first shape may be all that a run waits for."""
@@ -89,6 +139,8 @@ class RegionChoice:
         """
         if self.where.value == VIEW:
             return region_of(source, [_shown(layer)], exact=False)
+        if self.where.value == RECIPE:
+            return self.held
         if self.where.value != DRAWN:
             return None
         drawn = self.shapes.value
@@ -109,6 +161,29 @@ class RegionChoice:
             world = [drawn.data_to_world(vertex) for vertex in ring]
             rings.append(np.asarray(world, float)[:, -2:])
         return region_of(source, rings)
+
+
+def _selected(layer: Shapes | None) -> bool:
+    return layer is not None and bool(layer.selected_data)
+
+
+def rings(region: Region) -> list[NDArray[Any]]:
+    """Corners (y, x) of a region's shapes, or of its box, in pixels of the image."""
+    if region.polygons:
+        return [np.asarray(corners, float) for corners in region.polygons]
+    if not {"Y", "X"} <= set(region.box):
+        return []
+    (y0, y1), (x0, x1) = region.box["Y"], region.box["X"]
+    box = [(y0, x0), (y0, x1), (y1, x1), (y1, x0)]
+    return [np.asarray(box, float) - 0.5]  # a pixel reaches half of its size around
+
+
+def _in_words(region: Region) -> str:
+    """Where a region lies, as numbers of the first and the last pixel."""
+    sides = (f"{axis} {i} to {j - 1}" for axis, (i, j) in region.box.items())
+    count = len(region.polygons)
+    shapes = f", in {count} shape{'' if count == 1 else 's'}" if count else ""
+    return f"{', '.join(sides)}{shapes}"
 
 
 def _around(ring: NDArray[Any], kind: str) -> NDArray[Any]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_imagec_ai import script
 from napari_imagec_ai._napari.batch_panel import BatchPanel
 from napari_imagec_ai._napari.image_choice import SOME_PLANES
+from napari_imagec_ai._napari.layers import placed
 from napari_imagec_ai._napari.origin import Origin, origin
+from napari_imagec_ai._napari.region import rings
 from napari_imagec_ai.decoders import decoders
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model import Model
@@ -39,6 +42,7 @@ class Repeating:
         form.load.changed.connect(lambda: self._ask_which())
         form.python.changed.connect(lambda: self.copy_python())
         form.command.changed.connect(lambda: self.copy_command())
+        widget.source.region.draw.changed.connect(lambda: self.draw_region())
         form.batch.changed.connect(lambda: self.open_batch())
 
     def stop(self) -> None:
@@ -152,9 +156,37 @@ class Repeating:
         if predict.planes is not None:
             source.planes.value = SOME_PLANES
             source.span.value = _planes(predict)
-        if predict.region is not None:
-            lost.append("The recipe's region was not restored; choose one under Image.")
+        source.region.restore(predict.region)
+        if not predict.verify:
+            lost.append(
+                "The recipe runs weights even if they are not those of the description."
+            )
         return lost
+
+    def draw_region(self) -> None:
+        """Draw the recipe's region on the image, where it can be changed."""
+        widget, choice = self._widget, self._widget.source.region
+        if choice.held is None:
+            return
+        corners = rings(choice.held)
+        try:
+            whole = widget.source.whole()
+        except ImagecAIError as error:
+            widget.say(str(error), bad=True)
+            return
+        if not corners:
+            widget.say("The recipe's region has no place along Y and X to be drawn at.")
+            return
+        planes = len(whole.placement["scale"]) - 2  # drawn on the first one
+        layer = widget.viewer.add_shapes(
+            [np.pad(ring, ((0, 0), (planes, 0))) for ring in corners],
+            shape_type="polygon",
+            name=f"region ({whole.name})",
+            edge_color="yellow",
+            face_color="transparent",
+            **placed(whole, (0, 0)),
+        )
+        choice.drawn_in(layer)
 
     # -- scripts -----------------------------------------------------------------------
 
@@ -201,7 +233,7 @@ class Repeating:
         """Show the panel for many images, with what is chosen now."""
         widget = self._widget
         if self.panel is None:
-            self.panel = BatchPanel(self._recipe_for_many)
+            self.panel = BatchPanel(self._recipe_for_many, self._model)
             self.panel.native.destroyed.connect(self._forget)
             widget.viewer.window.add_dock_widget(
                 self.panel, name="Batch", area="right", tabify=True
@@ -218,6 +250,10 @@ class Repeating:
         if shown is None:
             return None, self._widget.reason() or "Choose a model first."
         return shown[0], " ".join(filter(None, self._lost()))
+
+    def _model(self) -> Model | None:
+        session = self._widget.session
+        return session.model if session is not None else None
 
     def _forget(self, *_: object) -> None:
         self.panel = None

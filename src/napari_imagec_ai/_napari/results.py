@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_SHAPES = 2000
 """More outlines than these stop the window for a second."""
 
+PIECEWISE = 1000
+"""More outlines than these are added some at a time."""
+
 METADATA = "napari_imagec_ai"
 """Key of a layer's metadata under which the recipe lies."""
 
@@ -208,7 +211,7 @@ class ResultLayers:
         self._many.leave(layer)
         if kind == "points":
             drawing.update_points(cast("Points", layer), mine, self.source)
-        elif slow and self.drawn.many:
+        elif (slow and self.drawn.many) or len(mine) > PIECEWISE:
             self._many.draw(cast("Shapes", layer), mine, self.source, kind)
         else:
             drawing.update_shapes(cast("Shapes", layer), mine, self.source, kind)

@@ -11,7 +11,7 @@ from typing import Any
 
 from napari.qt.threading import create_worker
 
-from napari_imagec_ai._napari import work
+from napari_imagec_ai._napari import preferences, work
 from napari_imagec_ai.progress import Progress
 
 
@@ -65,6 +65,7 @@ class Run:
 
     def start(self) -> None:
         """Begin."""
+        preferences.apply_own_process()  # it may have been changed a moment ago
         self._worker.start()
 
     def cancel(self) -> None:

@@ -16,7 +16,7 @@ from magicgui.widgets import (
 )
 from pydantic.fields import FieldInfo
 
-from napari_imagec_ai._napari.parts import align, keep_low
+from napari_imagec_ai._napari.parts import align, keep_low, whole_numbers
 from napari_imagec_ai.decoders import OF_MODEL, Settings
 
 
@@ -78,6 +78,8 @@ class SettingsForm(Container):  # type: ignore[type-arg]
         return {
             control.name: _words(control.value)
             if control.name in self._lists
+            else int(control.value)
+            if isinstance(control, FloatSpinBox) and control.native.decimals() == 0
             else control.value
             for control in self
         }
@@ -102,7 +104,9 @@ def _control(name: str, info: FieldInfo, value: Any) -> Any:
     if get_origin(info.annotation) is Literal:
         return ComboBox(choices=list(info.annotation.__args__), **common)  # type: ignore[union-attr]
     if isinstance(value, str):
-        return LineEdit(**common)
+        line = LineEdit(**common)
+        line.native.setPlaceholderText("by itself")
+        return line
     if isinstance(value, bool):
         common["text"] = common.pop("label")
         return CheckBox(**common)
@@ -110,6 +114,8 @@ def _control(name: str, info: FieldInfo, value: Any) -> Any:
         "min": next((m.ge for m in info.metadata if isinstance(m, Ge)), 0),
         "max": next((m.le for m in info.metadata if isinstance(m, Le)), 1_000_000),
     }
+    if isinstance(value, int) and limits["min"] == -1:  # that is: there is none
+        return whole_numbers("none", **common, **limits)
     if isinstance(value, int):
         return SpinBox(**common, **limits)
     return FloatSpinBox(**common, **limits, step=0.01)

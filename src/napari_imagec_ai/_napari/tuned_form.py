@@ -49,7 +49,7 @@ class TunedForm(Form):
         self._ran_with = PredictSettings()
         self._history: History[tuple[Settings, ClassMap]] = History()
         super().__init__()
-        self._glimpse = Glimpse(self.viewer)
+        self._glimpse = Glimpse(self.viewer, self._looked_elsewhere)
         self._tuner = Tuner(self.state, self._tuned, self._seen, self._glimpsed)
         self.inspector = Inspector(self.viewer, self.say)
         self.thresholds.reset.changed.connect(lambda: self._reset())
@@ -89,6 +89,7 @@ class TunedForm(Form):
         try:
             settings, class_map = self._settings(), self._class_map()
         except ImagecAIError as error:
+            self._drop_glimpse()
             self._problem = str(error)
             self.say(self._problem, bad=True)
             return None
@@ -109,6 +110,7 @@ class TunedForm(Form):
     def _styles_changed(self) -> None:
         if self.results is not None:
             self.results.restyle(self.classes.styles())
+            self._glimpse.restyle(self.results)
 
     def _layers_changed(self) -> None:
         self._tuner.tune()
@@ -175,6 +177,7 @@ class TunedForm(Form):
 
     def _tuned(self, outcome: work.Outcome, outlines: bool) -> None:
         if outcome.result is None:
+            self._drop_glimpse()
             self.say(outcome.problem, bad=True)
         elif self.results is not None:
             self.say(self._show(outcome.result, outlines))
@@ -185,10 +188,33 @@ class TunedForm(Form):
     def _glimpsed(self, outcome: work.Outcome, seen: Seen) -> None:
         """Show the visible part of a large result, while the rest is being decoded."""
         if isinstance(outcome.result, Objects) and self.results is not None:
-            self._glimpse.show(outcome.result, seen, self.results)
-            self.say(f"{len(outcome.result)} objects in view; the others follow.")
+            self._showing = True
+            try:
+                self._glimpse.show(outcome.result, seen, self.results)
+            finally:
+                self._showing = False
+            about = "About " if seen.step > 1 else ""
+            self.say(
+                f"{about}{len(outcome.result)} objects in view; the others follow."
+            )
         elif outcome.problem:
+            self._drop_glimpse()
             self.say(outcome.problem, bad=True)
+
+    def _looked_elsewhere(self) -> None:
+        """The person moved on while the rest of a large result is being decoded."""
+        if self._seen() is None:
+            self._drop_glimpse()
+        elif self._glimpse.shown:
+            self._tuner.look_around()
+
+    def _drop_glimpse(self) -> None:
+        """Show the layers of the result again, also if nothing new came for them."""
+        self._showing = True
+        try:
+            self._glimpse.clear()
+        finally:
+            self._showing = False
 
     def _show(self, result: Result, outlines: bool) -> str:
         """Bring the layers up to date; gives a sentence on what is there."""

@@ -70,6 +70,17 @@ class Tuner:
         if state is None or seen is None or state[0].is_decoded(state[1]):
             return False
         self._again = self._run is not None  # what it is at is outdated
+        self._glance_at(state, seen)
+        return True
+
+    def look_around(self) -> None:
+        """Show the part that is visible now; what is decoded goes on."""
+        state, seen = self._state(), self._seen()
+        if state is None or seen is None or state[0].is_decoded(state[1]):
+            return
+        self._glance_at(state, seen)
+
+    def _glance_at(self, state: State, seen: Seen) -> None:
         self._look_again = self._glance is not None
         if self._glance is None:
             self._glance = Run(
@@ -84,7 +95,6 @@ class Tuner:
                 finished=self._looked,
             )
             self._glance.start()
-        return True
 
     def _glimpsed(self, state: State, seen: Seen, outcome: work.Outcome) -> None:
         now = self._state()
@@ -95,7 +105,7 @@ class Tuner:
         self._glance = None
         if self._look_again:
             self._look_again = False
-            self._look()
+            self.look_around()
 
     def tune(self) -> None:
         """Tune now, or when the worker has ended that is tuning."""

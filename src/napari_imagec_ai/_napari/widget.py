@@ -25,12 +25,12 @@ from napari_imagec_ai._napari.results import ResultLayers
 from napari_imagec_ai._napari.runs import Run
 from napari_imagec_ai._napari.settings_form import about_the_model
 from napari_imagec_ai.decoders import keep_choice
+from napari_imagec_ai.detection import DETECTORS
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.images import Images
 from napari_imagec_ai.library import ModelEntry
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.prediction import DETECTORS
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import PredictSettings, class_threshold
 from napari_imagec_ai.session import Session, starting_feed
@@ -60,6 +60,8 @@ class ClassifierWidget(FedForm):
 
     def _connect(self) -> None:
         self.run_button.changed.connect(lambda: self.run())
+        for control in (self.engine, self.device):
+            control.changed.connect(lambda _: self._engine_changed())
         self.cancel_button.changed.connect(lambda: self.cancel())
         self.viewer.layers.selection.events.active.connect(self._follow_active)
         self.viewer.layers.events.removed.connect(self._layer_removed)
@@ -139,7 +141,7 @@ class ClassifierWidget(FedForm):
             return
         settings = session.defaults
         self.thresholds.show_settings(settings, class_threshold(session.model))
-        self.assumptions.reading.show_settings(settings, about_the_model(settings))
+        self.assumptions.show_reading(settings, about_the_model(settings))
         self.assumptions.show_kind(session.model.kind in DETECTORS)
         described = self.entry.model if self.entry is not None else None
         self.assumptions.show_described(described.classes if described else ())
@@ -160,6 +162,12 @@ class ClassifierWidget(FedForm):
     def _source_changed(self) -> None:
         self._check()
 
+    def _engine_changed(self) -> None:
+        """Other weights would run: what was asked is no longer the question."""
+        if self.consent.asking:
+            self.consent.drop()
+            self._check()
+
     def _layer_removed(self, event: Any = None) -> None:
         self._check()
 
@@ -170,6 +178,8 @@ class ClassifierWidget(FedForm):
         self.source.show_planes()
         if reason:
             self.say(reason)
+        elif self.consent.asking:
+            self.say(self.consent.waits)
         elif self._run is None and self.results is None:
             self.say("Ready.", FAILED if self.choice.verdict == "failed" else "")
         return reason
@@ -187,7 +197,7 @@ class ClassifierWidget(FedForm):
         try:
             self.source.check(self.session.model)
         except ImagecAIError as error:
-            return re.sub(r" \(--[a-z-]+\)", "", str(error))  # flags mean nothing here
+            return _without_flags(str(error))
         return ""
 
     # -- run ---------------------------------------------------------------------------
@@ -244,6 +254,7 @@ class ClassifierWidget(FedForm):
         if self.session is not None and self._run is None:
             self.session.close()
         self.session = None
+        self._drop_glimpse()
 
     def begin(self, decoder: str | None, predict: PredictSettings) -> Session | None:
         """Begin anew with the chosen model, as a recipe says."""
@@ -283,10 +294,12 @@ class ClassifierWidget(FedForm):
     ) -> None:
         prediction, result = outcome.prediction, outcome.result
         if prediction is None or result is None:
-            self.say(outcome.problem, bad=True)
+            problem = _without_flags(outcome.problem)
+            self.say(problem, bad=True)
             if outcome.other_weights and session is self.session:
                 question = "Run the weights that are there, knowingly?"
                 self.consent.ask(question, partial(self._run_knowingly, session))
+                self.say(problem, self.consent.waits, bad=True)
             return
         if session is not self.session:
             self.say("Another model was chosen meanwhile; the run was left out.")
@@ -341,7 +354,7 @@ def _stop(state: dict[str, Any], *_: Any) -> None:
 
     The widget itself may be half gone, too, so only its attributes are looked at.
     """
-    for name in ("_tuner", "inspector", "_extras", "_repeating"):
+    for name in ("_tuner", "_glimpse", "inspector", "_extras", "_repeating"):
         if name in state:
             state[name].stop()
     for shown in (state.get("_placed") or {}).values():
@@ -350,6 +363,11 @@ def _stop(state: dict[str, Any], *_: Any) -> None:
         state["_run"].drop()
     elif state.get("session") is not None:
         state["session"].close()
+
+
+def _without_flags(sentence: str) -> str:
+    """A sentence without the flags of the command line, which mean nothing here."""
+    return re.sub(r" \(--[a-z][^()]*\)", "", sentence)
 
 
 def _accent(viewer: Any) -> str:

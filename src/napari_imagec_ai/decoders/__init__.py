@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from napari_imagec_ai import memory
+from napari_imagec_ai import model_memory
 from napari_imagec_ai.blocks import LARGE
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.images import Images
@@ -161,7 +161,7 @@ def guess_decoder(model: Model) -> Decoder[Any] | None:
     the description.
     """
     known = decoders()
-    chosen = memory.recall(model, _TOPIC).get("decoder")
+    chosen = model_memory.recall(model, _TOPIC).get("decoder")
     for named in (chosen, model.settings.get("decoder")):
         if isinstance(named, str) and named in known:
             return known[named]
@@ -203,7 +203,7 @@ def starting_settings(decoder: Decoder[S], model: Model) -> S:
         If a value in the model's description cannot be used.
     """
     settings = decoder.defaults(model)
-    kept = memory.recall(model, _TOPIC).get("settings")
+    kept = model_memory.recall(model, _TOPIC).get("settings")
     if not isinstance(kept, Mapping):
         return settings
     fields = _of_model(decoder)
@@ -226,10 +226,10 @@ def keep_choice(model: Model, decoder: Decoder[S], settings: S) -> None:
         if name in _of_model(decoder) and value != usual.model_dump(mode="json")[name]
     }
     choice: dict[str, Any] = {"settings": changed} if changed else {}
-    memory.keep(model, _TOPIC, {})
+    model_memory.keep(model, _TOPIC, {})
     if guess_decoder(model) is not decoder:
         choice["decoder"] = decoder.name
-    memory.keep(model, _TOPIC, choice)
+    model_memory.keep(model, _TOPIC, choice)
 
 
 def _of_model(decoder: Decoder[Any]) -> set[str]:

@@ -10,16 +10,14 @@ segmentation", 2021.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_imagec_ai import splitting
+from napari_imagec_ai import splitting, threads
 
 Flow = NDArray[np.float32]
 """(D, [Z,] Y, X): along each axis, in pixels for each step."""
@@ -262,9 +260,7 @@ def flow_errors(
             wrong = ((ideal[:, member, y, x] - there) ** 2).sum(axis=0)
         errors[rows] = np.bincount(member, wrong) / np.bincount(member)
 
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, _THREADS)) as pool:
-        for _ in pool.map(compare, range(0, count, _TOGETHER)):
-            pass  # errors are raised here
+    threads.map_parts(compare, range(0, count, _TOGETHER), _THREADS)
     return errors
 
 

@@ -28,7 +28,7 @@ from napari_imagec_ai.intensity import (
 )
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.prediction import Prediction
-from napari_imagec_ai.scratch import Scratch, told_where_full
+from napari_imagec_ai.scratch import Scratch, explain_full_disk
 
 OVERLAP = {2: 192, 3: 24}
 """Pixels that blocks reach beyond their core, by number of space axes."""
@@ -60,7 +60,7 @@ def decode_in_blocks(
     """
     work = _Work(prediction)
     work.say(*prediction.assumed, sentence)
-    with told_where_full(work.folder.path):
+    with explain_full_disk(work.folder.path):
         for index in np.ndindex(prediction.planes):
             for core in grid(work.plane, SIDE[len(work.plane)]):
                 work.take(index, core, decode)

@@ -270,7 +270,7 @@ def _relief(
         sigma = min(max(0.3 * mean, 0.6), 2.5)
         # Less along z leaves the stairs of planes far apart, which look like necks.
         sigmas = grid.sigmas(sigma, least=min(sigma, _STAIRS))
-        threads.each(
+        threads.map_parts(
             lambda rows: _weigh(depth[rows], evidence.whole[rows], known[rows]),
             threads.slabs(depth.shape),
         )

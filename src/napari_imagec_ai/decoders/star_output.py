@@ -142,7 +142,7 @@ def step_of(output: Output) -> tuple[float, ...]:
     """Pixels of the image for each of the map: the network's grid, or their ratio."""
     cells = output.cells
     size = output.prediction.frame.shape[-len(cells) :]
-    told = told_about(output.prediction.model).get("grid")
+    told = described_settings(output.prediction.model).get("grid")
     steps = told if isinstance(told, (list, tuple)) else ()
     ratios = tuple(s / n for s, n in zip(size, cells, strict=True))
     if len(steps) != len(cells) or not all(isinstance(g, int) and g > 0 for g in steps):
@@ -157,7 +157,7 @@ def step_of(output: Output) -> tuple[float, ...]:
 
 def other_grid(output: Output) -> str:
     """A sentence, where the map is coarser or finer than the description says."""
-    told = told_about(output.prediction.model).get("grid")
+    told = described_settings(output.prediction.model).get("grid")
     taken = step_of(output)
     if not isinstance(told, (list, tuple)) or len(told) != len(taken):
         return ""
@@ -183,7 +183,7 @@ def rays_of(model: Model, count: int, space: str, anisotropy: float) -> Rays:
     """
     if len(space) == 2:
         return circle(count)
-    told = told_about(model)
+    told = described_settings(model)
     json, kwargs = told.get("rays_json"), None
     name = "Rays_GoldenSpiral"
     if isinstance(json, Mapping):
@@ -207,7 +207,7 @@ def rays_of(model: Model, count: int, space: str, anisotropy: float) -> Rays:
     )
 
 
-def told_about(model: Model) -> dict[str, Any]:
+def described_settings(model: Model) -> dict[str, Any]:
     """What the description says: ``config.stardist``, then the step, which is newer."""
     found: dict[str, Any] = {}
     hints = model.hints.get("stardist")

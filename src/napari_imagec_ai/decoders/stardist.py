@@ -36,12 +36,12 @@ from napari_imagec_ai.decoders.star_nms import KnownShares, suppress
 from napari_imagec_ai.decoders.star_output import (
     Output,
     anisotropy_of,
+    described_settings,
     find_output,
     other_grid,
     rays_of,
     relative,
     step_of,
-    told_about,
 )
 from napari_imagec_ai.decoders.starconvex import Rays, Shapes, draw, shapes
 from napari_imagec_ai.decoders.tables import Regions, tabulate
@@ -249,7 +249,7 @@ def _classes(model: Model, count: int) -> tuple[str, ...]:
 
 def default_settings(model: Model) -> StarDistSettings:
     """Settings to begin with: what the description says, else what is usual."""
-    told = told_about(model)
+    told = described_settings(model)
     anisotropy = anisotropy_of(told)
     said = {
         "prob_threshold": _number(told.get("prob"), 0.01, 0.99),

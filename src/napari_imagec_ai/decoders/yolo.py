@@ -11,10 +11,11 @@ from napari_imagec_ai import instances
 from napari_imagec_ai.decoders import Decoder, as_described
 from napari_imagec_ai.decoders.detections import BoxSettings, decode_boxes, layout_of
 from napari_imagec_ai.decoders.prototypes import draw_masks
+from napari_imagec_ai.detection import DETECTORS
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.prediction import DETECTORS, Prediction
+from napari_imagec_ai.prediction import Prediction
 
 
 class YoloSettings(BoxSettings):

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from napari_imagec_ai import threads
 from napari_imagec_ai.engines.speed import by_speed
 from napari_imagec_ai.errors import EngineError, ModelError
 from napari_imagec_ai.model import FileRef, Model
@@ -73,16 +74,6 @@ class Engine(Protocol):
 
 ISOLATED = "IMAGEC_AI_ISOLATED"
 """Environment variable: 1 runs every network in a process of its own, 0 none."""
-
-THREADS = 0
-"""Threads that a network may use on the processor; 0: as the runtime likes."""
-
-
-def use_threads(count: int) -> None:
-    """Let networks that are opened from now on use so many threads; 0: any number."""
-    global THREADS
-    THREADS = count
-
 
 Opener = Callable[[Path, str], Engine]
 
@@ -221,10 +212,30 @@ def _open(name: str, path: Path, device: str, isolated: bool | None) -> Engine:
         from napari_imagec_ai.engines.process import ProcessEngine
 
         try:
-            return ProcessEngine(name, path, device, THREADS)
+            return ProcessEngine(name, path, device, threads.limit())
         except OSError as error:
             _log.warning("no process could be started for the network: %s", error)
     return opener(name)(path, device)
+
+
+_preferred: list[bool] = []
+"""Where nothing else is said: whether networks run in a process of their own."""
+
+
+def prefer_isolated(isolated: bool | None) -> None:
+    """Say how networks run that are opened from now on, where nothing else says it.
+
+    Parameters
+    ----------
+    isolated : bool or None
+        As for :func:`open_engine`; None: by engine and device.
+    """
+    _preferred[:] = [] if isolated is None else [isolated]
+
+
+def preferred_isolated() -> bool | None:
+    """What :func:`prefer_isolated` was told."""
+    return _preferred[0] if _preferred else None
 
 
 def _isolates(name: str, device: str, asked: bool | None) -> bool:
@@ -238,6 +249,8 @@ def _isolates(name: str, device: str, asked: bool | None) -> bool:
         told = os.environ.get(ISOLATED, "").strip().lower()
         if told in ("0", "1"):
             asked = told == "1"
+    if asked is None:
+        asked = preferred_isolated()
     if asked is not None:
         return asked
     if name == "onnx":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai import engines
+from napari_imagec_ai import threads
 from napari_imagec_ai.engines.external import check_external
 from napari_imagec_ai.engines.faults import runtime_error
 from napari_imagec_ai.errors import EngineError
@@ -57,8 +58,7 @@ class OnnxEngine:
     name = "onnx"
 
     def __init__(self, path: Path, device: str = "auto") -> None:
-        import onnxruntime
-
+        onnxruntime = _runtime()
         content = path.read_bytes()
         self._external = check_external(path, content)
         # From bytes, so that the file cannot pull in data from elsewhere on the disk;
@@ -179,7 +179,7 @@ def accelerates(device: str) -> bool:
     if device != "auto":
         return device in _PROVIDERS and device not in _ON_THE_PROCESSOR
     try:
-        import onnxruntime
+        onnxruntime = _runtime()
     except ImportError:
         return False
     available = onnxruntime.get_available_providers()
@@ -199,6 +199,22 @@ def _freed(onnx: Any, source: bytes, axes: Sequence[int]) -> bytes:
     return freed
 
 
+def _runtime() -> Any:
+    """ONNX Runtime, told to keep to itself.
+
+    Since 1.29 its builds report each session (names and hashes of graph and weights)
+    to Microsoft, and mark the machine with an id, unless the environment forbids it
+    when it is imported. A person who set the variable decides.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
+        # For Windows, and where somebody else has imported it before.
+        onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
 def _open(onnxruntime: Any, source: bytes | str, name: str, device: str) -> Any:
     available = onnxruntime.get_available_providers()
     if device == "auto":
@@ -213,8 +229,9 @@ def _open(onnxruntime: Any, source: bytes | str, name: str, device: str) -> Any:
             )
         wanted = [provider]
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = engines.THREADS
+    # What it could not do it also raises: no line of its own on a person's screen.
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads.limit()
     # Threads that spin while they wait steal the cores from the viewer, for no gain.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai import errors
 from napari_imagec_ai.engines import sharing
 from napari_imagec_ai.engines.faults import is_memory
+from napari_imagec_ai.engines.worker import ENVIRON
 from napari_imagec_ai.errors import EngineDied, EngineError, OutOfMemory
 
 _log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._said,
+                env=os.environ | ENVIRON,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         except OSError:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from napari_imagec_ai import memory
+from napari_imagec_ai import model_memory
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.weights import fingerprint
 
@@ -69,12 +69,12 @@ def compare(
         }
         for network in networks
     }
-    memory.keep(model, _TOPIC, found)
+    model_memory.keep(model, _TOPIC, found)
 
 
 def is_known(model: Model) -> bool:
     """Whether it was measured, with these weights and packages."""
-    found = memory.recall(model, _TOPIC)
+    found = model_memory.recall(model, _TOPIC)
     names = model.runnable
     return all(_seconds(model, name, "auto", found) is not None for name in names)
 
@@ -92,7 +92,7 @@ def by_speed(model: Model, device: str) -> list[str]:
     names = list(model.runnable)
     if len(names) < 2:
         return names
-    found = memory.recall(model, _TOPIC)
+    found = model_memory.recall(model, _TOPIC)
     times = {name: _seconds(model, name, device, found) for name in names}
     first = times[names[0]]
     if first is None or any(seconds is None for seconds in times.values()):

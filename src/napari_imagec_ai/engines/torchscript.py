@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai import engines
+from napari_imagec_ai import threads
 from napari_imagec_ai.engines import torchvision_calls
 from napari_imagec_ai.engines.faults import runtime_error
 from napari_imagec_ai.errors import EngineError
@@ -38,8 +38,8 @@ class TorchScriptEngine:
         import torch
 
         self._torch = torch
-        if engines.THREADS:
-            torch.set_num_threads(engines.THREADS)
+        if threads.limit():
+            torch.set_num_threads(threads.limit())
         self._device = _device(torch, device)
         self.device = self._device.type
         self._metadata = {"config.txt": ""}

@@ -26,8 +26,8 @@ from napari_imagec_ai.model import Model
 from napari_imagec_ai.objects import Objects
 from napari_imagec_ai.package import example
 from napari_imagec_ai.package.description import Rdf, describe
+from napari_imagec_ai.package.facts import Facts, Scaling
 from napari_imagec_ai.package.onefile import opset, whole_onnx
-from napari_imagec_ai.package.told import Scaling, Told
 from napari_imagec_ai.rdf import find_rdf, parse_rdf
 from napari_imagec_ai.selftest import test_model
 from napari_imagec_ai.weights import sha256
@@ -147,7 +147,7 @@ def package_model(
     paths = _by_format([weights] if isinstance(weights, (str, Path)) else weights)
     first = next(iter(paths.values()))
     sizes = (pixel_size,) if isinstance(pixel_size, (int, float)) else pixel_size
-    told = Told(
+    facts = Facts(
         decoder=decoder,
         classes=tuple(classes),
         name=name or first.stem,
@@ -166,7 +166,7 @@ def package_model(
     found: list[Packaged] = []
 
     def write(fresh: Path) -> None:
-        found.append(_fill(fresh, paths, told, image))
+        found.append(_fill(fresh, paths, facts, image))
 
     # What lies there was looked at already.
     files.replace_folder(target, write, lambda _: True)
@@ -219,14 +219,14 @@ def _check_place(folder: Path, weights: Sequence[Path], replace: bool) -> None:
 
 
 def _fill(
-    folder: Path, paths: dict[str, Path], told: Told, image: ImageInput | None
+    folder: Path, paths: dict[str, Path], facts: Facts, image: ImageInput | None
 ) -> Packaged:
     """Write everything into an empty folder, and try it."""
     for framework, path in paths.items():
         _copy(framework, path, folder / _NAMES[framework])
     main = next(iter(paths))
     with _opened(main, folder / _NAMES[main]) as engine:
-        rdf = describe(folder / _NAMES[main], engine, told)
+        rdf = describe(folder / _NAMES[main], engine, facts)
         draft = _read(rdf | {"weights": _weights(folder, paths)}, folder)
         shown = example.fitting(draft, image)
         tensor, outputs = example.test_tensors(draft, engine, shown)

@@ -7,16 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
 from napari_imagec_ai.bare import bare_model
 from napari_imagec_ai.decoders import get_decoder, settings_with
+from napari_imagec_ai.detection import DETECTORS
 from napari_imagec_ai.engines import Engine
 from napari_imagec_ai.errors import DecodeError, ModelError
 from napari_imagec_ai.model import Kind
+from napari_imagec_ai.package.facts import Facts, Scaling, identifier, title
 from napari_imagec_ai.package.network import Growth, Network, Output, probe
-from napari_imagec_ai.package.told import Scaling, Told, identifier, title
-from napari_imagec_ai.prediction import DETECTORS
+from napari_imagec_ai.yamlfile import read_yaml
 
 FORMAT = "0.5.4"
 
@@ -48,7 +47,7 @@ _BOXES = {
 }
 
 
-def describe(path: Path, engine: Engine, told: Told) -> Rdf:
+def describe(path: Path, engine: Engine, facts: Facts) -> Rdf:
     """The content of ``rdf.yaml``, without tests and files.
 
     Parameters
@@ -57,7 +56,7 @@ def describe(path: Path, engine: Engine, told: Told) -> Rdf:
         The weights.
     engine : Engine
         The same, opened.
-    told : Told
+    facts : Facts
         What a person says of them.
 
     Raises
@@ -65,27 +64,27 @@ def describe(path: Path, engine: Engine, told: Told) -> Rdf:
     ModelError, DecodeError
         If what was told does not fit the weights.
     """
-    if told.decoder in ("", "yolo"):
-        rdf = _of_detector(path, told)
+    if facts.decoder in ("", "yolo"):
+        rdf = _of_detector(path, facts)
     else:
-        rdf = _of_network(probe(engine, told), told)
+        rdf = _of_network(probe(engine, facts), facts)
     decoder = get_decoder(rdf["config"]["napari_imagec_ai"]["decoder"])
-    name = told.name or path.stem
+    name = facts.name or path.stem
     head = {
         "format_version": FORMAT,
         "type": "model",
         "name": title(name),
-        "description": told.description or f"{title(name)}: {decoder.title}.",
+        "description": facts.description or f"{title(name)}: {decoder.title}.",
         "version": "1.0",
-        "authors": [{"name": author} for author in told.authors],
-        "license": told.license or None,
+        "authors": [{"name": author} for author in facts.authors],
+        "license": facts.license or None,
         "tags": [rdf["config"]["napari_imagec_ai"]["decoder"]],
     }
     return {key: value for key, value in head.items() if value} | rdf
 
 
-def _config(told: Told, decoder: str, kind: str, classes: Sequence[str]) -> Rdf:
-    settings = dict(told.settings)
+def _config(facts: Facts, decoder: str, kind: str, classes: Sequence[str]) -> Rdf:
+    settings = dict(facts.settings)
     own = dict(settings)
     threshold = own.pop("class_threshold", None)
     model = get_decoder(decoder).settings()
@@ -105,12 +104,12 @@ def _config(told: Told, decoder: str, kind: str, classes: Sequence[str]) -> Rdf:
 # -- detectors -------------------------------------------------------------------------
 
 
-def _of_detector(path: Path, told: Told) -> Rdf:
+def _of_detector(path: Path, facts: Facts) -> Rdf:
     """A YOLO export tells all but what a person wants to call things."""
     try:
         model = bare_model(path)
     except ModelError as error:
-        if told.decoder:
+        if facts.decoder:
             raise
         from napari_imagec_ai.decoders import decoders
 
@@ -118,18 +117,18 @@ def _of_detector(path: Path, told: Told) -> Rdf:
             f"'{path.name}' is no YOLO export, so it does not tell what it gives; say "
             f"it with --decoder: {', '.join(decoders())}."
         ) from error
-    rdf: Rdf = yaml.safe_load(model.source)
+    rdf: Rdf = read_yaml(model.source)
     own = rdf["config"]["napari_imagec_ai"]
     named = list(own["classes"])
-    if told.classes and len(told.classes) != len(named):
+    if facts.classes and len(facts.classes) != len(named):
         raise ModelError(
             f"The network has {len(named)} classes ({', '.join(named)}), but "
-            f"{len(told.classes)} names were given ({', '.join(told.classes)}); give "
+            f"{len(facts.classes)} names were given ({', '.join(facts.classes)}); give "
             "one for each, in this order."
         )
-    classes = told.classes or tuple(named)
-    if told.pixel_size:
-        sizes = told.pixel_sizes("yx")
+    classes = facts.classes or tuple(named)
+    if facts.pixel_size:
+        sizes = facts.pixel_sizes("yx")
         for axis in rdf["inputs"][0]["axes"][2:]:
             axis |= {"scale": sizes[axis["id"]], "unit": "micrometer"}
     for output in rdf["outputs"]:
@@ -138,7 +137,7 @@ def _of_detector(path: Path, told: Told) -> Rdf:
         "inputs": rdf["inputs"],
         "outputs": rdf["outputs"],
         "weights": {},
-        "config": _config(told, "yolo", own["kind"], classes),
+        "config": _config(facts, "yolo", own["kind"], classes),
     }
 
 
@@ -172,12 +171,12 @@ def _names(words: Sequence[str], size: int, rest: str) -> list[str]:
 # -- maps ------------------------------------------------------------------------------
 
 
-def _of_network(network: Network, told: Told) -> Rdf:
-    if told.decoder == "rcnn":  # tables, whatever their sizes are
+def _of_network(network: Network, facts: Facts) -> Rdf:
+    if facts.decoder == "rcnn":  # tables, whatever their sizes are
         tables = tuple(replace(output, growth={}) for output in network.outputs)
         network = replace(network, outputs=tables)
-    kind, names = _meaning(network, told)
-    sizes = told.pixel_sizes(network.space)
+    kind, names = _meaning(network, facts)
+    sizes = facts.pixel_sizes(network.space)
     source = identifier(network.name or "image")
     taken = [source]
     outputs = []
@@ -186,14 +185,14 @@ def _of_network(network: Network, told: Told) -> Rdf:
         taken.append(name)
         outputs.append(_output(network, output, name, source, kind, names, sizes))
     return {
-        "inputs": [_input(network, source, told, sizes)],
+        "inputs": [_input(network, source, facts, sizes)],
         "outputs": outputs,
         "weights": {},
-        "config": _config(told, told.decoder, kind, _classes(told, kind, names)),
+        "config": _config(facts, facts.decoder, kind, _classes(facts, kind, names)),
     }
 
 
-def _input(network: Network, name: str, told: Told, sizes: dict[str, float]) -> Rdf:
+def _input(network: Network, name: str, facts: Facts, sizes: dict[str, float]) -> Rdf:
     axes: list[Rdf] = []
     for axis, size in zip(network.axes, network.shape, strict=True):
         if axis == "b":
@@ -208,7 +207,7 @@ def _input(network: Network, name: str, told: Told, sizes: dict[str, float]) -> 
             if span.step:
                 values["size"] = {"min": span.least, "step": span.step}
             axes.append(values | _scaled(sizes, axis))
-    scaling = told.scaling or _USUAL_SCALING.get(told.decoder, "none")
+    scaling = facts.scaling or _USUAL_SCALING.get(facts.decoder, "none")
     return {
         "id": name,
         "description": "Grey values as they come",
@@ -317,40 +316,40 @@ def _rows(name: str, shape: Sequence[int]) -> list[Rdf]:
 # -- meaning ---------------------------------------------------------------------------
 
 
-def _meaning(network: Network, told: Told) -> tuple[str, tuple[str, ...]]:
+def _meaning(network: Network, facts: Facts) -> tuple[str, tuple[str, ...]]:
     """Kind of the outputs, and names of the main output's channels."""
-    get_decoder(told.decoder)
-    if told.decoder == "rcnn":
+    get_decoder(facts.decoder)
+    if facts.decoder == "rcnn":
         masks = any(len(output.shape) > 2 for output in network.outputs)
         return "boxes_masks" if masks else "boxes", ()
     maps = [output for output in network.outputs if output.growth]
-    if not maps and told.decoder != "scores":
+    if not maps and facts.decoder != "scores":
         shapes = ", ".join(str(output.shape) for output in network.outputs)
         raise ModelError(
-            f"The decoder '{told.decoder}' expects a map of the image, found outputs "
+            f"The decoder '{facts.decoder}' expects a map of the image, found outputs "
             f"of the shapes {shapes}; choose another decoder."
         )
     main = (maps or network.outputs)[0]
     at = network.axes.find("c") if main.growth else len(main.shape) - 1
     count = main.shape[at] if at >= 0 else 1
-    names = told.output_channels
+    names = facts.output_channels
     if names and len(names) != count:
         raise ModelError(
             f"The network's output has {count} channels, but {len(names)} names were "
             f"given ({', '.join(names)}); give one for each."
         )
-    if told.decoder == "unet":
+    if facts.decoder == "unet":
         return _of_unet(count, names)
-    if told.decoder == "semantic":
-        return "multi_class", names or _of_classes(told, count)
-    if told.decoder == "cellpose" and not names and count >= 3:
+    if facts.decoder == "semantic":
+        return "multi_class", names or _of_classes(facts, count)
+    if facts.decoder == "cellpose" and not names and count >= 3:
         flows = ("flow_z", "flow_y", "flow_x")[-(count - 1) :]
         names = (*flows, "cellprob") if count <= 4 else ()
-    if told.decoder == "stardist" and not names:
+    if facts.decoder == "stardist" and not names:
         names = ("probability", *(f"distance{i}" for i in range(count - 1)))
-    if told.decoder == "scores" and not names:
-        names = told.classes if len(told.classes) == count else ()
-    kind = told.decoder if told.decoder in get_args(Kind) else "unknown"
+    if facts.decoder == "scores" and not names:
+        names = facts.classes if len(facts.classes) == count else ()
+    kind = facts.decoder if facts.decoder in get_args(Kind) else "unknown"
     return kind, names
 
 
@@ -372,21 +371,21 @@ def _of_unet(count: int, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     return kind, _CHANNELS[kind]
 
 
-def _of_classes(told: Told, count: int) -> tuple[str, ...]:
+def _of_classes(facts: Facts, count: int) -> tuple[str, ...]:
     """Channels of a network that tells the class of each pixel, background first."""
-    if len(told.classes) == count - 1:
-        return ("background", *told.classes)
-    if len(told.classes) == count:
-        return told.classes
+    if len(facts.classes) == count - 1:
+        return ("background", *facts.classes)
+    if len(facts.classes) == count:
+        return facts.classes
     raise ModelError(
-        f"The network tells {count} classes of pixels, but {len(told.classes)} were "
+        f"The network tells {count} classes of pixels, but {len(facts.classes)} were "
         f"named; name {count - 1} where the first is the background, else {count}."
     )
 
 
-def _classes(told: Told, kind: str, names: Sequence[str]) -> tuple[str, ...]:
-    if told.classes or kind == "image":
-        return told.classes
+def _classes(facts: Facts, kind: str, names: Sequence[str]) -> tuple[str, ...]:
+    if facts.classes or kind == "image":
+        return facts.classes
     if kind == "scores":
         return tuple(names)
     return ("object",)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai import processing
 from napari_imagec_ai.classes import classify
 from napari_imagec_ai.decoders import decode
-from napari_imagec_ai.detection import network_window
+from napari_imagec_ai.detection import DETECTORS, network_window
 from napari_imagec_ai.engines import Engine
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.export.overlay import as_png, overlay
@@ -24,7 +24,7 @@ from napari_imagec_ai.letterbox import FILL, fit
 from napari_imagec_ai.limits import window_sizes
 from napari_imagec_ai.model import Model, TensorSpec
 from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.prediction import DETECTORS, Prediction, predict
+from napari_imagec_ai.prediction import Prediction, predict
 from napari_imagec_ai.recipe import class_threshold
 from napari_imagec_ai.samples import sample_image
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_imagec_ai.engines import Engine
 from napari_imagec_ai.errors import EngineError, ModelError
-from napari_imagec_ai.package.told import Told
+from napari_imagec_ai.package.facts import Facts
 
 Shape = tuple[int, ...]
 
@@ -100,14 +100,14 @@ class Network:
         return self.shape[self.axes.index("c")] if "c" in self.axes else 1
 
 
-def probe(engine: Engine, told: Told) -> Network:
+def probe(engine: Engine, facts: Facts) -> Network:
     """Find out what a network takes and gives, by running it.
 
     Parameters
     ----------
     engine : Engine
         The opened network.
-    told : Told
+    facts : Facts
         What a person knows of it.
 
     Raises
@@ -116,7 +116,7 @@ def probe(engine: Engine, told: Told) -> Network:
         If it takes nothing of what was tried.
     """
     name, declared = _declared(engine)
-    axes, shape, found = _first_that_runs(engine, told, declared)
+    axes, shape, found = _first_that_runs(engine, facts, declared)
     spans, grown = {}, {}
     for axis in axes:
         if axis in "zyx":
@@ -151,11 +151,11 @@ def _declared(engine: Engine) -> tuple[str, tuple[int | None, ...] | None]:
 
 
 def _first_that_runs(
-    engine: Engine, told: Told, declared: tuple[int | None, ...] | None
+    engine: Engine, facts: Facts, declared: tuple[int | None, ...] | None
 ) -> tuple[str, Shape, list[Any]]:
     problem: EngineError | None = None
     tried = []
-    for axes, shape in _shapes(told, declared):
+    for axes, shape in _shapes(facts, declared):
         tried.append(shape)
         try:
             found = _run(engine, shape)
@@ -164,7 +164,7 @@ def _first_that_runs(
             continue
         # A network of volumes takes a plane for a volume without batch axis, too; what
         # comes out then has no batch axis either.
-        guessed = declared is None and told.decoder != "rcnn"
+        guessed = declared is None and facts.decoder != "rcnn"
         batches = all(a.ndim < len(axes) or a.shape[0] == 1 for a in found)
         if batches or not guessed:
             return axes, shape, found
@@ -177,14 +177,14 @@ def _first_that_runs(
 
 
 def _shapes(
-    told: Told, declared: tuple[int | None, ...] | None
+    facts: Facts, declared: tuple[int | None, ...] | None
 ) -> Iterator[tuple[str, Shape]]:
     """Axes and shapes to try, the likeliest first."""
-    if told.input_shape:
-        yield told.axes or _usual_axes(told.input_shape), told.input_shape
+    if facts.input_shape:
+        yield facts.axes or _usual_axes(facts.input_shape), facts.input_shape
         return
     if declared is not None:
-        axes = told.axes or _usual_axes(declared)
+        axes = facts.axes or _usual_axes(declared)
         if len(axes) != len(declared):
             raise ModelError(
                 f"The network's input has {len(declared)} axes, but '{axes}' names "
@@ -193,7 +193,7 @@ def _shapes(
         yield from ((axes, shape) for shape in _filled(axes, declared))
         return
     # Volumes first: a network of planes refuses them, but not the other way round.
-    for axes in (told.axes,) if told.axes else ("bczyx", "bcyx"):
+    for axes in (facts.axes,) if facts.axes else ("bczyx", "bcyx"):
         yield from ((axes, shape) for shape in _filled(axes, (None,) * len(axes)))
 
 

@@ -57,7 +57,7 @@ def write_sheets(lines: Sequence[Line], folder: Path, title: str = "") -> list[P
     written = []
     for number, part in enumerate(parts, start=1):
         several = f", page {number} of {len(parts)}" if len(parts) > 1 else ""
-        page = _page(part, names, f"{_told(lines, title)}{several}")
+        page = _page(part, names, f"{_head_of(lines, title)}{several}")
         suffix = f"-{number}" if len(parts) > 1 else ""
         path = folder / f"contact-sheet{suffix}.png"
         stream = io.BytesIO()
@@ -79,7 +79,7 @@ def _write(data: bytes, place: Path) -> None:
     place.write_bytes(data)
 
 
-def _told(lines: Sequence[Line], title: str) -> str:
+def _head_of(lines: Sequence[Line], title: str) -> str:
     failed = sum(bool(line.problem) for line in lines)
     objects = sum(line.report.get("objects", 0) for line in lines)
     words = [f"{len(lines)} image{'s' * (len(lines) != 1)}"]

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,87 +12,12 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai import files, scratch
 from napari_imagec_ai.dense import DenseRun
-from napari_imagec_ai.limits import Geometry
-from napari_imagec_ai.mosaic import Mosaic, Piece
+from napari_imagec_ai.dense.stitch import Stitcher
 from napari_imagec_ai.scales import scaled_size
-from napari_imagec_ai.stitch import Stitcher
-from napari_imagec_ai.tiling import Tile
+from napari_imagec_ai.shares.mosaic import Mosaic, Piece
+from napari_imagec_ai.shares.plan import Plan, Share, note_of
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Planes, by index and position, and the windows of each."""
-
-    number: int
-    planes: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
-    tiles: tuple[Tile, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What was found out of one plane of an input: how it is prepared.
-
-    Attributes
-    ----------
-    prepare : bytes
-        The fitted preprocessing, pickled.
-    fill : float or None
-        What takes the place of pixels that are no numbers; None: there are none.
-    """
-
-    prepare: bytes
-    fill: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that is needed to compute shares apart.
-
-    Attributes
-    ----------
-    folder : Path
-        Of this very run.
-    geometry : Geometry
-        How results lie on windows.
-    free : int
-        See :func:`napari_imagec_ai.freedom.free_step`.
-    shares : tuple of Share
-        Together they have all windows of all planes.
-    known : mapping
-        For planes that several shares have part of: one for each input.
-    measured : tuple of int or None
-        Overlap of the windows, where it was measured.
-    notices : tuple of str
-        Sentences about the image.
-    mark : str
-        Of the terms.
-    begun : float
-        When, in seconds since 1970.
-    """
-
-    folder: Path
-    geometry: Geometry
-    free: int
-    shares: tuple[Share, ...]
-    known: Mapping[tuple[int, ...], tuple[Known | None, ...]]
-    measured: tuple[int, ...] | None
-    notices: tuple[str, ...]
-    mark: str = ""
-    begun: float = field(default_factory=time.time)
-
-    def only(self, share: Share) -> Plan:
-        """What one share needs of it."""
-        return replace(self, shares=(share,))
-
-    def to_do(self) -> list[Share]:
-        """Shares that are not complete yet."""
-        return [one for one in self.shares if not note_of(self.folder, one).exists()]
-
-    def forget(self) -> None:
-        """Take away what was computed."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class _Canvas:
@@ -151,14 +72,9 @@ class ShareStitcher(Stitcher):
         return _Canvas(shape, tuple(box))
 
 
-def note_of(folder: Path, share: Share) -> Path:
-    """The note that a share is complete."""
-    return folder / f"share-{share.number:05}.json"
-
-
 def write_share(folder: Path, share: Share, run: DenseRun) -> None:
     """Write what a share computed, then the note that it is complete."""
-    with scratch.told_where_full(folder):
+    with scratch.explain_full_disk(folder):
         place = Path(tempfile.mkdtemp(prefix=f"share-{share.number:05}-", dir=folder))
         parts = []
         for number, (name, canvas) in enumerate(run.stitcher.maps.items()):
@@ -184,11 +100,7 @@ def write_share(folder: Path, share: Share, run: DenseRun) -> None:
         "calls": run.calls,
         "notices": [*run.notices, *run.stitcher.notices],
     }
-
-    def write(path: Path) -> None:
-        path.write_text(json.dumps(told), encoding="utf-8")
-
-    files.replace_whole(note_of(folder, share), write)
+    files.replace_text(note_of(folder, share), json.dumps(told))
 
 
 def gather(run: DenseRun, plan: Plan) -> None:

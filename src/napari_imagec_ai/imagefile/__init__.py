@@ -11,8 +11,8 @@ import numpy as np
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image import ImageInput
-from napari_imagec_ai.tifftags import as_meant, scale_of
-from napari_imagec_ai.zarrfile import open_zarr
+from napari_imagec_ai.imagefile.tifftags import as_meant, scale_of
+from napari_imagec_ai.imagefile.zarrfile import open_zarr
 
 _LARGE = 1 << 28
 """Bytes of an image from which on it is read where it is needed."""
@@ -105,7 +105,7 @@ def _by_plugins(
     path: Path, axes: str | None, napari: bool = True
 ) -> tuple[ImageInput | None, str]:
     """What is tried where this room knows no better; npe2 takes time to import."""
-    from napari_imagec_ai.readers import read_with_plugins
+    from napari_imagec_ai.imagefile.plugins import read_with_plugins
 
     return read_with_plugins(path, axes, napari)
 
@@ -116,7 +116,7 @@ def _open_tiff(path: Path, axes: str | None) -> ImageInput:
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
         letters, scale = series.axes, scale_of(file)
-        told = _told_axes(file)
+        told = _axes_in_tags(file)
         if series.nbytes > _LARGE:
             data, assumed = _lazily(path, series), _not_as_meant(file, path.name)
         else:
@@ -137,7 +137,7 @@ def _open_tiff(path: Path, axes: str | None) -> ImageInput:
     return replace(image, assumed=(*image.assumed, *assumed, *scale.assumed))
 
 
-def _told_axes(file: Any) -> str | None:
+def _axes_in_tags(file: Any) -> str | None:
     """Axes that somebody wrote down, with those of size 1.
 
     In OME and ImageJ files every image has all axes, so those of size 1 say nothing.

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai import processing
 from napari_imagec_ai.blocks import LARGE, Blocks, Where
+from napari_imagec_ai.dense.resample import resample
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.feed import Feed, clean
 from napari_imagec_ai.greyscale import Normalize, doubt, normalizing
-from napari_imagec_ai.processing import Sample, Transform
-from napari_imagec_ai.resample import resample
+from napari_imagec_ai.processing import Transform
+from napari_imagec_ai.processing.fit import Sample
 from napari_imagec_ai.tiling import Tile, pad_window
 
 Array = NDArray[Any]

@@ -21,7 +21,7 @@ _AXES = "bcztyx"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Facts:
     """About one network.
 
     Attributes

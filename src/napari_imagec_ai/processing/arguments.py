@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from napari_imagec_ai.model import Step
 
-_LETTERS = {"batch": "b", "channel": "c", "time": "t", "index": "i"}
+LETTERS = {"batch": "b", "channel": "c", "time": "t", "index": "i"}
+"""Axes by the words of format 0.5."""
 
 
 def axes_problem(step: Step, axes: Sequence[str]) -> str | None:
@@ -25,7 +26,7 @@ def axes_problem(step: Step, axes: Sequence[str]) -> str | None:
     names = list(named) if isinstance(named, (str, list, tuple)) else []
     axis = step.kwargs.get("axis")
     names += [axis] if isinstance(axis, str) else []
-    letters = [_LETTERS.get(n, n) for n in names if isinstance(n, str)]
+    letters = [LETTERS.get(n, n) for n in names if isinstance(n, str)]
     lacking = [letter for letter in letters if letter not in {*axes, "b", "c"}]
     if not lacking:
         return None

@@ -14,8 +14,8 @@ import numpy as np
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image import ImageInput
+from napari_imagec_ai.imagefile.tifftags import as_unit
 from napari_imagec_ai.stack import stack_channels
-from napari_imagec_ai.tifftags import as_unit
 
 _USUAL = {2: "YX", 3: "ZYX", 4: "TZYX"}
 

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from napari_imagec_ai import processing
 from napari_imagec_ai.blending import Blend
 from napari_imagec_ai.blocks import LARGE, grid
+from napari_imagec_ai.dense.resample import resample
+from napari_imagec_ai.dense.seams import Same, continued, united
 from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.feed import Feed, from_network
 from napari_imagec_ai.kinds import channel_count
 from napari_imagec_ai.limits import Geometry
 from napari_imagec_ai.model import Model, Step, TensorSpec
-from napari_imagec_ai.resample import resample
 from napari_imagec_ai.scales import scaled_size
-from napari_imagec_ai.scratch import Scratch, check_room, told_where_full
-from napari_imagec_ai.seams import Same, continued, united
+from napari_imagec_ai.scratch import Scratch, check_room, explain_full_disk
 from napari_imagec_ai.tiling import Grid, Tile, place
 
 Array = NDArray[Any]
@@ -102,7 +102,7 @@ class Stitcher:
                 f"The network gave {len(results)} outputs, but the description has "
                 f"{len(outputs)}; the description and the weights disagree."
             )
-        with told_where_full(self._folder):
+        with explain_full_disk(self._folder):
             for spec, grid, array in zip(
                 outputs, self.geometry.grids, results, strict=False
             ):
@@ -119,7 +119,7 @@ class Stitcher:
         self, index: tuple[int, ...], inputs: Mapping[str, Array] | None
     ) -> None:
         """Do what needs a whole map; ``inputs`` are the planes that were fed."""
-        with told_where_full(self._folder):
+        with explain_full_disk(self._folder):
             for spec in self.model.outputs:
                 if spec.id in self.maps:
                     self._finish_map(index, spec, inputs)

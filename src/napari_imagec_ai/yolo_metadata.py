@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def told(metadata: Mapping[str, str]) -> dict[str, Any]:
+def read(metadata: Mapping[str, str]) -> dict[str, Any]:
     """What YOLO's exporters write: names, stride, and whether suppression is inside."""
     found: dict[str, Any] = {}
     if "config.txt" in metadata:
@@ -29,7 +29,7 @@ def told(metadata: Mapping[str, str]) -> dict[str, Any]:
 
 def window(metadata: Mapping[str, str]) -> tuple[int, int] | None:
     """(height, width) that an exporter wrote down, or None."""
-    notes = told(metadata)
+    notes = read(metadata)
     size = notes.get("imgsz", notes.get("shape"))
     if isinstance(size, (list, tuple)) and len(size) >= 2:
         height, width = size[-2:]

@@ -6,6 +6,7 @@ One image, or one share of a large one, is a task. Each worker opens the model o
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,12 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_imagec_ai import engines, jobs, threads
+from napari_imagec_ai import threads
+from napari_imagec_ai.batch import jobs
+from napari_imagec_ai.batch.jobs import Batch, Outcome
 from napari_imagec_ai.errors import ImagecAIError
-from napari_imagec_ai.jobs import Batch, Outcome
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.runner import Runner
-from napari_imagec_ai.sharefiles import Plan
+from napari_imagec_ai.shares.plan import Plan
+
+_log = logging.getLogger(__name__)
 
 _RETRIES = 2
 """How often a task is tried again whose worker died."""
@@ -26,7 +30,7 @@ _RETRIES = 2
 _MEMORY = 0.95
 """Part of this machine's memory that all workers may take before one is stopped."""
 
-Told = Callable[[Path, Progress], None]
+Report = Callable[[Path, Progress], None]
 
 
 def spread(
@@ -34,7 +38,7 @@ def spread(
     images: Sequence[Path],
     workers: int,
     scheduler: str | None = None,
-    progress: Told | None = None,
+    progress: Report | None = None,
 ) -> Iterator[Outcome]:
     """Do images on workers; yields what became of each, as it is known.
 
@@ -74,6 +78,12 @@ def _client(workers: int, scheduler: str | None) -> Iterator[tuple[Any, int | No
                 f"The dask scheduler at '{scheduler}' cannot be reached ({error}); "
                 "start one with 'dask scheduler', or leave out --scheduler."
             ) from error
+        if not client.scheduler_info()["workers"]:  # they may be on their way
+            _log.warning(
+                "The dask scheduler at '%s' has no workers yet; waiting for one: "
+                "'dask worker %s'.",
+                *(scheduler, scheduler),
+            )
         try:
             yield client, None
         finally:
@@ -129,7 +139,7 @@ class _Course:
     """Hands out tasks, and what follows from them."""
 
     def __init__(
-        self, batch: Batch, client: Any, threads: int | None, progress: Told | None
+        self, batch: Batch, client: Any, threads: int | None, progress: Report | None
     ) -> None:
         self._batch, self._client, self._threads = batch, client, threads
         self._progress = progress
@@ -219,9 +229,8 @@ def _runner(batch: Batch, count: int | None) -> Iterator[Runner]:
     with _alone:
         name = jobs.digest(batch.recipe) + batch.state
         # As long as it runs: a network may be opened again, for larger windows.
-        before = engines.THREADS
+        before = threads.limit()
         count = _own_threads() if count is None else count
-        engines.use_threads(count)
         threads.use(count)
         try:
             if _open_runner is None or _open_runner[0] != name:
@@ -229,7 +238,6 @@ def _runner(batch: Batch, count: int | None) -> Iterator[Runner]:
                 _open_runner = (name, opened)
             yield _open_runner[1]
         finally:
-            engines.use_threads(before)
             threads.use(before)
 
 

@@ -157,7 +157,7 @@ def resolve_sizes(
     return *resolved, list(dict.fromkeys(problems))
 
 
-def told_to_qupath(
+def with_qupath_sizes(
     inputs: tuple[TensorSpec, ...], config: Mapping[str, Any]
 ) -> tuple[TensorSpec, ...]:
     """Pixel sizes that a description tells QuPath, where no axis has any.

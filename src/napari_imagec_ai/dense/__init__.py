@@ -14,24 +14,24 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_imagec_ai import batches, reach
 from napari_imagec_ai.blending import LEAST, Blend, Seams
 from napari_imagec_ai.blocks import Blocks
-from napari_imagec_ai.calls import Calls, called
+from napari_imagec_ai.dense import batches, reach
+from napari_imagec_ai.dense.freedom import free_step
+from napari_imagec_ai.dense.smaller_windows import Job, covered, halved
+from napari_imagec_ai.dense.sources import Source, load, make_source
+from napari_imagec_ai.dense.stitch import Stitcher
 from napari_imagec_ai.engines import Engine
+from napari_imagec_ai.engines.calls import Calls, called
 from napari_imagec_ai.engines.faults import is_memory
 from napari_imagec_ai.errors import EngineDied, EngineError, ModelError, OutOfMemory
 from napari_imagec_ai.feed import Feed
-from napari_imagec_ai.freedom import free_step
 from napari_imagec_ai.greyscale import Normalize
 from napari_imagec_ai.inputs import Inputs
 from napari_imagec_ai.limits import Geometry, check_window, declared_halo, geometry
 from napari_imagec_ai.model import Model
-from napari_imagec_ai.processing import Sample
+from napari_imagec_ai.processing.fit import Sample
 from napari_imagec_ai.progress import Progress
-from napari_imagec_ai.smaller import Job, covered, halved
-from napari_imagec_ai.sources import Source, load, make_source
-from napari_imagec_ai.stitch import Stitcher
 from napari_imagec_ai.tiling import Tile, plan_tiles
 
 Array = NDArray[Any]
@@ -238,10 +238,13 @@ class DenseRun:
 
     def _no_way_out(self, sizes: Sequence[int], error: OutOfMemory) -> EngineError:
         """What a person can do about a network that ran out of memory."""
+        # Windows that the run began with and that are the smallest are no advice.
+        other = self._shrunk is not None or tuple(sizes) != tuple(self._sizes)
+        tile = f"--tile {','.join(map(str, sizes))}, or " if other else ""
         return EngineError(
             f"The network ran out of memory on windows of {_by(self._sizes)} pixels, "
             "and none that are smaller could be taken instead; close other programs, "
-            f"and try --tile {','.join(map(str, sizes))}, or another engine or device. "
+            f"and try {tile}another engine or device. "
             f"{error}"
         )
 

@@ -41,12 +41,8 @@ def keep(model: Model, topic: str, what: Mapping[str, Any]) -> None:
         known[topic] = dict(what)
     known["name"] = model.name  # for people who look into the folder
     text = json.dumps(known, indent=1, ensure_ascii=False)
-
-    def write(path: Path) -> None:
-        path.write_text(text, encoding="utf-8")
-
     try:
-        files.replace_whole(place, write)
+        files.replace_text(place, text)
     except ImagecAIError as error:
         _log.info("nothing is kept about '%s': %s", model.name, error)
 

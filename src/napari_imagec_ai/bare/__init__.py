@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from napari_imagec_ai import bare_tables, candidates, exporter
+from napari_imagec_ai import candidates, yolo_metadata
+from napari_imagec_ai.bare import mask_rcnn
 from napari_imagec_ai.candidates import Layout
 from napari_imagec_ai.engines import Engine, open_file
 from napari_imagec_ai.errors import EngineError, ImagecAIError, ModelError
@@ -89,7 +90,7 @@ def _described_tables(
 ) -> dict[str, Any] | None:
     """A description, if these are the tables of a Mask R-CNN network."""
     names: tuple[str, ...] = getattr(engine, "output_names", ())
-    found = bare_tables.describe(path.name, given, False, outputs, names)
+    found = mask_rcnn.describe(path.name, given, False, outputs, names)
     if found is None or getattr(engine, "window", None) is not None:
         return found
     other = (*given[:-2], given[-2] - 64, given[-1] - 32)
@@ -97,12 +98,12 @@ def _described_tables(
         engine.run([np.zeros(other, np.float32)])
     except EngineError:
         return found
-    return bare_tables.describe(path.name, given, True, outputs, names)
+    return mask_rcnn.describe(path.name, given, True, outputs, names)
 
 
 def _try(engine: Engine) -> tuple[tuple[int, ...], list[Any]]:
     """Run the network on a black window of the size that it takes."""
-    told = exporter.window(engine_metadata(engine))
+    told = yolo_metadata.window(engine_metadata(engine))
     fixed = getattr(engine, "window", None)
     tried = [side for side in (fixed, told) if side is not None]
     tried += [(side, side) for side in _SIDES]

@@ -13,7 +13,7 @@ import zarr
 from conftest import CountingEngine, description
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import sources
+from napari_imagec_ai.dense import sources
 from napari_imagec_ai.imagefile import open_image
 from napari_imagec_ai.limits import declared_halo, geometry, most_pixels
 from napari_imagec_ai.rdf import read_rdf

@@ -23,7 +23,7 @@ from napari_imagec_ai.model import Model
 from napari_imagec_ai.prediction import Prediction
 from napari_imagec_ai.rdf import parse_rdf
 from napari_imagec_ai.region import Cut
-from napari_imagec_ai.soundness import check_prediction
+from napari_imagec_ai.storage.check import check_prediction
 
 FORMAT = 2
 """Version of the file's layout."""
@@ -111,6 +111,8 @@ def read_prediction(path: Path) -> Prediction:
         ) from error
     except Exception as error:  # those of damaged zips and arrays have no common root
         reason = " ".join(str(error).split())[:200] or type(error).__name__
+        if "allow_pickle" in reason:  # numpy's advice, for whatever it does not know
+            reason = "neither a zip of arrays nor an array"
         raise ImageError(
             f"'{path}' is not a saved prediction ({reason}); give a file that "
             "'imagec-ai predict --save-prediction' wrote."

@@ -18,24 +18,16 @@ import cloudpickle
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai import stitch
 from napari_imagec_ai.blocks import Blocks, Where
-from napari_imagec_ai.dense import DenseRun
+from napari_imagec_ai.dense import DenseRun, stitch
+from napari_imagec_ai.dense.freedom import free_step
+from napari_imagec_ai.dense.sources import Source, varies_by_place
+from napari_imagec_ai.dense.stitch import Stitcher
 from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.feed import Feed
-from napari_imagec_ai.freedom import free_step
 from napari_imagec_ai.progress import Progress
-from napari_imagec_ai.sharefiles import (
-    Known,
-    Plan,
-    Share,
-    ShareStitcher,
-    gather,
-    note_of,
-    write_share,
-)
-from napari_imagec_ai.sources import Source, varies_by_place
-from napari_imagec_ai.stitch import Stitcher
+from napari_imagec_ai.shares.files import ShareStitcher, gather, write_share
+from napari_imagec_ai.shares.plan import Known, Plan, Share, note_of
 from napari_imagec_ai.tiling import Tile
 
 Array = NDArray[Any]

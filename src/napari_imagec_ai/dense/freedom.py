@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai import memory, processing, selftest
+from napari_imagec_ai import model_memory, processing, selftest
 from napari_imagec_ai.engines import Engine
 from napari_imagec_ai.errors import EngineError, ImagecAIError, OutOfMemory
 from napari_imagec_ai.feed import from_network
@@ -49,7 +49,7 @@ def free_step(model: Model, engine: Engine, space: str) -> int:
     sizes = [window_sizes(spec, letter) for letter in space.lower()]
     if len(model.inputs) != 1 or any(step for _, step in sizes):
         return 0
-    known = memory.recall(model, _TOPIC)
+    known = model_memory.recall(model, _TOPIC)
     mark = fingerprint(model, engine.name)
     if known.get(engine.name, {}).get("weights") == mark:
         step = int(known[engine.name].get("step", 0))
@@ -59,7 +59,9 @@ def free_step(model: Model, engine: Engine, space: str) -> int:
         step = step if _tried(model, engine, space, step) else 0
     except OutOfMemory:  # that is of today, and not of the network
         return 0
-    memory.keep(model, _TOPIC, known | {engine.name: {"weights": mark, "step": step}})
+    model_memory.keep(
+        model, _TOPIC, known | {engine.name: {"weights": mark, "step": step}}
+    )
     return step
 
 

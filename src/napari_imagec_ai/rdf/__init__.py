@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from napari_imagec_ai import kinds, processing, stepcheck
+from napari_imagec_ai import kinds, processing
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.model import (
     RUNNABLE,
@@ -23,14 +23,15 @@ from napari_imagec_ai.model import (
     TensorSpec,
     Weights,
 )
-from napari_imagec_ai.rdf_axes import (
+from napari_imagec_ai.processing import arguments
+from napari_imagec_ai.rdf.axes import (
     described_axis,
     lettered_axes,
     mapping,
     resolve_sizes,
     sequence,
-    told_to_qupath,
     with_colours,
+    with_qupath_sizes,
 )
 from napari_imagec_ai.weights import check_weights
 from napari_imagec_ai.yamlfile import MAX_BYTES, read_yaml
@@ -107,7 +108,7 @@ def parse_rdf(source: bytes, path: Path) -> Model:
     version = str(rdf.get("format_version", ""))
     folder = path.resolve().parent
     inputs, outputs, lost = _tensors(rdf, version, folder, path)
-    inputs = told_to_qupath(inputs, mapping(rdf.get("config")))
+    inputs = with_qupath_sizes(inputs, mapping(rdf.get("config")))
     inputs = with_colours(inputs, mapping(rdf.get("config")))
     weights = _weights(rdf, folder)
     model = Model(
@@ -269,8 +270,8 @@ def _problems(
             names = [axis.name for axis in tensor.axes]
             found = (
                 processing.step_problem(step),
-                stepcheck.range_problem(step),
-                stepcheck.axes_problem(step, names),
+                arguments.range_problem(step),
+                arguments.axes_problem(step, names),
             )
             problems += [problem for problem in found if problem is not None]
             named = step.kwargs.get("reference_tensor")

@@ -15,10 +15,7 @@ from pathlib import Path
 import psutil
 
 from napari_imagec_ai import files, summary
-from napari_imagec_ai.errors import ImagecAIError
-from napari_imagec_ai.export import EXPORTS
-from napari_imagec_ai.imagefile import SUFFIXES
-from napari_imagec_ai.jobs import (
+from napari_imagec_ai.batch.jobs import (
     DONE,
     Batch,
     Outcome,
@@ -27,6 +24,9 @@ from napari_imagec_ai.jobs import (
     noted,
     thumbnail_of,
 )
+from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.export import EXPORTS
+from napari_imagec_ai.imagefile import SUFFIXES
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.runner import Runner
 from napari_imagec_ai.summary import Line
@@ -125,6 +125,7 @@ def run_batch(
     """
     # What is wrong with the model is wrong everywhere.
     batch = replace(batch, state=model_state(batch.recipe.open_model()))
+    files.check_folder(batch.folder)
     for place in (batch.folder, batch.folder / DONE) if batch.resumable else ():
         files.sweep(place)
     known: dict[Path, Line] = {}
@@ -159,7 +160,7 @@ def _outcomes(
     if not todo:
         return
     if scheduler is not None or workers > 1:
-        from napari_imagec_ai.cluster import spread
+        from napari_imagec_ai.batch.cluster import spread
 
         yield from spread(batch, todo, workers, scheduler, progress)
     else:

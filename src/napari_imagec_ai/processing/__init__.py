@@ -8,9 +8,8 @@ https://github.com/bioimage-io/spec-bioimage-io, spelled as in formats 0.3 to 0.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,157 +18,37 @@ from scipy import special
 from napari_imagec_ai.blocks import Blocks
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.model import Step
+from napari_imagec_ai.processing.arguments import LETTERS, range_problem
+from napari_imagec_ai.processing.fit import (
+    Fit,
+    Sample,
+    are_names,
+    as_letters,
+    list_letters,
+)
 from napari_imagec_ai.spread import moments, percentiles
-from napari_imagec_ai.stepcheck import range_problem
 
 Array = NDArray[Any]
-Sample = Array | Blocks
-"""What statistics are taken from."""
-
 Transform = Callable[[Array], Array]
 """Takes and returns one tensor; never changes its argument."""
-
-_EPS = 1e-6
-
-_LETTERS = {"batch": "b", "channel": "c", "time": "t", "index": "i"}
 
 _LISTED = ("threshold", "gain", "offset", "mean", "std")
 """Arguments that may be a list of values along an axis."""
 
 
-class _Fit:
-    """What a step is fitted to: the tensor so far, its axes, and the other tensors."""
-
-    def __init__(
-        self,
-        step: Step,
-        sample: Sample,
-        letters: str,
-        references: Mapping[str, Sample],
-    ) -> None:
-        self.step = step
-        self.sample = sample
-        self.letters = letters
-        self.references = references
-
-    def get(self, name: str, default: Any = None) -> Any:
-        value = self.step.kwargs.get(name)
-        return default if value is None else value
-
-    def number(self, name: str, default: float) -> float:
-        value = self.get(name, default)
-        try:
-            number = float(value)
-        except (TypeError, ValueError, OverflowError):
-            number = math.nan
-        if math.isnan(number):
-            raise self._wrong(name, "a number", value)
-        return number
-
-    def word(self, name: str, default: Any = None) -> Any:
-        """A name; None, where that is the default."""
-        value = self.get(name, default)
-        if value is not None and not isinstance(value, str):
-            raise self._wrong(name, "a name", value)
-        return value
-
-    def _wrong(self, name: str, expected: str, found: object) -> ModelError:
-        return ModelError(
-            f"Step '{self.step.id}' expects {expected} for '{name}', found "
-            f"{found!r:.40}; correct the description."
-        )
-
-    @property
-    def eps(self) -> float:
-        return self.number("eps", _EPS)
-
-    def reduced(self) -> tuple[int, ...]:
-        """Positions of the axes that the step takes together; all where not said."""
-        names = self.get("axes")
-        if names is None:
-            return tuple(range(len(self.letters)))
-        if not _are_names(names):
-            raise self._wrong("axes", "names of axes", names)
-        wanted = _as_letters(names)
-        return tuple(i for i, letter in enumerate(self.letters) if letter in wanted)
-
-    def measured(self) -> Sample:
-        """The tensor that statistics are taken from: this one, or the one named."""
-        name = self.word("reference_tensor")
-        if name is None:
-            return self.sample
-        if name not in self.references:
-            raise ModelError(
-                f"Step '{self.step.id}' refers to the tensor '{name:.40}', which is "
-                f"none of {', '.join(self.references) or 'the inputs'}; correct the "
-                "description."
-            )
-        found = self.references[name]
-        if self.get("axes") is None:  # all is taken together, whatever the axes are
-            if isinstance(found, Blocks):
-                return found
-            return found.reshape(-1, *[1] * (len(self.letters) - 1))
-        kept = set(range(len(self.letters))) - set(self.reduced())
-        if found.ndim != len(self.letters) or any(
-            found.shape[i] not in (1, self.sample.shape[i]) for i in kept
-        ):
-            raise ModelError(
-                f"Step '{self.step.id}' expects that '{name}' has sizes as this tensor "
-                f"along '{''.join(self.letters[i] for i in sorted(kept))}' of "
-                f"'{self.letters}', {self.sample.shape}, found {found.shape}; correct "
-                "the description."
-            )
-        return found
-
-    def constant(self, name: str, default: float | None = None) -> Array | float:
-        """A number, or a list along the axis that is not taken together."""
-        value = self.get(name, default)
-        if value is None:
-            raise self._wrong(name, "a number or a list of numbers", value)
-        if not isinstance(value, (list, tuple)):
-            return self.number(name, value)
-        try:
-            numbers = np.asarray(value, np.float64)
-        except (TypeError, ValueError, OverflowError):
-            numbers = np.empty((0, 0))
-        if numbers.ndim != 1 or np.isnan(numbers).any():
-            raise self._wrong(name, "numbers", value)
-        if len(value) == 1:
-            return float(numbers[0])
-        position = self._list_axis(len(value), name)
-        shape = [1] * len(self.letters)
-        shape[position] = len(value)
-        return numbers.reshape(shape)
-
-    def _list_axis(self, length: int, name: str) -> int:
-        self.word("axis")
-        self.reduced()
-        sizes = dict(zip(self.letters, self.sample.shape, strict=True))
-        letters = _list_letters(self.step, self.letters)
-        for letter in letters:
-            if sizes[letter] == length:
-                return self.letters.index(letter)
-        fitting = [f"{sizes[letter]} along '{letter}'" for letter in letters]
-        raise ModelError(
-            f"Step '{self.step.id}' expects {' or '.join(fitting) or 'another axis'} "
-            f"of '{self.letters}' for '{name}', found {length} values; correct the "
-            "description."
-        )
-
-
-def _binarize(fit: _Fit) -> Transform:
+def _binarize(fit: Fit) -> Transform:
     threshold = fit.constant("threshold", 0.5)
     return lambda x: (_float(x) > _f32(threshold)).astype(np.float32)
 
 
-def _clip(fit: _Fit) -> Transform:
+def _clip(fit: Fit) -> Transform:
     low, high = fit.get("min"), fit.get("max")
     lower: Any = -np.inf if low is None else fit.number("min", 0)
     upper: Any = np.inf if high is None else fit.number("max", 0)
     axes, names = fit.reduced(), fit.get("axes")
     # As bioimageio.core has it: over a data set values are interpolated, as everywhere
     # else; the percentile of a single sample is one of its values.
-    stepped = names is not None and "b" not in _as_letters(names)
+    stepped = names is not None and "b" not in as_letters(names)
     if fit.get("min_percentile") is not None:
         low = fit.number("min_percentile", 0)
         (lower,) = percentiles(fit.sample, [low], axes, stepped=stepped)
@@ -179,7 +58,7 @@ def _clip(fit: _Fit) -> Transform:
     return lambda x: np.clip(_float(x), _f32(lower), _f32(upper))
 
 
-def _ensure_dtype(fit: _Fit) -> Transform:
+def _ensure_dtype(fit: Fit) -> Transform:
     try:
         dtype = np.dtype(fit.word("dtype", "float32"))
     except (TypeError, ValueError):
@@ -192,12 +71,12 @@ def _ensure_dtype(fit: _Fit) -> Transform:
     return lambda x: x.astype(dtype, copy=False)
 
 
-def _scale_linear(fit: _Fit) -> Transform:
+def _scale_linear(fit: Fit) -> Transform:
     gain, offset = fit.constant("gain", 1.0), fit.constant("offset", 0.0)
     return lambda x: _float(x) * _f32(gain) + _f32(offset)
 
 
-def _scale_range(fit: _Fit) -> Transform:
+def _scale_range(fit: Fit) -> Transform:
     measured, axes = fit.measured(), fit.reduced()
     low, high = fit.number("min_percentile", 0.0), fit.number("max_percentile", 100.0)
     lower, upper = percentiles(measured, [low, high], axes)
@@ -205,7 +84,7 @@ def _scale_range(fit: _Fit) -> Transform:
     return lambda x: _shifted(x, lower, gain)
 
 
-def _scale_mean_variance(fit: _Fit) -> Transform:
+def _scale_mean_variance(fit: Fit) -> Transform:
     axes, eps = fit.reduced(), fit.eps
     mean, std = moments(fit.sample, axes)
     target_mean, target_std = moments(fit.measured(), axes)
@@ -213,13 +92,13 @@ def _scale_mean_variance(fit: _Fit) -> Transform:
     return lambda x: _shifted(x, mean, gain) + _f32(target_mean)
 
 
-def _sigmoid(fit: _Fit) -> Transform:
+def _sigmoid(fit: Fit) -> Transform:
     return lambda x: np.asarray(special.expit(_float(x)))
 
 
-def _softmax(fit: _Fit) -> Transform:
+def _softmax(fit: Fit) -> Transform:
     axis = fit.word("axis", "channel")
-    position = fit.letters.find(_LETTERS.get(axis, axis))
+    position = fit.letters.find(LETTERS.get(axis, axis))
     if position < 0:
         raise ModelError(
             f"Step 'softmax' works along '{axis}', which the tensor '{fit.letters}' "
@@ -228,7 +107,7 @@ def _softmax(fit: _Fit) -> Transform:
     return lambda x: np.asarray(special.softmax(_float(x), axis=position))
 
 
-def _zero_mean_unit_variance(fit: _Fit) -> Transform:
+def _zero_mean_unit_variance(fit: Fit) -> Transform:
     if fit.get("mode") == "fixed" or fit.get("mean") is not None:
         return _fixed_zero_mean_unit_variance(fit)
     mean, std = moments(fit.sample, fit.reduced())
@@ -236,13 +115,13 @@ def _zero_mean_unit_variance(fit: _Fit) -> Transform:
     return lambda x: _shifted(x, mean, gain)
 
 
-def _fixed_zero_mean_unit_variance(fit: _Fit) -> Transform:
+def _fixed_zero_mean_unit_variance(fit: Fit) -> Transform:
     mean, std = fit.constant("mean"), fit.constant("std")
     gain = 1.0 / (np.asarray(std) + fit.eps)
     return lambda x: _shifted(x, mean, gain)
 
 
-_STEPS: dict[str, Callable[[_Fit], Transform]] = {
+_STEPS: dict[str, Callable[[Fit], Transform]] = {
     "binarize": _binarize,
     "clip": _clip,
     "ensure_dtype": _ensure_dtype,
@@ -295,9 +174,9 @@ def varies(step: Step, letters: str) -> bool:
         return True
     lists = [step.kwargs.get(name) for name in _LISTED]
     if any(isinstance(values, (list, tuple)) and len(values) > 1 for values in lists):
-        return any(letter in "zyx" for letter in _list_letters(step, letters))
+        return any(letter in "zyx" for letter in list_letters(step, letters))
     axes = step.kwargs.get("axes")
-    if not measures(step) or not _are_names(axes):
+    if not measures(step) or not are_names(axes):
         return False
     return any(letter in "zyx" and letter not in axes for letter in letters)
 
@@ -342,7 +221,7 @@ def prepare(
             raise ModelError(problem)
         if step.id in DECODING:
             continue
-        fit = _Fit(step, sample, letters, references or {})
+        fit = Fit(step, sample, letters, references or {})
         transform = _STEPS[step.id](fit)
         transforms.append(transform)
         pending -= measures(step)
@@ -352,29 +231,6 @@ def prepare(
                 sample.map(change) if isinstance(sample, Blocks) else change(sample)
             )
     return _chain(transforms)
-
-
-def _are_names(value: object) -> TypeGuard[Sequence[str]]:
-    return isinstance(value, str) or (
-        isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
-    )
-
-
-def _as_letters(names: Sequence[str]) -> set[str]:
-    return {_LETTERS.get(name, name) for name in names}
-
-
-def _list_letters(step: Step, letters: str) -> list[str]:
-    """Axes that a list of values may lie along, the likeliest first."""
-    axis, axes = step.kwargs.get("axis"), step.kwargs.get("axes")
-    if isinstance(axis, str):
-        return [letter for letter in letters if letter == _LETTERS.get(axis, axis)]
-    if axes is None and "c" in letters:
-        return ["c"]
-    together = _as_letters(axes) if _are_names(axes) else set()
-    free = [letter for letter in letters if letter not in {"b", *together}]
-    # Inside a run there always is a channel axis, of length 1 if the model has none.
-    return sorted(free, key=lambda letter: letter != "c")
 
 
 def _chain(transforms: Iterable[Transform]) -> Transform:

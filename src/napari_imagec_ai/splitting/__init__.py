@@ -3,7 +3,7 @@
 The distance to the background has one hill for each roundish part. Two neighbouring
 hills are one object if the ridge between them is nearly as high as the lower hill,
 whatever the size: what counts is the neck's width relative to the part, not a number of
-pixels. Pixels then go to hills: see :mod:`napari_imagec_ai.basins`.
+pixels. Pixels then go to hills: see :mod:`napari_imagec_ai.splitting.basins`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_imagec_ai import basins, relabel, threads
-from napari_imagec_ai.bands import Band, bands_of
+from napari_imagec_ai import threads
+from napari_imagec_ai.splitting import basins, relabel, ridges
+from napari_imagec_ai.splitting.bands import Band, bands_of
 
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.int32]
@@ -200,7 +201,7 @@ def split_touching(
         Ids 1 to ``count``.
     """
     parts, number = components(mask)
-    pieces = threads.each(
+    pieces = threads.map_parts(
         lambda band: _split(band, parts, relief, neck, min_size),
         bands_of(parts, number),
     )
@@ -208,7 +209,7 @@ def split_touching(
     count = 0
     for piece in pieces:
         count = piece.number_from(count)
-    threads.each(lambda piece: piece.write(labels), pieces)
+    threads.map_parts(lambda piece: piece.write(labels), pieces)
     return labels, count
 
 
@@ -255,7 +256,7 @@ def smooth(relief: Relief, mask: Mask, sigma: float | tuple[float, ...]) -> Reli
         own[...] = found[rows.start - first :][: len(own)]
         np.copyto(own, 0, where=~mask[rows])
 
-    threads.each(blur, threads.slabs(relief.shape))
+    threads.map_parts(blur, threads.slabs(relief.shape))
     return smoothed
 
 
@@ -360,9 +361,9 @@ def _joined(
     min_size: int,
 ) -> Labels:
     """Label of each basin, 0 for those of too few pixels."""
-    lower, upper, ridge = basins.ridges(relief, found, beside, len(size) - 1)
+    lower, upper, ridge = ridges.between(relief, found, beside, len(size) - 1)
     order = np.argsort(-ridge, kind="stable")
-    root = basins.join(
+    root = ridges.join(
         lower[order], upper[order], ridge[order], height, size, marks, neck, min_size
     )
     alone = np.where(root == np.arange(len(root)), size, 0)

@@ -20,11 +20,11 @@ from typing import Any
 from napari_imagec_ai import files
 from napari_imagec_ai.dense import DenseRun
 from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.filestate import CHANGED, last_change
 from napari_imagec_ai.model import Model
 from napari_imagec_ai.progress import Progress
 from napari_imagec_ai.recipe import Recipe
 from napari_imagec_ai.runner import Runner
-from napari_imagec_ai.sharefiles import Plan
 from napari_imagec_ai.shares import (
     ABOVE,
     Gathered,
@@ -33,7 +33,7 @@ from napari_imagec_ai.shares import (
     SharedOut,
     Terms,
 )
-from napari_imagec_ai.watch import CHANGED, last_change
+from napari_imagec_ai.shares.plan import Plan
 from napari_imagec_ai.weights import fingerprint
 
 DONE = ".imagec-ai-batch"
@@ -253,11 +253,7 @@ def thumbnail_of(batch: Batch, image: Path) -> Path:
 def note(batch: Batch, image: Path, report: dict[str, Any]) -> None:
     """Write down that an image is done."""
     text = json.dumps({"mark": _mark(batch, image), "report": report})
-
-    def write(path: Path) -> None:
-        path.write_text(text, encoding="utf-8")
-
-    files.replace_whole(_place(batch, image), write)
+    files.replace_text(_place(batch, image), text)
 
 
 def noted(batch: Batch, image: Path) -> dict[str, Any] | None:

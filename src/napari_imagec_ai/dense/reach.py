@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_imagec_ai import memory
+from napari_imagec_ai import model_memory
 from napari_imagec_ai.engines import Engine
 from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.feed import from_network
@@ -59,7 +59,7 @@ class Overlap:
 
 def known_overlap(model: Model, space: str, engine: Engine) -> Overlap | None:
     """The overlap that was measured earlier, or None."""
-    known = memory.recall(model, _TOPIC)
+    known = model_memory.recall(model, _TOPIC)
     reach = known.get(space)
     if known.get("weights") != fingerprint(model, engine.name) or not isinstance(
         reach, list
@@ -99,11 +99,11 @@ def measure_overlap(
             f"measured: tiles overlap by {_listed(halo)} pixels ({space}) at each "
             "side.",
         )
-    known = memory.recall(model, _TOPIC)
+    known = model_memory.recall(model, _TOPIC)
     mark = fingerprint(model, engine.name)
     if known.get("weights") != mark:
         known = {"weights": mark}
-    memory.keep(model, _TOPIC, known | {space: reach})
+    model_memory.keep(model, _TOPIC, known | {space: reach})
     return _overlap(model, space, reach)
 
 
