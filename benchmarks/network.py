@@ -21,7 +21,7 @@ RUNS = (
     (
         ROOT.parent / "shared" / "models" / "unet2d_nuclei_broad",
         (2048, 4096),
-        ("onnx",),
+        ("onnx", "torchscript"),
     ),
 )
 """Models (the second where it is there), sides of images, engines."""

@@ -8,6 +8,7 @@ import random
 import shutil
 import stat
 import struct
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -40,7 +41,7 @@ NAMES = (
     "../escaped.txt",
     "..\\escaped.txt",
     "a/../../escaped.txt",
-    "/tmp/faults-escaped.txt",
+    f"{tempfile.gettempdir()}/faults-escaped.txt",
     "C:\\escaped.txt",
     "C:escaped.txt",
     "\\\\server\\escaped.txt",
@@ -157,7 +158,7 @@ def zips(folder: Path) -> Make:
             install(package, inside / "models")
         finally:
             strays = set(folder.iterdir()) - {*before, inside}
-            strays |= set(Path("/tmp").glob("faults-escaped*"))
+            strays |= set(Path(tempfile.gettempdir()).glob("faults-escaped*"))
             links = [path for path in inside.rglob("*") if path.is_symlink()]
             if strays or links:
                 raise Lost(f"written outside: {[*strays, *links]}")
