@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.correction import read_labels
-from napari_imagec_ai.export import EXPORTS, FORMATS, write_all
-from napari_imagec_ai.image import Frame
-from napari_imagec_ai.masks import Masks
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.export.writing import EXPORTS, FORMATS, write_all
+from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.results.correction.read_back import read_labels
+from napari_imagec_ai.results.masks import Masks
+from napari_imagec_ai.results.objects import Objects
 
 COUNT = 5000
 SIDE = 2048

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.engines import open_engine
-from napari_imagec_ai.samples import sample_image
+from napari_imagec_ai.engines.opening import open_engine
+from napari_imagec_ai.image.samples import sample_image
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = (

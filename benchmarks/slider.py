@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.classes import ClassMap, ClassRule, Filter
-from napari_imagec_ai.decoders import settings_with
-from napari_imagec_ai.recipe import PredictSettings
-from napari_imagec_ai.samples import sample_image
-from napari_imagec_ai.session import Session
+from napari_imagec_ai.decoders.decoding import settings_with
+from napari_imagec_ai.image.samples import sample_image
+from napari_imagec_ai.recipes.recipe import PredictSettings
+from napari_imagec_ai.recipes.session import Session
+from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "nuclei-unet"
 MOVES = 30
@@ -45,8 +45,8 @@ def _tiled(side: int, zoom: float) -> np.ndarray:
 def _row(image: np.ndarray, side: int) -> str:
     import napari
 
-    from napari_imagec_ai._napari.layers import take
-    from napari_imagec_ai._napari.results import ResultLayers
+    from napari_imagec_ai._napari.layers.layers import take
+    from napari_imagec_ai._napari.layers.result_layers import ResultLayers
 
     session = Session(ai.load_model(MODEL))
     for _ in session.run(ai.ImageInput(image, "YX"), PredictSettings()):

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.samples import sample_image
+from napari_imagec_ai.image.samples import sample_image
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = (
@@ -35,7 +35,7 @@ def make(folder: Path, images: int, large: int) -> None:
     import tifffile
     import zarr
 
-    from napari_imagec_ai.recipe import Recipe, describe_model
+    from napari_imagec_ai.recipes.recipe import Recipe, describe_model
 
     path = next(path for path in MODELS if path.exists())
     Recipe(model=describe_model(ai.load_model(path))).save(folder / "recipe.yaml")
@@ -61,9 +61,9 @@ def run(workers: int, folder: Path, pattern: str) -> None:
     """One batch in this process, with one thread for each worker."""
     import cv2
 
-    from napari_imagec_ai import threads
-    from napari_imagec_ai.batch import Batch, expand, run_batch
-    from napari_imagec_ai.recipe import Recipe
+    from napari_imagec_ai.recipes.batch.run_batch import Batch, expand, run_batch
+    from napari_imagec_ai.recipes.recipe import Recipe
+    from napari_imagec_ai.system import threads
 
     threads.use(1)
     cv2.setNumThreads(1)

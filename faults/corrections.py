@@ -15,8 +15,8 @@ _SIDE = 24
 
 
 def _objects(shape: tuple[int, ...], axes: str) -> Any:
-    from napari_imagec_ai.correction import read_labels
-    from napari_imagec_ai.image import Frame
+    from napari_imagec_ai.image.image_input import Frame
+    from napari_imagec_ai.results.correction.read_back import read_labels
 
     labels = np.zeros(shape, np.int32)
     labels[..., 2:8, 3:9] = 1

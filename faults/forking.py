@@ -15,9 +15,9 @@ from typing import Any
 
 def write_all_of(objects: Any, prediction: Any, package: Path, folder: Path) -> None:
     """Write all formats, a prediction, a recipe and a model folder."""
-    from napari_imagec_ai import files
-    from napari_imagec_ai.export import fitting, write_all
-    from napari_imagec_ai.library import install
+    from napari_imagec_ai.export.writing import fitting, write_all
+    from napari_imagec_ai.library.folders import install
+    from napari_imagec_ai.system import whole_files as files
 
     for word in fitting(objects):
         write_all(objects, folder, "image", [word], prediction.image, "version: 1\n")
@@ -33,8 +33,8 @@ def write_all_of(objects: Any, prediction: Any, package: Path, folder: Path) -> 
 def main(prediction: Path, package: Path) -> None:
     """Serve until the input ends."""
     import napari_imagec_ai as ai
-    from napari_imagec_ai.prediction import Prediction
-    from napari_imagec_ai.samples import sample_image
+    from napari_imagec_ai.image.samples import sample_image
+    from napari_imagec_ai.run.predicting import Prediction
 
     raw = Prediction.load(prediction)
     object.__setattr__(raw, "image", sample_image())

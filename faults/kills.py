@@ -71,7 +71,7 @@ def _parquet(path: Path) -> None:
 
 
 def _prediction(path: Path) -> None:
-    from napari_imagec_ai.prediction import Prediction
+    from napari_imagec_ai.run.predicting import Prediction
 
     Prediction.load(path)
 
@@ -146,7 +146,7 @@ def _models(folder: Path) -> None:
 def exports(folder: Path) -> Make:
     """Every format, a prediction, a recipe and an unpacked model."""
     import napari_imagec_ai as ai
-    from napari_imagec_ai.samples import sample_image
+    from napari_imagec_ai.image.samples import sample_image
 
     model = ai.load_model(MODELS / "nuclei-unet")
     ai.predict(model, sample_image()).save(folder / "prediction.npz")
@@ -207,7 +207,7 @@ def batches(folder: Path) -> Make:
     """A batch that is killed, and then goes on to its end."""
     import tifffile
 
-    from napari_imagec_ai.samples import sample_image
+    from napari_imagec_ai.image.samples import sample_image
 
     sample = np.asarray(sample_image().data)
     images = folder / "images"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from napari_imagec_ai.engines import Engine
-    from napari_imagec_ai.model import Model
+    from napari_imagec_ai.engines.opening import Engine
+    from napari_imagec_ai.model.description import Model
 
 _SIDE = 32
 
@@ -24,8 +24,8 @@ def tiny_model(place: Path) -> tuple[Model, Engine]:
     """A new model folder with a network that gives its input back, and its engine."""
     import yaml
 
-    from napari_imagec_ai.engines import open_engine
-    from napari_imagec_ai.library import load_model
+    from napari_imagec_ai.engines.opening import open_engine
+    from napari_imagec_ai.library.folders import load_model
 
     place.mkdir()
     write_onnx(place / "weights.onnx")

@@ -138,7 +138,7 @@ def zips(folder: Path) -> Make:
     import platformdirs
 
     import napari_imagec_ai as ai
-    from napari_imagec_ai.library import install
+    from napari_imagec_ai.library.folders import install
 
     cache = folder / "inside" / "cache"
     platformdirs.user_cache_dir = lambda *a, **k: str(cache)
@@ -187,8 +187,8 @@ def zips(folder: Path) -> Make:
 def recipes(folder: Path) -> Make:
     """Recipes that are read, and run where they can be."""
     import napari_imagec_ai as ai
-    from napari_imagec_ai.classes import ClassMap, ClassRule, Filter
-    from napari_imagec_ai.recipe import PredictSettings, Recipe, describe_model
+    from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe, describe_model
+    from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
 
     model = ai.load_model(_tiny(folder))
     rule = ClassRule(
@@ -231,8 +231,8 @@ def recipes(folder: Path) -> Make:
 def predictions(folder: Path) -> Make:
     """Predictions of a map and of a detector, changed on the disk."""
     import napari_imagec_ai as ai
-    from napari_imagec_ai.prediction import Prediction
-    from napari_imagec_ai.samples import sample_image
+    from napari_imagec_ai.image.samples import sample_image
+    from napari_imagec_ai.run.predicting import Prediction
 
     pixels = np.random.default_rng(0).random((40, 48), np.float32)
     tiny = ai.load_model(_tiny(folder))

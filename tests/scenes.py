@@ -11,10 +11,10 @@ from conftest import description, discs
 from scipy import ndimage, special
 from skimage.segmentation import find_boundaries
 
-from napari_imagec_ai.image import Frame, ImageInput
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.prediction import Prediction
-from napari_imagec_ai.rdf import parse_rdf
+from napari_imagec_ai.image.image_input import Frame, ImageInput
+from napari_imagec_ai.model.rdf import parse_rdf
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.run.predicting import Prediction
 
 CHANNELS = {
     "foreground": ["foreground"],

@@ -20,9 +20,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from napari_imagec_ai.image import ImageInput
-from napari_imagec_ai.kinds import channel_count, channel_roles, main_output
-from napari_imagec_ai.model import (
+from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.model.description import (
     Axis,
     FixedSize,
     Model,
@@ -30,7 +29,8 @@ from napari_imagec_ai.model import (
     SteppedSize,
     TensorSpec,
 )
-from napari_imagec_ai.rdf import read_rdf
+from napari_imagec_ai.model.kinds import channel_count, channel_roles, main_output
+from napari_imagec_ai.model.rdf import read_rdf
 
 FILES = {"onnx": "weights.onnx", "torchscript": "weights.pt"}
 """Weights of a stand-in by format."""

@@ -15,8 +15,8 @@ from conftest import description, torchscript_network
 from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.batch import Batch, expand, run_batch
-from napari_imagec_ai.recipe import Recipe, describe_model
+from napari_imagec_ai.recipes.batch.run_batch import Batch, expand, run_batch
+from napari_imagec_ai.recipes.recipe import Recipe, describe_model
 
 Run = Callable[..., tuple[int, str, str]]
 MakeModel = Callable[..., Path]

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.blending import Blend
-from napari_imagec_ai.dense import stitch
-from napari_imagec_ai.tiling import AxisLimits, Grid, pad_window, plan_tiles
+from napari_imagec_ai.run.maps import stitch
+from napari_imagec_ai.run.tiles.blending import Blend
+from napari_imagec_ai.run.tiles.tiling import AxisLimits, Grid, pad_window, plan_tiles
 
 MakeModel = Callable[..., Path]
 RNG = np.random.default_rng(2)
@@ -117,7 +117,7 @@ def test_ids_are_never_mixed(make_model: MakeModel) -> None:
 def test_blending_stays_with_the_recipe(tmp_path: Path, run_cli: Any) -> None:
     from conftest import ROOT
 
-    from napari_imagec_ai.recipe import Recipe
+    from napari_imagec_ai.recipes.recipe import Recipe
 
     sample = ROOT / "src" / "napari_imagec_ai" / "data" / "nuclei.tif"
     argv = ("predict", ROOT / "models" / "nuclei-unet", sample, "-o", tmp_path)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.calibration import Truth, calibrate, counted, shares
-from napari_imagec_ai.classes import ClassMap, ClassRule, Filter, classify
-from napari_imagec_ai.image import Frame
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.results.calibration import Truth, calibrate, counted, shares
+from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter, classify
+from napari_imagec_ai.results.objects import Objects
 
 SHAPE = (60, 60)
 CENTRES = [(10, 10), (10, 40), (40, 10), (40, 40)]

@@ -14,12 +14,13 @@ from scenes import prediction, scattered
 from scipy import special
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import processing
-from napari_imagec_ai.decoders import choose_decoder, flows, settings_with
-from napari_imagec_ai.decoders.cellpose import CellposeSettings, default_settings
-from napari_imagec_ai.model import Model, Step
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.prediction import Prediction
+from napari_imagec_ai.decoders.decoding import choose_decoder, settings_with
+from napari_imagec_ai.decoders.flows import follow_flows as flows
+from napari_imagec_ai.decoders.flows.cellpose import CellposeSettings, default_settings
+from napari_imagec_ai.model.description import Model, Step
+from napari_imagec_ai.model.steps import steps as processing
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.run.predicting import Prediction
 
 # Written by tools/make_cellpose_cases.py, where the entries are explained.
 STORED = dict(np.load(ROOT / "tests" / "data" / "cellpose_cases.npz"))
@@ -434,9 +435,9 @@ def test_the_direction_is_seen_in_large_images_as_a_whole(
     values = flow_maps(labels)
     values[:2] *= -1
     usual = decoded(made(values))
-    monkeypatch.setattr("napari_imagec_ai.decoders.LARGE", 1 << 10)
-    monkeypatch.setattr("napari_imagec_ai.decoders.large.SIDE", {2: 64})
-    monkeypatch.setattr("napari_imagec_ai.decoders.large.OVERLAP", {2: 30})
+    monkeypatch.setattr("napari_imagec_ai.decoders.decoding.LARGE", 1 << 10)
+    monkeypatch.setattr("napari_imagec_ai.decoders.in_blocks.SIDE", {2: 64})
+    monkeypatch.setattr("napari_imagec_ai.decoders.in_blocks.OVERLAP", {2: 30})
     found = decoded(made(values))
     assert len(found) == len(usual) == 9
     assert any("lead away" in s for s in found.assumed)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.classes import ClassMap, ClassRule, Filter, classify
-from napari_imagec_ai.image import Frame
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter, classify
+from napari_imagec_ai.results.objects import Objects
 
 CLASSES = ("round", "long", "junk")
 

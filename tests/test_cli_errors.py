@@ -117,7 +117,7 @@ def test_a_bug_is_called_a_bug(
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("napari_imagec_ai.library.find_models", fail)
+    monkeypatch.setattr("napari_imagec_ai.library.folders.find_models", fail)
     code = main(["models"])
     captured = capsys.readouterr()
     assert (code, captured.out) == (2, "")

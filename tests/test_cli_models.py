@@ -14,7 +14,7 @@ import tifffile
 from scenes import maps, pairs
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.model import Kind
+from napari_imagec_ai.model.description import Kind
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.crop import (
+from napari_imagec_ai.image.region import (
     Placed,
     Region,
     as_region,

@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 from scenes import CHANNELS, prediction
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders import choose_decoder, settings_with
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.decoders.decoding import choose_decoder, settings_with
+from napari_imagec_ai.results.objects import Objects
 
 COUNTS = {kind: len(names) for kind, names in CHANNELS.items()}
 COUNTS |= {"multi_class": 3, "affinities": 3, "labels": 1}

@@ -9,7 +9,7 @@ import pytest
 from scenes import maps, pairs, prediction
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders import choose_decoder, decoders, guess_decoder
+from napari_imagec_ai.decoders.decoding import choose_decoder, decoders, guess_decoder
 
 
 def test_an_unknown_decoder_is_refused_with_the_names_of_the_known() -> None:
@@ -42,7 +42,7 @@ def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (package / "otherdecoders.py").write_text(
         "import numpy as np\n"
         "from napari_imagec_ai.decoders import Decoder, Settings\n"
-        "from napari_imagec_ai.objects import Objects\n"
+        "from napari_imagec_ai.results.objects import Objects\n"
         "class EverythingSettings(Settings):\n"
         "    confidence: float = 0.9\n"
         "def decode(prediction, settings):\n"

@@ -11,8 +11,8 @@ from conftest import discs
 from scenes import maps, prediction
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders import choose_decoder
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.decoders.decoding import choose_decoder
+from napari_imagec_ai.results.objects import Objects
 
 ANISOTROPIC = (3.0, 1.0, 1.0)
 

@@ -15,9 +15,9 @@ from test_decoder_table import ALL, DEPTH, SCENES, Scene
 from test_stardist import star_maps
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders import choose_decoder, decoders
-from napari_imagec_ai.decoders import settings_with as changed
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.decoders.decoding import choose_decoder, decoders
+from napari_imagec_ai.decoders.decoding import settings_with as changed
+from napari_imagec_ai.results.objects import Objects
 
 RIM = 8
 """What the stand-in for a network gets wrong at each side of its windows."""

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from scenes import CHANNELS, maps, pairs, prediction, scattered
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders import settings_with
-from napari_imagec_ai.decoders.unet import UNetSettings, default_settings
+from napari_imagec_ai.decoders.decoding import settings_with
+from napari_imagec_ai.decoders.pixels.unet import UNetSettings, default_settings
 
 KINDS = pytest.mark.parametrize("kind", CHANNELS)
 LOGITS = pytest.mark.parametrize("logits", [False, True], ids=["probability", "logits"])

@@ -15,16 +15,16 @@ from test_cellpose import flow_maps
 from test_stardist import star_maps
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders import (
-    cellpose,
+from napari_imagec_ai.decoders import cache as kept
+from napari_imagec_ai.decoders.decoding import (
     choose_decoder,
-    kept,
     settings_with,
-    stardist,
     starting_settings,
 )
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.prediction import Prediction
+from napari_imagec_ai.decoders.flows import cellpose
+from napari_imagec_ai.decoders.stars import stardist
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.run.predicting import Prediction
 
 
 @pytest.fixture(autouse=True)

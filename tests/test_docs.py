@@ -82,7 +82,7 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
 
 
 def test_every_command_of_the_pages_is_known() -> None:
-    from napari_imagec_ai.flags import parser
+    from napari_imagec_ai.recipes.flags import parser
 
     lines = [
         line.strip().split("  #")[0]

@@ -16,13 +16,14 @@ import yaml
 from conftest import onnx_network, torchscript_network
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import engines, selftest
-from napari_imagec_ai.engines import candidates, engine_names, open_engine
+from napari_imagec_ai.engines import opening as engines
 from napari_imagec_ai.engines.onnx import OnnxEngine
+from napari_imagec_ai.engines.opening import candidates, engine_names, open_engine
 from napari_imagec_ai.engines.torchscript import TorchScriptEngine
 from napari_imagec_ai.errors import EngineError, ModelError
-from napari_imagec_ai.library import load_model
-from napari_imagec_ai.model import Model
+from napari_imagec_ai.library import selftest
+from napari_imagec_ai.library.folders import load_model
+from napari_imagec_ai.model.description import Model
 
 X = np.random.default_rng(0).random((1, 1, 16, 16)).astype(np.float32)
 ENGINES: dict[str, Any] = {

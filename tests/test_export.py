@@ -21,9 +21,10 @@ from hypothesis.extra import numpy as hnp
 from scenes import drawn, maps, prediction, scattered
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import export, files
-from napari_imagec_ai.export import EXPORTS
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.export import writing as export
+from napari_imagec_ai.export.writing import EXPORTS
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.system import whole_files as files
 
 SIZES, UNIT = (0.5, 0.25), "micrometer"
 

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from scenes import maps, pairs
 
-from napari_imagec_ai.export import EXPORTS
+from napari_imagec_ai.export.writing import EXPORTS
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -17,9 +17,14 @@ from test_export_labels import found
 from test_export_outlines import LABELS, named
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.correction import joined, large, read_labels, read_outlines
-from napari_imagec_ai.image import Frame
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.results.correction import large
+from napari_imagec_ai.results.correction.read_back import (
+    joined,
+    read_labels,
+    read_outlines,
+)
+from napari_imagec_ai.results.objects import Objects
 
 SIZE, UNIT = (0.5, 0.25), "micrometer"
 

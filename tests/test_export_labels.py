@@ -23,11 +23,11 @@ from ome_zarr_models.v04.labels import LabelsAttrs
 from scenes import drawn, maps, prediction, scattered
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import export
 from napari_imagec_ai.export import labels as label_files
 from napari_imagec_ai.export import planes
-from napari_imagec_ai.masks import Masks
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.export import writing as export
+from napari_imagec_ai.results.masks import Masks
+from napari_imagec_ai.results.objects import Objects
 
 SIZES, UNIT = (2.0, 0.5, 0.25), "micrometer"
 

@@ -21,13 +21,13 @@ from skimage.draw import polygon2mask
 from test_export_labels import found
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import export
-from napari_imagec_ai.correction import read_labels
 from napari_imagec_ai.export import tracing
+from napari_imagec_ai.export import writing as export
 from napari_imagec_ai.export.coco import encode
-from napari_imagec_ai.image import Frame
-from napari_imagec_ai.masks import Masks
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.results.correction.read_back import read_labels
+from napari_imagec_ai.results.masks import Masks
+from napari_imagec_ai.results.objects import Objects
 
 # pycocotools' decoder is older than numpy 2.
 pytestmark = pytest.mark.filterwarnings(

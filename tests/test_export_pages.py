@@ -18,7 +18,7 @@ from test_export_labels import found
 from test_export_outlines import named
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import export
+from napari_imagec_ai.export import writing as export
 from napari_imagec_ai.export.overlay import overlay
 from napari_imagec_ai.export.palette import PALETTE
 

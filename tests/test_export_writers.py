@@ -15,14 +15,14 @@ from test_export_labels import found
 from test_export_outlines import coco_to_labels, rois_to_labels
 
 import napari_imagec_ai as ai
-from napari_imagec_ai._napari.writers import (
+from napari_imagec_ai._napari.layers.writers import (
     objects_of,
     write_coco,
     write_geojson,
     write_rois,
 )
-from napari_imagec_ai.export import table
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.export.writing import table
+from napari_imagec_ai.results.objects import Objects
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept:DeprecationWarning"

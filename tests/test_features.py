@@ -14,7 +14,7 @@ from scenes import scattered
 from scipy import ndimage
 from skimage.measure import regionprops
 
-from napari_imagec_ai.features import measure
+from napari_imagec_ai.results.measure import measure
 
 SIZES = pytest.mark.parametrize("radius", [20, 35.5, 60], ids=lambda r: f"r{r}")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from napari_imagec_ai.errors import EngineError, ImageError
-from napari_imagec_ai.feed import clean, from_network, plan_feed
-from napari_imagec_ai.image import ImageInput
-from napari_imagec_ai.model import Axis, FixedSize, FreeSize, TensorSpec
+from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.model.description import Axis, FixedSize, FreeSize, TensorSpec
+from napari_imagec_ai.run.feed.feed import clean, from_network, plan_feed
 
 RNG = np.random.default_rng(0)
 

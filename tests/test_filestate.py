@@ -13,11 +13,15 @@ import zarr
 from conftest import CountingEngine, description
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.dense import sources
-from napari_imagec_ai.imagefile import open_image
-from napari_imagec_ai.limits import declared_halo, geometry, most_pixels
-from napari_imagec_ai.rdf import read_rdf
-from napari_imagec_ai.tiling import plan_tiles
+from napari_imagec_ai.image.opening import open_image
+from napari_imagec_ai.model.rdf import read_rdf
+from napari_imagec_ai.run.maps import sources
+from napari_imagec_ai.run.tiles.tiling import plan_tiles
+from napari_imagec_ai.run.tiles.window_limits import (
+    declared_halo,
+    geometry,
+    most_pixels,
+)
 
 MakeModel = Callable[..., Path]
 GREY = np.random.default_rng(1).integers(1, 200, (200, 260)).astype(np.uint16)

@@ -12,7 +12,7 @@ import pytest
 from conftest import description, onnx_network, torchscript_network
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import model_memory
+from napari_imagec_ai.model import memory as model_memory
 
 MakeModel = Callable[..., Path]
 GREY = np.random.default_rng(9).random((200, 260)).astype(np.float32)

@@ -14,9 +14,9 @@ from scenes import drawn, maps, prediction, scattered
 from skimage.draw import polygon2mask
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import export
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.outlines import signed_area
+from napari_imagec_ai.export import writing as export
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.outlines import signed_area
 
 
 @pytest.fixture(scope="module")

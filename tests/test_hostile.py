@@ -19,20 +19,15 @@ import yaml
 from conftest import ROOT, description, torchscript_network
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.correction import read_labels, read_outlines
-from napari_imagec_ai.errors import (
-    DecodeError,
-    EngineError,
-    ImageError,
-    ModelError,
-)
-from napari_imagec_ai.image import Frame
-from napari_imagec_ai.library import install, load_model
-from napari_imagec_ai.model import Step
-from napari_imagec_ai.prediction import Prediction
-from napari_imagec_ai.processing import prepare
-from napari_imagec_ai.recipe import Recipe
-from napari_imagec_ai.yamlfile import read_yaml
+from napari_imagec_ai.errors import DecodeError, EngineError, ImageError, ModelError
+from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.library.folders import install, load_model
+from napari_imagec_ai.model.description import Step
+from napari_imagec_ai.model.steps.steps import prepare
+from napari_imagec_ai.recipes.recipe import Recipe
+from napari_imagec_ai.results.correction.read_back import read_labels, read_outlines
+from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.system.safe_yaml import read_yaml
 
 FRAME = Frame("YX", (20, 24), (0.5, 0.5), "micrometer", "cells")
 SQUARE = np.array([[2.0, 2.0], [2.0, 9.0], [9.0, 9.0], [9.0, 2.0]])
@@ -286,7 +281,7 @@ def test_a_stored_prediction_that_is_not_there_is_told_so(
 
 
 def test_scores_of_a_network_without_any_are_told_so(stored: Path) -> None:
-    from napari_imagec_ai.decoders import get_decoder, run_decoder
+    from napari_imagec_ai.decoders.decoding import get_decoder, run_decoder
 
     decoder = get_decoder("scores")
     with pytest.raises(DecodeError, match="gives none; choose another decoder"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.image import ImageInput
+from napari_imagec_ai.image.image_input import ImageInput
 
 
 @pytest.mark.parametrize(

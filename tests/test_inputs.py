@@ -151,7 +151,7 @@ def test_transparency_is_no_channel(make_model: MakeModel) -> None:
 
 
 def test_layers_are_stacked_into_channels(make_model: MakeModel) -> None:
-    from napari_imagec_ai.stack import stack_channels
+    from napari_imagec_ai.image.stack import stack_channels
 
     pair = np.stack([SECOND, FIRST])
     stacked = stack_channels([(image(FIRST), None), (image(pair, "CYX"), 0)], "both")

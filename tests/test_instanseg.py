@@ -14,9 +14,9 @@ from conftest import discs
 from scenes import prediction
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders import choose_decoder, starting_settings
-from napari_imagec_ai.decoders import settings_with as changed
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.decoders.decoding import choose_decoder, starting_settings
+from napari_imagec_ai.decoders.decoding import settings_with as changed
+from napari_imagec_ai.results.objects import Objects
 
 SHAPE = (260, 300)
 PLACES = [(40, 40), (40, 120), (130, 60), (200, 200), (128, 150)]
@@ -143,9 +143,9 @@ def test_measurements_are_those_of_the_whole_cell(whole: Objects) -> None:
 def test_large_images_are_decoded_in_blocks_to_the_same(
     model: Any, whole: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_imagec_ai.decoders.LARGE", 1 << 10)
-    monkeypatch.setattr("napari_imagec_ai.decoders.large.SIDE", {2: 128})
-    monkeypatch.setattr("napari_imagec_ai.decoders.large.OVERLAP", {2: 32})
+    monkeypatch.setattr("napari_imagec_ai.decoders.decoding.LARGE", 1 << 10)
+    monkeypatch.setattr("napari_imagec_ai.decoders.in_blocks.SIDE", {2: 128})
+    monkeypatch.setattr("napari_imagec_ai.decoders.in_blocks.OVERLAP", {2: 32})
     found = segmented(model)
     assert found.counts() == whole.counts()
     for name, labels in layers(found).items():

@@ -18,9 +18,9 @@ import pytest
 from conftest import onnx_network, torchscript_network
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.engines import open_engine, open_file
 from napari_imagec_ai.engines import process as process_module
 from napari_imagec_ai.engines.onnx import OnnxEngine
+from napari_imagec_ai.engines.opening import open_engine, open_file
 from napari_imagec_ai.engines.process import ProcessEngine
 from napari_imagec_ai.errors import EngineDied, EngineError, OutOfMemory
 

@@ -17,8 +17,8 @@ from conftest import description, torchscript_network
 from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import files
-from napari_imagec_ai.recipe import Recipe, describe_model
+from napari_imagec_ai.recipes.recipe import Recipe, describe_model
+from napari_imagec_ai.system import whole_files as files
 
 SCRIPT = """
 import json, os, resource, signal, sys

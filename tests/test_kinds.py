@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from napari_imagec_ai.kinds import Roles, channel_roles
-from napari_imagec_ai.model import Model
-from napari_imagec_ai.rdf import read_rdf
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.kinds import Roles, channel_roles
+from napari_imagec_ai.model.rdf import read_rdf
 
 SHARED = Path(__file__).parents[2] / "shared"
 

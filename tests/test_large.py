@@ -17,11 +17,13 @@ from scenes import maps, prediction, scattered
 from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import blocks, decoders, spread
-from napari_imagec_ai import objects as objects_module
-from napari_imagec_ai.blocks import Blocks
-from napari_imagec_ai.decoders import large
-from napari_imagec_ai.dense import sources, stitch
+from napari_imagec_ai.decoders import decoding as decoders
+from napari_imagec_ai.decoders import in_blocks as large
+from napari_imagec_ai.image import blocks
+from napari_imagec_ai.image.blocks import Blocks
+from napari_imagec_ai.model.steps import statistics as spread
+from napari_imagec_ai.results import objects as objects_module
+from napari_imagec_ai.run.maps import sources, stitch
 
 MakeModel = Callable[..., Path]
 RNG = np.random.default_rng(11)

@@ -12,12 +12,16 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 import napari_imagec_ai as ai
-from napari_imagec_ai._napari import drawing, layers
-from napari_imagec_ai._napari.results import MAX_SHAPES, Drawn, ResultLayers
-from napari_imagec_ai.image import Frame
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.outlines import Outline, draw
-from napari_imagec_ai.region import Cut, in_whole
+from napari_imagec_ai._napari.layers import drawing, layers
+from napari_imagec_ai._napari.layers.result_layers import (
+    MAX_SHAPES,
+    Drawn,
+    ResultLayers,
+)
+from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.outlines import Outline, draw
+from napari_imagec_ai.results.placing import Cut, in_whole
 
 
 def objects_of(

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_imagec_ai._napari import lazy_labels
-from napari_imagec_ai._napari.inspecting import Inspector
-from napari_imagec_ai._napari.layers import take
-from napari_imagec_ai._napari.results import ResultLayers
-from napari_imagec_ai._napari.writers import objects_of
-from napari_imagec_ai.classes import classify
-from napari_imagec_ai.correction import read_labels
-from napari_imagec_ai.image import Frame
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai._napari.layers import lazy_labels
+from napari_imagec_ai._napari.layers.inspector import Inspector
+from napari_imagec_ai._napari.layers.layers import take
+from napari_imagec_ai._napari.layers.result_layers import ResultLayers
+from napari_imagec_ai._napari.layers.writers import objects_of
+from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.results.classes import classify
+from napari_imagec_ai.results.correction.read_back import read_labels
+from napari_imagec_ai.results.objects import Objects
 
 SHAPE = (1050, 1500)
 

@@ -13,9 +13,14 @@ import pytest
 import yaml
 from conftest import description
 
-from napari_imagec_ai import library
 from napari_imagec_ai.errors import ModelError
-from napari_imagec_ai.library import find_models, install, load_model, user_models
+from napari_imagec_ai.library import folders as library
+from napari_imagec_ai.library.folders import (
+    find_models,
+    install,
+    load_model,
+    user_models,
+)
 
 MakeModel = Callable[..., Path]
 

@@ -11,8 +11,8 @@ import pytest
 from conftest import ROOT, match_f1
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.samples import sample_image
-from napari_imagec_ai.weights import sha256
+from napari_imagec_ai.image.samples import sample_image
+from napari_imagec_ai.model.weights import sha256
 
 FOLDERS = sorted(path.parent for path in (ROOT / "models").glob("*/rdf.yaml"))
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scenes import maps, prediction, scattered
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.image import Frame
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.results.objects import Objects
 
 
 @pytest.fixture(scope="module")

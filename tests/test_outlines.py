@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from napari_imagec_ai.outlines import draw, signed_area, trace
+from napari_imagec_ai.results.outlines import draw, signed_area, trace
 
 LABELS = hnp.arrays(
     np.int32,

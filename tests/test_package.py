@@ -14,7 +14,7 @@ import yaml
 from conftest import ROOT, match_f1, onnx_network
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.samples import sample_image
+from napari_imagec_ai.image.samples import sample_image
 
 NUCLEI, CELLS = ROOT / "models" / "nuclei-unet", ROOT / "models" / "cells-yolov5seg"
 

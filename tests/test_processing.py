@@ -12,8 +12,14 @@ import pytest
 from conftest import ROOT
 
 from napari_imagec_ai.errors import ModelError
-from napari_imagec_ai.model import Step
-from napari_imagec_ai.processing import _STEPS, measures, prepare, step_problem, varies
+from napari_imagec_ai.model.description import Step
+from napari_imagec_ai.model.steps.steps import (
+    _STEPS,
+    measures,
+    prepare,
+    step_problem,
+    varies,
+)
 
 # One batch of three channels that differ in brightness, in the axes bcyx.
 X = np.random.default_rng(3).gamma(2.0, 40.0, (1, 3, 17, 23)).astype(np.float32)

@@ -27,10 +27,10 @@ from detectors import (
 )
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders import guess_decoder, settings_with
-from napari_imagec_ai.decoders.rcnn import RcnnSettings
-from napari_imagec_ai.decoders.yolo import YoloSettings
-from napari_imagec_ai.rdf import read_rdf
+from napari_imagec_ai.decoders.boxes.rcnn import RcnnSettings
+from napari_imagec_ai.decoders.boxes.yolo import YoloSettings
+from napari_imagec_ai.decoders.decoding import guess_decoder, settings_with
+from napari_imagec_ai.model.rdf import read_rdf
 
 ONE = (SIDE, SIDE)
 """Shape of an image of one window."""

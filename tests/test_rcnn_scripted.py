@@ -13,8 +13,8 @@ from detectors import SIDE, TORCHVISION, table_rdf
 from test_rcnn import onnx_tables, torchscript_tables
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders import choose_decoder
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.decoders.decoding import choose_decoder
+from napari_imagec_ai.results.objects import Objects
 
 _COUNT = itertools.count()
 

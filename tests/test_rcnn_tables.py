@@ -10,7 +10,7 @@ import pytest
 from detectors import SIDE, TORCHVISION, Fixed, fixed_tables, table_rdf
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders.rcnn import RcnnSettings
+from napari_imagec_ai.decoders.boxes.rcnn import RcnnSettings
 
 EMPTY = np.full((SIDE, SIDE, 3), 114, np.uint8)
 

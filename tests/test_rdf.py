@@ -13,9 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_imagec_ai.errors import ModelError
-from napari_imagec_ai.library import load_model
-from napari_imagec_ai.model import FixedSize, FreeSize, Model, RelativeSize, SteppedSize
-from napari_imagec_ai.rdf import find_rdf, parse_rdf, read_rdf
+from napari_imagec_ai.library.folders import load_model
+from napari_imagec_ai.model.description import (
+    FixedSize,
+    FreeSize,
+    Model,
+    RelativeSize,
+    SteppedSize,
+)
+from napari_imagec_ai.model.rdf import find_rdf, parse_rdf, read_rdf
 
 ZOO = sorted(SHARED.glob("zoo_rdfs*/*/rdf.yaml"))
 TEMPLATE = "jdll_cellpose__0.1.0"

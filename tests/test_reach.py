@@ -13,7 +13,7 @@ import pytest
 from conftest import description, torchscript_network
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import model_memory
+from napari_imagec_ai.model import memory as model_memory
 
 MakeModel = Callable[..., Path]
 NOISE = np.random.default_rng(3).random((200, 300)).astype(np.float32)

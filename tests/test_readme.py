@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 
 from napari_imagec_ai.cli import main
-from napari_imagec_ai.library import find_models
+from napari_imagec_ai.library.folders import find_models
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 

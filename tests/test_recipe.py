@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from scenes import maps, pairs
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.classes import ClassMap, ClassRule, Filter
 from napari_imagec_ai.cli import main
-from napari_imagec_ai.crop import Region
-from napari_imagec_ai.recipe import (
+from napari_imagec_ai.image.region import Region
+from napari_imagec_ai.recipes.recipe import (
     VERSION,
     ModelRef,
     PredictSettings,
     Recipe,
     describe_model,
 )
+from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
 
 IMAGE = maps(pairs(), "foreground")[0]
 

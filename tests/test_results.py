@@ -15,8 +15,8 @@ import tifffile
 from conftest import description, torchscript_network
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.images import Images
-from napari_imagec_ai.scores import Scores
+from napari_imagec_ai.results.images import Images
+from napari_imagec_ai.results.scores import Scores
 
 Run = Callable[..., tuple[int, str, str]]
 MakeModel = Callable[..., Path]

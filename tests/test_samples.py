@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_imagec_ai.samples import sample_image
+from napari_imagec_ai.image.samples import sample_image
 
 
 @pytest.mark.parametrize(("name", "axes"), [("nuclei", "YX"), ("nuclei_stack", "ZYX")])

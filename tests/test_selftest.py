@@ -14,9 +14,9 @@ from test_cellpose import flow_maps
 from test_stardist import star_maps
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import selftest
 from napari_imagec_ai.errors import ModelError
-from napari_imagec_ai.library import load_model
+from napari_imagec_ai.library import selftest
+from napari_imagec_ai.library.folders import load_model
 
 X = np.random.default_rng(0).random((1, 1, 32, 32)).astype(np.float32)
 

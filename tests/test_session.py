@@ -11,11 +11,11 @@ from conftest import CountingEngine
 from scenes import maps, pairs
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.classes import ClassMap, ClassRule
-from napari_imagec_ai.decoders import Settings, settings_with
-from napari_imagec_ai.prediction import Progress
-from napari_imagec_ai.recipe import PredictSettings, Recipe
-from napari_imagec_ai.session import Session, forget, keep_feed, starting_feed
+from napari_imagec_ai.decoders.decoding import Settings, settings_with
+from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe
+from napari_imagec_ai.recipes.session import Session, forget, keep_feed, starting_feed
+from napari_imagec_ai.results.classes import ClassMap, ClassRule
+from napari_imagec_ai.run.predicting import Progress
 
 ONCE = PredictSettings()
 ALL = ClassMap(class_threshold=0.0)
@@ -30,7 +30,7 @@ def session(
 ) -> Session:
     """A session whose network is the counting engine."""
     monkeypatch.setattr(
-        "napari_imagec_ai.session.open_engine", lambda *_: counting_engine
+        "napari_imagec_ai.recipes.session.open_engine", lambda *_: counting_engine
     )
     return Session(ai.load_model(make_model()))
 
@@ -224,7 +224,7 @@ def test_how_a_model_is_fed_is_kept_until_it_is_forgotten(
 def test_what_another_version_kept_is_left_out(
     make_model: Callable[..., Path],
 ) -> None:
-    from napari_imagec_ai import model_memory
+    from napari_imagec_ai.model import memory as model_memory
 
     model = ai.load_model(make_model())
     model_memory.keep(model, "feeding", {"normalize": "by magic"})

@@ -23,11 +23,17 @@ from conftest import CountingEngine, description, torchscript_network
 from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import shares
-from napari_imagec_ai.batch import Batch, cluster, run_batch
-from napari_imagec_ai.recipe import PredictSettings, Recipe, describe_model
-from napari_imagec_ai.shares import InShares, OneShare, SharedOut, Terms
-from napari_imagec_ai.shares.mosaic import Mosaic, Piece
+from napari_imagec_ai.recipes.batch import cluster
+from napari_imagec_ai.recipes.batch.run_batch import Batch, run_batch
+from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe, describe_model
+from napari_imagec_ai.run.in_blocks import run_in_blocks as shares
+from napari_imagec_ai.run.in_blocks.mosaic import Mosaic, Piece
+from napari_imagec_ai.run.in_blocks.run_in_blocks import (
+    InShares,
+    OneShare,
+    SharedOut,
+    Terms,
+)
 
 Run = Callable[..., tuple[int, str, str]]
 MakeModel = Callable[..., Path]

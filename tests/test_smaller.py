@@ -16,11 +16,11 @@ from conftest import CountingEngine, description, onnx_network, torchscript_netw
 from scipy import ndimage
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.dense import DenseRun
-from napari_imagec_ai.dense.smaller_windows import covered, halved
-from napari_imagec_ai.engines import open_engine
-from napari_imagec_ai.limits import Geometry
-from napari_imagec_ai.tiling import AxisLimits, Grid, plan_tiles
+from napari_imagec_ai.engines.opening import open_engine
+from napari_imagec_ai.run.maps.dense_run import DenseRun
+from napari_imagec_ai.run.maps.smaller_windows import covered, halved
+from napari_imagec_ai.run.tiles.tiling import AxisLimits, Grid, plan_tiles
+from napari_imagec_ai.run.tiles.window_limits import Geometry
 
 MakeModel = Callable[..., Path]
 GREY = np.random.default_rng(3).random((150, 210)).astype(np.float32)

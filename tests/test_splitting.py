@@ -14,8 +14,8 @@ from scenes import pairs
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from napari_imagec_ai.splitting import (
-    bands,
+from napari_imagec_ai.decoders.splitting import bands
+from napari_imagec_ai.decoders.splitting.split_touching import (
     close_gaps,
     compact,
     components,

@@ -15,13 +15,13 @@ from conftest import description, torchscript_network
 from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import summary
-from napari_imagec_ai.classes import ClassMap, ClassRule, Filter
 from napari_imagec_ai.export.palette import PALETTE
-from napari_imagec_ai.image import Frame
-from napari_imagec_ai.recipe import Recipe, describe_model
-from napari_imagec_ai.scores import Scores
-from napari_imagec_ai.summary import Line
+from napari_imagec_ai.export.summary import all_images as summary
+from napari_imagec_ai.export.summary.all_images import Line
+from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.recipes.recipe import Recipe, describe_model
+from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
+from napari_imagec_ai.results.scores import Scores
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -11,8 +11,8 @@ import tifffile
 from PIL import Image
 
 from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.imagefile import open_image
-from napari_imagec_ai.imagefile.tifftags import ome_scale
+from napari_imagec_ai.image.opening import open_image
+from napari_imagec_ai.image.tiff_tags import ome_scale
 
 GREY = np.arange(30, dtype=np.uint8).reshape(5, 6)
 

@@ -11,10 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.limits import declared_halo, geometry
-from napari_imagec_ai.rdf import read_rdf
-from napari_imagec_ai.scales import scaled_size
-from napari_imagec_ai.tiling import (
+from napari_imagec_ai.image.scales import scaled_size
+from napari_imagec_ai.model.rdf import read_rdf
+from napari_imagec_ai.run.tiles.tiling import (
     AxisLimits,
     Grid,
     Tile,
@@ -22,6 +21,7 @@ from napari_imagec_ai.tiling import (
     place,
     plan_tiles,
 )
+from napari_imagec_ai.run.tiles.window_limits import declared_halo, geometry
 
 
 def plain(dimensions: int) -> Grid:

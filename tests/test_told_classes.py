@@ -11,8 +11,9 @@ import tifffile
 from detectors import SceneEngine, detector_rdf, scene
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import flag_values, storage
-from napari_imagec_ai.recipe import PredictSettings
+from napari_imagec_ai.recipes import from_flags as flag_values
+from napari_imagec_ai.recipes.recipe import PredictSettings
+from napari_imagec_ai.results import prediction_file as storage
 
 BOXES = [(4, 6, 20, 30, 0), (36, 40, 60, 52, 1)]
 

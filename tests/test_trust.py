@@ -17,10 +17,10 @@ from test_isolation import gone, looping_onnx, looping_torchscript, posix, soon
 from test_widget_classes import settle
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import trust
 from napari_imagec_ai._napari.widget import ClassifierWidget
 from napari_imagec_ai.engines.process import ProcessEngine
-from napari_imagec_ai.weights import sha256
+from napari_imagec_ai.library import trust
+from napari_imagec_ai.model.weights import sha256
 
 MakeModel = Callable[..., Path]
 Open = Callable[..., tuple[Any, Any]]

@@ -13,9 +13,10 @@ from scenes import maps, prediction, scattered
 from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import decoders
-from napari_imagec_ai.decoders import choose_decoder, large, starting_settings
-from napari_imagec_ai.decoders.view import View
+from napari_imagec_ai.decoders import decoding as decoders
+from napari_imagec_ai.decoders import in_blocks as large
+from napari_imagec_ai.decoders.decoding import choose_decoder, starting_settings
+from napari_imagec_ai.decoders.visible_part import View
 
 MakeModel = Callable[..., Path]
 BOX = ((130, 300), (150, 420))

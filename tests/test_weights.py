@@ -13,11 +13,11 @@ import pytest
 import yaml
 from conftest import onnx_network, torchscript_network
 
-from napari_imagec_ai.engines import open_engine, open_file
+from napari_imagec_ai.engines.opening import open_engine, open_file
 from napari_imagec_ai.errors import EngineError, ModelError
-from napari_imagec_ai.library import load_model
-from napari_imagec_ai.model import FileRef
-from napari_imagec_ai.weights import check_weights, sha256
+from napari_imagec_ai.library.folders import load_model
+from napari_imagec_ai.model.description import FileRef
+from napari_imagec_ai.model.weights import check_weights, sha256
 
 STATE_DICTS = ("unet2d_fixed_shape", "unet2d_diff_output_shape", "upsample_test_model")
 

@@ -16,7 +16,7 @@ from detectors import scene as rectangles
 from qtpy.QtCore import Qt
 from scipy.ndimage import gaussian_filter
 
-from napari_imagec_ai import session as session_module
+from napari_imagec_ai.recipes import session as session_module
 
 PLUGIN, WIDGET = "napari-imagec-ai", "AI classifier"
 
@@ -293,7 +293,7 @@ def test_refresh_finds_a_model_that_was_added(
 def test_layers_carry_features_and_the_recipe_that_made_them(
     qtbot: Any, open_widget: Open, scene: np.ndarray
 ) -> None:
-    from napari_imagec_ai.recipe import Recipe
+    from napari_imagec_ai.recipes.recipe import Recipe
 
     viewer, widget = open_widget(scene)
     widget.run()

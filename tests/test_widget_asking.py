@@ -11,9 +11,9 @@ import pytest
 import tifffile
 from conftest import finish, torchscript_network
 
-from napari_imagec_ai import trust
-from napari_imagec_ai._napari.packaging import PackageDialog
-from napari_imagec_ai.recipe import Recipe
+from napari_imagec_ai._napari.model.packaging import PackageDialog
+from napari_imagec_ai.library import trust
+from napari_imagec_ai.recipes.recipe import Recipe
 
 Open = Callable[..., tuple[Any, Any]]
 PROGRAM = {

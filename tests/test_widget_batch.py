@@ -13,7 +13,8 @@ import tifffile
 from conftest import CountingEngine, discs
 from scipy.ndimage import gaussian_filter
 
-from napari_imagec_ai import cli, runner
+from napari_imagec_ai import cli
+from napari_imagec_ai.recipes import runner
 
 Open = Callable[..., tuple[Any, Any]]
 

@@ -15,7 +15,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QToolButton
 from scipy.ndimage import gaussian_filter
 
-from napari_imagec_ai import session as session_module
+from napari_imagec_ai.recipes import session as session_module
 
 Open = Callable[..., tuple[Any, Any]]
 LEFT = Qt.MouseButton.LeftButton

@@ -12,9 +12,10 @@ from conftest import CountingEngine, discs, finish
 from scipy.ndimage import gaussian_filter
 from test_widget_classes import settle
 
-from napari_imagec_ai import session as session_module
-from napari_imagec_ai._napari import lazy_labels, work
-from napari_imagec_ai._napari.glimpse import NAME
+from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari.layers import lazy_labels
+from napari_imagec_ai._napari.layers.preview import NAME
+from napari_imagec_ai.recipes import session as session_module
 
 Open = Callable[..., tuple[Any, Any]]
 

@@ -18,8 +18,8 @@ from qtpy.QtWidgets import QApplication
 from scipy.ndimage import gaussian_filter
 from test_widget_classes import settle
 
-from napari_imagec_ai import session as session_module
 from napari_imagec_ai._napari.widget import ClassifierWidget
+from napari_imagec_ai.recipes import session as session_module
 
 Open = Callable[..., tuple[Any, Any]]
 

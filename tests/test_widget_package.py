@@ -14,7 +14,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QDialogButtonBox
 from test_widget_classes import settle
 
-from napari_imagec_ai._napari.packaging import PackageDialog
+from napari_imagec_ai._napari.model.packaging import PackageDialog
 
 Open = Callable[..., tuple[Any, Any]]
 LEFT = Qt.MouseButton.LeftButton

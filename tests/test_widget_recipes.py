@@ -16,9 +16,9 @@ from qtpy.QtWidgets import QApplication
 from scipy.ndimage import gaussian_filter
 
 from napari_imagec_ai import cli
-from napari_imagec_ai.classes import Filter
-from napari_imagec_ai.export import write
-from napari_imagec_ai.recipe import Recipe
+from napari_imagec_ai.export.writing import write
+from napari_imagec_ai.recipes.recipe import Recipe
+from napari_imagec_ai.results.classes import Filter
 
 Open = Callable[..., tuple[Any, Any]]
 

@@ -15,9 +15,9 @@ from qtpy.QtCore import Qt
 from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import session as session_module
-from napari_imagec_ai._napari.writers import objects_of, write_rois
-from napari_imagec_ai.recipe import Recipe
+from napari_imagec_ai._napari.layers.writers import objects_of, write_rois
+from napari_imagec_ai.recipes import session as session_module
+from napari_imagec_ai.recipes.recipe import Recipe
 
 Open = Callable[..., tuple[Any, Any]]
 CENTRES = [(25, 25), (25, 70), (70, 25), (70, 70)]

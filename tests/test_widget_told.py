@@ -15,7 +15,7 @@ from test_told_classes import BOXES, Turned
 from test_widget_classes import settle
 from test_widget_lasting import another
 
-from napari_imagec_ai import session as session_module
+from napari_imagec_ai.recipes import session as session_module
 
 Open = Callable[..., tuple[Any, Any]]
 

@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from test_widget_classes import settle, typed
 from test_widget_lasting import another
 
-from napari_imagec_ai import session as session_module
+from napari_imagec_ai.recipes import session as session_module
 
 Open = Callable[..., tuple[Any, Any]]
 LEFT = Qt.MouseButton.LeftButton
@@ -280,7 +280,7 @@ def test_large_results_are_tuned_in_the_background(
     scene: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from napari_imagec_ai._napari import work
+    from napari_imagec_ai._napari import tasks as work
 
     monkeypatch.setattr(work, "is_small", lambda prediction: False)
     viewer, widget = ran(qtbot, open_widget, scene)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_imagec_ai._napari.card import GIVES, GROUPS, OTHER
-from napari_imagec_ai._napari.filter_rows import feature_words
-from napari_imagec_ai._napari.history import History
-from napari_imagec_ai._napari.runs import words
-from napari_imagec_ai.progress import Progress
+from napari_imagec_ai._napari.background import words
+from napari_imagec_ai._napari.model.card import GIVES, GROUPS, OTHER
+from napari_imagec_ai._napari.tune.filter_rows import feature_words
+from napari_imagec_ai._napari.tune.history import History
+from napari_imagec_ai.system.progress import Progress
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import napari_imagec_ai as ai
-from napari_imagec_ai import boxes as box_math
-from napari_imagec_ai.decoders import settings_with
-from napari_imagec_ai.decoders.yolo import YoloSettings
+from napari_imagec_ai.decoders.boxes.yolo import YoloSettings
+from napari_imagec_ai.decoders.decoding import settings_with
+from napari_imagec_ai.results import boxes as box_math
 
 REFERENCE = "models/yolov5n_seg_synthetic"
 

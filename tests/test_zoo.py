@@ -16,12 +16,12 @@ from scipy import ndimage
 from stand_ins import STEP, Scene, build, scene
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.images import Images
-from napari_imagec_ai.model import RUNNABLE, FixedSize, Model, TensorSpec
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.prediction import Prediction
-from napari_imagec_ai.rdf import read_rdf
-from napari_imagec_ai.scores import Scores
+from napari_imagec_ai.model.description import RUNNABLE, FixedSize, Model, TensorSpec
+from napari_imagec_ai.model.rdf import read_rdf
+from napari_imagec_ai.results.images import Images
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.scores import Scores
+from napari_imagec_ai.run.predicting import Prediction
 
 ENGINES = ("onnx", "torchscript")
 FOLDERS = ("zoo_rdfs_2026", "zoo_rdfs", "zoo_rdfs_older")

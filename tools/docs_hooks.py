@@ -17,7 +17,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def commands() -> str:
     """A section for each command, with what ``--help`` prints."""
     os.environ["COLUMNS"] = "80"
-    from napari_imagec_ai.flags import parser
+    from napari_imagec_ai.recipes.flags import parser
 
     (found,) = (
         action

@@ -166,7 +166,7 @@ def classes_and_filters(theme: str) -> Callable[[], None]:
     """Two classes, one of them sorted by its shape, and the table of the objects."""
 
     def make() -> None:
-        from napari_imagec_ai.classes import Filter
+        from napari_imagec_ai.results.classes import Filter
 
         viewer, widget = open_window(theme, "cells")
         run(widget, "cells", "cells-yolov5seg")
@@ -219,7 +219,7 @@ def cannot_run() -> None:
     """Why Run is off, said beside it."""
     import numpy as np
 
-    from napari_imagec_ai.samples import sample_image
+    from napari_imagec_ai.image.samples import sample_image
 
     viewer, widget = open_window("light")
     stain = sample_image("cells").data
@@ -237,7 +237,7 @@ def batch() -> None:
     """A folder of images, one of them broken."""
     import shutil
 
-    from napari_imagec_ai.samples import sample_path
+    from napari_imagec_ai.image.samples import sample_path
 
     viewer, widget = open_window("dark", "nuclei")
     run(widget, "nuclei", "nuclei-unet")

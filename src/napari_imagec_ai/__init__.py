@@ -16,10 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_imagec_ai.classes import ClassMap, ClassRule, Filter, classify
-    from napari_imagec_ai.correction import read_labels, read_outlines
-    from napari_imagec_ai.crop import Region
-    from napari_imagec_ai.decoders import decode
+    from napari_imagec_ai.decoders.decoding import decode
     from napari_imagec_ai.errors import (
         DecodeError,
         EngineError,
@@ -27,49 +24,52 @@ if TYPE_CHECKING:
         ImageError,
         ModelError,
     )
-    from napari_imagec_ai.export import write
-    from napari_imagec_ai.image import ImageInput
-    from napari_imagec_ai.imagefile import open_image
-    from napari_imagec_ai.library import ModelEntry, find_models, load_model
-    from napari_imagec_ai.model import Model
-    from napari_imagec_ai.objects import Objects
-    from napari_imagec_ai.package import Packaged, package_model
-    from napari_imagec_ai.prediction import Prediction, predict, predict_iter
-    from napari_imagec_ai.recipe import Recipe
-    from napari_imagec_ai.selftest import TestResult, test_model
-    from napari_imagec_ai.session import Session
+    from napari_imagec_ai.export.writing import write
+    from napari_imagec_ai.image.image_input import ImageInput
+    from napari_imagec_ai.image.opening import open_image
+    from napari_imagec_ai.image.region import Region
+    from napari_imagec_ai.library.folders import ModelEntry, find_models, load_model
+    from napari_imagec_ai.library.package.package_model import Packaged, package_model
+    from napari_imagec_ai.library.selftest import TestResult, test_model
+    from napari_imagec_ai.model.description import Model
+    from napari_imagec_ai.recipes.recipe import Recipe
+    from napari_imagec_ai.recipes.session import Session
+    from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter, classify
+    from napari_imagec_ai.results.correction.read_back import read_labels, read_outlines
+    from napari_imagec_ai.results.objects import Objects
+    from napari_imagec_ai.run.predicting import Prediction, predict, predict_iter
 
 _HOME = {
-    "ClassMap": "classes",
-    "ClassRule": "classes",
-    "Filter": "classes",
-    "classify": "classes",
-    "read_labels": "correction",
-    "read_outlines": "correction",
-    "decode": "decoders",
+    "ClassMap": "results.classes",
+    "ClassRule": "results.classes",
+    "Filter": "results.classes",
+    "classify": "results.classes",
+    "read_labels": "results.correction.read_back",
+    "read_outlines": "results.correction.read_back",
+    "decode": "decoders.decoding",
     "DecodeError": "errors",
     "EngineError": "errors",
     "ImagecAIError": "errors",
     "ImageError": "errors",
     "ModelError": "errors",
-    "write": "export",
-    "ImageInput": "image",
-    "open_image": "imagefile",
-    "ModelEntry": "library",
-    "find_models": "library",
-    "load_model": "library",
-    "Model": "model",
-    "Objects": "objects",
-    "Packaged": "package",
-    "package_model": "package",
-    "Prediction": "prediction",
-    "predict": "prediction",
-    "predict_iter": "prediction",
-    "Recipe": "recipe",
-    "Region": "crop",
-    "TestResult": "selftest",
-    "test_model": "selftest",
-    "Session": "session",
+    "write": "export.writing",
+    "ImageInput": "image.image_input",
+    "open_image": "image.opening",
+    "ModelEntry": "library.folders",
+    "find_models": "library.folders",
+    "load_model": "library.folders",
+    "Model": "model.description",
+    "Objects": "results.objects",
+    "Packaged": "library.package.package_model",
+    "package_model": "library.package.package_model",
+    "Prediction": "run.predicting",
+    "predict": "run.predicting",
+    "predict_iter": "run.predicting",
+    "Recipe": "recipes.recipe",
+    "Region": "image.region",
+    "TestResult": "library.selftest",
+    "test_model": "library.selftest",
+    "Session": "recipes.session",
 }
 
 __all__ = [

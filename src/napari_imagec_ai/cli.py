@@ -16,11 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_imagec_ai import flag_values, flags
 from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.recipes import flags
+from napari_imagec_ai.recipes import from_flags as flag_values
 
 if TYPE_CHECKING:
-    from napari_imagec_ai.selftest import TestResult
+    from napari_imagec_ai.library.selftest import TestResult
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from napari_imagec_ai.decoders import guess_decoder
-    from napari_imagec_ai.library import find_models
+    from napari_imagec_ai.decoders.decoding import guess_decoder
+    from napari_imagec_ai.library.folders import find_models
 
     rows = []
     for entry in find_models(*options.folders):
@@ -97,8 +98,8 @@ def _size(size: Any) -> Any:
 
 
 def _test(options: argparse.Namespace) -> int:
-    from napari_imagec_ai.library import load_model
-    from napari_imagec_ai.selftest import keep_results, test_model
+    from napari_imagec_ai.library.folders import load_model
+    from napari_imagec_ai.library.selftest import keep_results, test_model
 
     model = load_model(options.model)
     results = test_model(model, options.engine, verify=not options.unverified)
@@ -118,8 +119,8 @@ def _test(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from napari_imagec_ai import recipe
-    from napari_imagec_ai.library import load_model
+    from napari_imagec_ai.library.folders import load_model
+    from napari_imagec_ai.recipes import recipe
 
     fed = flag_values.feeding(options)
     model = load_model(options.model).with_classes(fed.get("classes"))
@@ -139,8 +140,8 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from napari_imagec_ai.batch import expand, sensible_workers
-    from napari_imagec_ai.recipe import Recipe
+    from napari_imagec_ai.recipes.batch.run_batch import expand, sensible_workers
+    from napari_imagec_ai.recipes.recipe import Recipe
 
     workers = options.workers
     if workers is None:
@@ -165,7 +166,7 @@ def _each_image(
     workers: int = 1,
     scheduler: str | None = None,
 ) -> int:
-    from napari_imagec_ai.batch import Batch, expand, run_batch
+    from napari_imagec_ai.recipes.batch.run_batch import Batch, expand, run_batch
 
     images = expand(options.images)
     batch = Batch(
@@ -199,8 +200,8 @@ def _each_image(
 
 
 def _decode(options: argparse.Namespace) -> int:
-    from napari_imagec_ai.prediction import Prediction
-    from napari_imagec_ai.runner import report_on, write_results
+    from napari_imagec_ai.recipes.runner import report_on, write_results
+    from napari_imagec_ai.run.predicting import Prediction
 
     prediction = Prediction.load(options.prediction)
     made = flag_values.recipe_of(options, prediction.model)
@@ -222,14 +223,14 @@ def _decode(options: argparse.Namespace) -> int:
 
 
 def _install(options: argparse.Namespace) -> int:
-    from napari_imagec_ai.library import install
+    from napari_imagec_ai.library.folders import install
 
     print(install(options.package, options.models))
     return 0
 
 
 def _package(options: argparse.Namespace) -> int:
-    from napari_imagec_ai.package import package_model
+    from napari_imagec_ai.library.package.package_model import package_model
 
     made = package_model(
         options.weights, options.output, **flag_values.packaging(options)

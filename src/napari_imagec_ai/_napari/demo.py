@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_imagec_ai.errors import ImagecAIError
-from napari_imagec_ai.export import write
+from napari_imagec_ai.export.writing import write
 
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.widget import ClassifierWidget

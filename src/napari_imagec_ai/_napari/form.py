@@ -8,17 +8,17 @@ from magicgui.widgets import ComboBox, Container, ProgressBar, PushButton
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QScrollArea
 
-from napari_imagec_ai._napari.assumptions import Assumptions
-from napari_imagec_ai._napari.calibrate_form import CalibrateForm
-from napari_imagec_ai._napari.class_rows import ClassRows
-from napari_imagec_ai._napari.consent import Consent
-from napari_imagec_ai._napari.image_choice import ImageChoice
-from napari_imagec_ai._napari.layer_options import LayerOptions
-from napari_imagec_ai._napari.model_choice import ModelChoice
-from napari_imagec_ai._napari.parts import NARROW, Fold, column, row, text
-from napari_imagec_ai._napari.recipe_form import RecipeForm
-from napari_imagec_ai._napari.thresholds_form import ThresholdsForm
-from napari_imagec_ai.engines import engine_names
+from napari_imagec_ai._napari.controls import NARROW, Fold, column, row, text
+from napari_imagec_ai._napari.image.image_choice import ImageChoice
+from napari_imagec_ai._napari.layers.layer_options import LayerOptions
+from napari_imagec_ai._napari.model.consent import Consent
+from napari_imagec_ai._napari.model.model_choice import ModelChoice
+from napari_imagec_ai._napari.repeat.recipe_form import RecipeForm
+from napari_imagec_ai._napari.tune.calibrate_form import CalibrateForm
+from napari_imagec_ai._napari.tune.class_rows import ClassRows
+from napari_imagec_ai._napari.tune.thresholds_form import ThresholdsForm
+from napari_imagec_ai._napari.tune.told_and_assumed import Assumptions
+from napari_imagec_ai.engines.opening import engine_names
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "dml")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_imagec_ai.samples import sample_image
+from napari_imagec_ai.image.samples import sample_image
 
 LayerData = tuple[Any, dict[str, Any], str]
 

@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from napari_imagec_ai._napari import work
-from napari_imagec_ai._napari.card import score_lines
+from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.form import Form
-from napari_imagec_ai._napari.glimpse import Glimpse, Seen
-from napari_imagec_ai._napari.history import History
-from napari_imagec_ai._napari.inspecting import Inspector
-from napari_imagec_ai._napari.results import ResultLayers
-from napari_imagec_ai._napari.tuning import State, Tuner
-from napari_imagec_ai.calibration import counted, shares
-from napari_imagec_ai.classes import ClassMap
-from napari_imagec_ai.decoders import Result, Settings, settings_with
+from napari_imagec_ai._napari.layers.inspector import Inspector
+from napari_imagec_ai._napari.layers.preview import Glimpse, Seen
+from napari_imagec_ai._napari.layers.result_layers import ResultLayers
+from napari_imagec_ai._napari.model.card import score_lines
+from napari_imagec_ai._napari.tune.history import History
+from napari_imagec_ai._napari.tune.tuner import State, Tuner
+from napari_imagec_ai.decoders.decoding import Result, Settings, settings_with
 from napari_imagec_ai.errors import DecodeError, ImagecAIError
-from napari_imagec_ai.images import Images
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.recipe import PredictSettings, class_threshold
-from napari_imagec_ai.scores import Scores
-from napari_imagec_ai.session import Session
+from napari_imagec_ai.recipes.recipe import PredictSettings, class_threshold
+from napari_imagec_ai.recipes.session import Session
+from napari_imagec_ai.results.calibration import counted, shares
+from napari_imagec_ai.results.classes import ClassMap
+from napari_imagec_ai.results.images import Images
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.scores import Scores
 
 if TYPE_CHECKING:
     import napari

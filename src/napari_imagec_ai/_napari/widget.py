@@ -12,28 +12,28 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.theme import get_theme
 
-from napari_imagec_ai import trust
-from napari_imagec_ai._napari import work
-from napari_imagec_ai._napari.card import FAILED
-from napari_imagec_ai._napari.extras import Extras
+from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari.background import Run
+from napari_imagec_ai._napari.controls import Undocking
 from napari_imagec_ai._napari.fed_form import FedForm
-from napari_imagec_ai._napari.layers import Source
-from napari_imagec_ai._napari.model_choice import ASK
-from napari_imagec_ai._napari.parts import Undocking
-from napari_imagec_ai._napari.repeating import Repeating
-from napari_imagec_ai._napari.results import ResultLayers
-from napari_imagec_ai._napari.runs import Run
-from napari_imagec_ai._napari.settings_form import about_the_model
-from napari_imagec_ai.decoders import keep_choice
-from napari_imagec_ai.detection import DETECTORS
+from napari_imagec_ai._napari.layers.layers import Source
+from napari_imagec_ai._napari.layers.result_layers import ResultLayers
+from napari_imagec_ai._napari.model.card import FAILED
+from napari_imagec_ai._napari.model.model_actions import Extras
+from napari_imagec_ai._napari.model.model_choice import ASK
+from napari_imagec_ai._napari.repeat.repeating import Repeating
+from napari_imagec_ai._napari.tune.settings_form import about_the_model
+from napari_imagec_ai.decoders.decoding import keep_choice
 from napari_imagec_ai.errors import ImagecAIError
-from napari_imagec_ai.images import Images
-from napari_imagec_ai.library import ModelEntry
-from napari_imagec_ai.model import Model
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.progress import Progress
-from napari_imagec_ai.recipe import PredictSettings, class_threshold
-from napari_imagec_ai.session import Session, starting_feed
+from napari_imagec_ai.library import trust
+from napari_imagec_ai.library.folders import ModelEntry
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.recipes.recipe import PredictSettings, class_threshold
+from napari_imagec_ai.recipes.session import Session, starting_feed
+from napari_imagec_ai.results.images import Images
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.run.boxes.detect_run import DETECTORS
+from napari_imagec_ai.system.progress import Progress
 
 if TYPE_CHECKING:
     import napari

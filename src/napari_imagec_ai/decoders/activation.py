@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from napari_imagec_ai.model import Model, TensorSpec
+from napari_imagec_ai.model.description import Model, TensorSpec
 
 Activation = Literal["auto", "none", "sigmoid", "softmax", "bytes"]
 """How probabilities are made; ``bytes`` divides values from 0 to 255."""

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai import threads
 from napari_imagec_ai.engines.external import check_external
 from napari_imagec_ai.engines.faults import runtime_error
 from napari_imagec_ai.errors import EngineError
+from napari_imagec_ai.system import threads
 
 _PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
@@ -76,7 +76,7 @@ class OnnxEngine:
         self._inputs = self._session.get_inputs()
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """See :meth:`napari_imagec_ai.engines.Engine.run`."""
+        """See :meth:`napari_imagec_ai.engines.opening.Engine.run`."""
         if len(inputs) != len(self._inputs):
             raise EngineError(
                 f"The ONNX network has {len(self._inputs)} inputs, but "

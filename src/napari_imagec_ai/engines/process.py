@@ -222,7 +222,7 @@ class ProcessEngine:
     path : Path
         The weights.
     device : str
-        See :func:`napari_imagec_ai.engines.open_engine`.
+        See :func:`napari_imagec_ai.engines.opening.open_engine`.
     threads : int
         Threads on the processor; 0: as the runtime likes.
 
@@ -263,7 +263,7 @@ class ProcessEngine:
         return self._held[0].pid if self._held else None
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """See :meth:`napari_imagec_ai.engines.Engine.run`.
+        """See :meth:`napari_imagec_ai.engines.opening.Engine.run`.
 
         Raises
         ------

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from napari_imagec_ai import model_memory
-from napari_imagec_ai.model import Model
-from napari_imagec_ai.weights import fingerprint
+from napari_imagec_ai.model import memory as model_memory
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.weights import fingerprint
 
 _TOPIC = "speed"
 

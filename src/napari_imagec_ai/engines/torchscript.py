@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai import threads
 from napari_imagec_ai.engines import torchvision_calls
 from napari_imagec_ai.engines.faults import runtime_error
 from napari_imagec_ai.errors import EngineError
+from napari_imagec_ai.system import threads
 
 _DTYPES = ("float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool")
 """Data types that PyTorch has; others become float32."""
@@ -65,7 +65,7 @@ class TorchScriptEngine:
                 )
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """See :meth:`napari_imagec_ai.engines.Engine.run`."""
+        """See :meth:`napari_imagec_ai.engines.opening.Engine.run`."""
         torch = self._torch
         with torch.inference_mode():
             try:

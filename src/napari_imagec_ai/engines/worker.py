@@ -20,10 +20,11 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from napari_imagec_ai import engines, threads
+from napari_imagec_ai.engines import opening as engines
 from napari_imagec_ai.engines import sharing
 from napari_imagec_ai.engines.faults import runtime_error
 from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.system import threads
 
 Reply = dict[str, Any]
 

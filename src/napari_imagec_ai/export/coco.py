@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai.export.formats import Beside
 from napari_imagec_ai.export.planes import Section, sections
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.outlines import Outline, draw, signed_area
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.outlines import Outline, draw, signed_area
 
 
 def write_coco(objects: Objects, path: Path, beside: Beside) -> None:

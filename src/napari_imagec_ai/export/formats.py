@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_imagec_ai.export.tracing import crack_outlines
-from napari_imagec_ai.image import ImageInput
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.outlines import Outline
+from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.outlines import Outline
 
 
 @dataclass(slots=True, eq=False)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.blocks import LARGE
 from napari_imagec_ai.export.formats import Beside, needs_pixels
+from napari_imagec_ai.export.images import IMAGEJ_UNITS
 from napari_imagec_ai.export.planes import Ids, parts
-from napari_imagec_ai.image import Frame
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.pictures import IMAGEJ_UNITS
+from napari_imagec_ai.image.blocks import LARGE
+from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.results.objects import Objects
 
 _TILE = 512
 """Side of a tile in pictures that are too large to be written plane by plane."""

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.blocks import grid
 from napari_imagec_ai.export.formats import Beside
 from napari_imagec_ai.export.palette import colour
 from napari_imagec_ai.export.planes import Ids
 from napari_imagec_ai.export.tables import measurements
-from napari_imagec_ai.image import Frame, ImageInput
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.image.blocks import grid
+from napari_imagec_ai.image.image_input import Frame, ImageInput
+from napari_imagec_ai.results.objects import Objects
 
 VERSION = "0.4"
 NAME = "objects"

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from napari_imagec_ai.export.formats import Beside
 from napari_imagec_ai.export.palette import colour
 from napari_imagec_ai.export.planes import Section, sections
-from napari_imagec_ai.image import ImageInput
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.outlines import Outline
+from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.outlines import Outline
 
 Picture = NDArray[np.uint8]
 

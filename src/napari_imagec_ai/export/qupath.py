@@ -12,8 +12,8 @@ import numpy as np
 
 from napari_imagec_ai.export.formats import Beside
 from napari_imagec_ai.export.tables import measurements
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.outlines import Outline, Ring
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.outlines import Outline, Ring
 
 _TOGETHER = 5000
 """Objects that are encoded at once."""

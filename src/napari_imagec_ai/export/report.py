@@ -14,8 +14,8 @@ from napari_imagec_ai.export.formats import Beside
 from napari_imagec_ai.export.overlay import as_png, draw_outlines
 from napari_imagec_ai.export.palette import as_hex
 from napari_imagec_ai.export.tables import table
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.version import version
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.system.version import version
 
 _SIDE = 1200
 """Pixels along the longer side of the picture."""

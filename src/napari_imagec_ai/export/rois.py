@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from napari_imagec_ai.export.formats import Beside
 from napari_imagec_ai.export.palette import colour
 from napari_imagec_ai.export.planes import Section, sections
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.outlines import Outline
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.outlines import Outline
 
 _MOVE, _LINE, _CLOSE = 0.0, 1.0, 4.0
 """Segments of a path, as in ``java.awt.geom.PathIterator``."""

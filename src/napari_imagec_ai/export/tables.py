@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export.formats import Beside
-from napari_imagec_ai.objects import Objects
+from napari_imagec_ai.results.objects import Objects
 
 
 def table(objects: Objects) -> dict[str, Any]:

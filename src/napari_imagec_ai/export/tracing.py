@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.blocks import LARGE
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.outlines import Outline, trace
+from napari_imagec_ai.image.blocks import LARGE
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.outlines import Outline, trace
 
 _SIDE = 4096
 """Objects that begin in the same block are traced together."""

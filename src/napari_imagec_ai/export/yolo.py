@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai import files
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export.formats import Beside
-from napari_imagec_ai.objects import Objects
-from napari_imagec_ai.outlines import Outline
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.outlines import Outline
+from napari_imagec_ai.system import whole_files as files
 
 CLASSES_FILE = "classes.txt"
 """Names of the classes by number, beside the labels of all images of a folder."""

@@ -1,0 +1,124 @@
+"""The widget's part for layers that are measured, though no network sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from magicgui.widgets import CheckBox
+
+from napari_imagec_ai._napari.controls import Fold, column, text
+from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.image.stack import stack_channels
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.run.feed.inputs import plan_inputs
+
+
+class MeasuredLayers(Fold):
+    """A box for each other image layer.
+
+    Parameters
+    ----------
+    changed : callable
+        Called when the person checks one.
+    names : callable
+        Gives the names of the other layers.
+    """
+
+    def __init__(
+        self, changed: Callable[[], None], names: Callable[[], Sequence[str]]
+    ) -> None:
+        self.boxes = column(labels=False, name="measured")
+        self.said = text("measured_as")
+        super().__init__(
+            "Measure other layers",
+            [self.boxes, self.said],
+            tooltip="Mean intensities of other stains, to filter by. They are measured "
+            "with the next run.",
+            open_=False,
+            minor=True,
+        )
+        self._changed, self._names = changed, names
+        self.reset_choices()
+
+    def reset_choices(self, *_: Any) -> None:
+        """Read the names of layers again; those that stay checked are."""
+        names = list(self._names())
+        self.visible = bool(names)
+        if names == [str(box.text) for box in self.boxes]:
+            return
+        checked = self.chosen()
+        self.boxes.clear()
+        for i, name in enumerate(names):
+            box = CheckBox(
+                value=name in checked,
+                text=name,
+                name=f"measure_{i}",
+                tooltip=f"Measure the objects in '{name}', too.",
+            )
+            box.changed.connect(lambda _: self._told())
+            self.boxes.append(box)
+
+    def _told(self) -> None:
+        self._changed()
+
+    def chosen(self) -> list[str]:
+        """Names of the layers to measure."""
+        return [str(box.text) for box in self.boxes if box.value]
+
+    def with_others(
+        self,
+        model: Model,
+        image: ImageInput,
+        channels: tuple[int, ...] | None,
+        take: Callable[[str], ImageInput],
+    ) -> tuple[ImageInput, tuple[int, ...] | None]:
+        """The image with the other layers as further channels.
+
+        Parameters
+        ----------
+        model : Model
+            For the channels that are fed to it.
+        image : ImageInput
+            What is fed.
+        channels : tuple of int or None
+            Which of its channels; None: as they come.
+        take : callable
+            Gives the image of a layer by name.
+
+        Raises
+        ------
+        ImageError
+            If a layer does not lie on the image pixel by pixel.
+        """
+        names = self.chosen()
+        if not names:
+            self.said.value = ""
+            return image, channels
+        feed = plan_inputs(model, image, channels).main
+        if feed.luminance:
+            raise ImageError(
+                "The colours of an RGB image are mixed for this network, so no other "
+                "layer can be measured beside it; uncheck them."
+            )
+        own: list[tuple[ImageInput, int | None]] = [(image, None)]
+        if "C" in image.axes:
+            own = [(image, channel) for channel in range(image.size("C"))]
+        parts = [*own, *self._parts(names, take)]
+        self.said.value = "; ".join(
+            f"'{part.name}' is mean intensity {number}"
+            for number, (part, _) in enumerate(parts)
+            if number >= len(own)
+        )
+        return stack_channels(parts, image.name), feed.channels
+
+    def _parts(
+        self, names: Sequence[str], take: Callable[[str], ImageInput]
+    ) -> list[tuple[ImageInput, int | None]]:
+        parts: list[tuple[ImageInput, int | None]] = []
+        for name in names:
+            other = take(name)
+            count = other.size("C") if "C" in other.axes else 0
+            parts += [(other, i) for i in range(count)] or [(other, None)]
+        return parts

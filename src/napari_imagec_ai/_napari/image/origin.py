@@ -1,0 +1,83 @@
+"""Where a layer's pixels come from: its file, and how that has to be opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_imagec_ai._napari.preferences import PLUGIN
+from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.image.opening import open_image
+from napari_imagec_ai.image.samples import sample_path
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The file of a layer.
+
+    Attributes
+    ----------
+    path : Path or None
+        None: the layer was not opened from a file that we can open.
+    opened : mapping
+        Axes, pixel size and unit, by the names of the settings of a recipe; those that
+        the file does not say, or says otherwise than the layer.
+    problem : str
+        Why there is no path, as a sentence.
+    """
+
+    path: Path | None
+    opened: dict[str, Any]
+    problem: str = ""
+
+
+def file_of(layer: Image) -> Path | None:
+    """The file that a layer was opened from; None where there is none."""
+    source = layer.source
+    if source.sample is not None and source.sample[0] == PLUGIN:
+        return sample_path(source.sample[1])
+    path = Path(source.path) if source.path else None
+    return path if path is not None and path.exists() else None
+
+
+def origin(layer: Image, image: ImageInput) -> Origin:
+    """Find out how a layer's file has to be opened to give the same image.
+
+    Parameters
+    ----------
+    layer : Image
+        For its file.
+    image : ImageInput
+        What of the layer is shown, with its axes and pixel size.
+    """
+    path = file_of(layer)
+    if path is None:
+        return Origin(
+            None,
+            {},
+            f"'{layer.name}' was not opened from a file: put the name of one in its "
+            "place.",
+        )
+    try:
+        own = open_image(path)
+        again = own if own.axes == image.axes else open_image(path, image.axes)
+    except ImagecAIError as error:
+        return Origin(None, {}, str(error))
+    if again.data.shape != image.data.shape:
+        return Origin(
+            None,
+            {},
+            f"'{path.name}' has the shape {tuple(again.data.shape)} and the layer "
+            f"{tuple(image.data.shape)}: put another file in its place.",
+        )
+    opened: dict[str, Any] = {} if again is own else {"axes": image.axes}
+    if again.pixel_size != image.pixel_size:
+        opened["pixel_size"] = image.pixel_size
+    if again.unit != image.unit:
+        opened["unit"] = image.unit or "pixel"
+    return Origin(path, opened)

@@ -1,0 +1,132 @@
+"""Draws objects into Labels, Shapes and Points layers that are there already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+
+from napari_imagec_ai._napari.layers import lazy_labels
+from napari_imagec_ai._napari.layers.layers import Source, feature_table
+from napari_imagec_ai.results.objects import Objects
+
+if TYPE_CHECKING:
+    from napari.layers import Labels, Points, Shapes
+
+Kind = Literal["outlines", "boxes", "points"]
+"""What objects are drawn as, beside their pixels."""
+
+
+def label_data(objects: Objects) -> NDArray[Any]:
+    """Ids at pixels, in the smallest type that napari draws fast."""
+    # napari draws 16 bits without mapping colours on the processor.
+    small = np.uint16 if objects.id.max(initial=0) < 2**16 else np.int32
+    if objects.masks is not None:
+        return objects.as_labels().astype(small)
+    return objects.labels_at((slice(None),) * len(objects.frame.shape), small)
+
+
+def shape_data(objects: Objects, kind: Kind = "outlines") -> list[NDArray[Any]]:
+    """Outlines or boxes with the frame's axes, in the order of the rows."""
+    flat = objects.as_polygons() if kind == "outlines" else _boxes(objects)
+    return [
+        np.hstack([np.tile(plane, (len(polygon), 1)), polygon])
+        for plane, polygon in zip(_planes(objects), flat, strict=True)
+    ]
+
+
+def shape_type(objects: Objects, kind: Kind) -> str:
+    """What napari calls these shapes."""
+    drawn = kind == "outlines" and objects.has_pixels
+    return "polygon" if drawn else "rectangle"
+
+
+def point_data(objects: Objects) -> NDArray[Any]:
+    """The middle of each object, with the frame's axes."""
+    half = objects.boxes.shape[1] // 2
+    middle = [
+        objects.features.get(
+            f"centroid_{axis.lower()}",
+            (objects.boxes[:, i] + objects.boxes[:, half + i] - 1) / 2,
+        )
+        for i, axis in enumerate(objects.space)
+    ]
+    return np.column_stack([_planes(objects), *middle])
+
+
+def _planes(objects: Objects) -> NDArray[Any]:
+    """Positions along the plane axes, from the beginning of the frame."""
+    begin = objects.frame.origin[: objects.planes.shape[1]]
+    return np.asarray(objects.planes - np.asarray(begin, np.int32))
+
+
+def _boxes(objects: Objects) -> list[NDArray[Any]]:
+    y0, x0, y1, x1 = objects.boxes.T - 0.5  # half-open: edges of the outer pixels
+    return list(np.stack([y0, x0, y0, x1, y1, x1, y1, x0], axis=1).reshape(-1, 4, 2))
+
+
+def one_colour(colour: str, but: int = 0) -> DirectLabelColormap:
+    """A colormap that gives every object the same colour, but one, which is white."""
+    colours: dict[int | None, str] = {None: colour, 0: "transparent"}
+    if but:
+        colours[but] = "white"
+    return DirectLabelColormap(color_dict=colours)
+
+
+def update_labels(layer: Labels, objects: Objects, source: Source) -> None:
+    """Show these objects in a Labels layer."""
+    if lazy_labels.is_shown_lazily(layer):
+        lazy_labels.update(layer, objects)
+    else:
+        layer.data = label_data(objects)
+    layer.features = feature_table(objects, source)
+
+
+def update_shapes(layer: Shapes, objects: Objects, source: Source, kind: Kind) -> None:
+    """Show these objects in a Shapes layer.
+
+    napari trims colours and features by position when the data change. All outlines of
+    a layer look the same, so only the features have to be set again.
+    """
+    shape = shape_type(objects, kind)
+    # Thin outlines leave a thumbnail black: drawing it thrice would be for nothing.
+    with layer.block_thumbnail_update():
+        layer.data = [(outline, shape) for outline in shape_data(objects, kind)]
+    layer.features = feature_table(objects, source)
+
+
+def update_points(layer: Points, objects: Objects, source: Source) -> None:
+    """Show these objects in a Points layer."""
+    layer.data = point_data(objects)
+    layer.features = feature_table(objects, source)
+    area = np.asarray(objects.features.get("area", [100.0]), float)
+    layer.size = layer.current_size = (
+        float(np.clip(np.sqrt(np.median(area)) / 3, 1, 40)) if area.size else 5.0
+    )
+
+
+def style_labels(layer: Labels, colour: str) -> None:
+    """Give all objects of a Labels layer a colour."""
+    layer.colormap = one_colour(colour)
+
+
+def style_shapes(layer: Shapes, colour: str) -> None:
+    """Give a Shapes layer's outlines their look, those to come as well."""
+    layer.current_edge_color = colour
+    layer.current_face_color = "transparent"
+    layer.current_edge_width = 1
+    if len(layer.data):
+        layer.edge_color = colour
+        layer.face_color = "transparent"
+        layer.edge_width = 1
+
+
+def style_points(layer: Points, colour: str) -> None:
+    """Give a Points layer's points their look, those to come as well."""
+    layer.current_face_color = colour
+    layer.current_border_color = "black"
+    if len(layer.data):
+        layer.face_color = colour
+        layer.border_color = "black"

@@ -1,0 +1,71 @@
+"""The widget's part for layers: what is drawn of the objects, and what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from magicgui.widgets import CheckBox, PushButton
+
+from napari_imagec_ai._napari.controls import Fold, row
+from napari_imagec_ai._napari.layers.result_layers import MAX_SHAPES, Drawn
+
+
+class LayerOptions(Fold):
+    """Which layers a result has.
+
+    Parameters
+    ----------
+    changed : callable
+        Called when the person wants other layers.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.outlines = _box("outlines", "Outlines", True, "A Shapes layer of them.")
+        self.boxes = _box("boxes", "Boxes", False, "A Shapes layer of boxes.")
+        self.points = _box("points", "Points", False, "A point in each object.")
+        self.many = _box(
+            "many",
+            "Draw very many",
+            False,
+            f"Also above {MAX_SHAPES} objects of a class: napari needs seconds and "
+            "much memory for them, and draws them while you go on.",
+        )
+        self.keep = _box(
+            "keep_layers",
+            "Keep the layers of earlier runs",
+            False,
+            "Else the next run on this image takes their place.",
+        )
+        self.maps = PushButton(
+            text="Show maps",
+            name="maps",
+            tooltip="Image layers of what the network gave, such as probabilities.",
+        )
+        self.table = PushButton(
+            text="Show table",
+            name="table",
+            tooltip="List the objects; a chosen row shows its object.",
+        )
+        super().__init__(
+            "Layers",
+            [
+                row(self.outlines, self.boxes, self.points),
+                self.many,
+                self.keep,
+                row(self.maps, self.table),
+            ],
+            tooltip="What is drawn of the objects, and what is kept.",
+            open_=False,
+        )
+        self._choices = [self.outlines, self.boxes, self.points, self.many]
+        for box in self._choices:
+            box.changed.connect(lambda _: changed())
+
+    def drawn(self) -> Drawn:
+        """What the person wants to see."""
+        return Drawn(*(bool(box.value) for box in self._choices))
+
+
+def _box(name: str, words: str, value: bool, tooltip: str) -> Any:
+    return CheckBox(value=value, text=words, name=name, tooltip=tooltip)

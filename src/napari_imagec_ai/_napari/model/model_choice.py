@@ -1,0 +1,306 @@
+"""The widget's part for the model: which one, and how its output is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from magicgui.widgets import ComboBox, Container, LineEdit, PushButton
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QPalette
+from qtpy.QtWidgets import QApplication
+
+from napari_imagec_ai._napari import preferences
+from napari_imagec_ai._napari.controls import Eliding, Fold, Picture, column, row, text
+from napari_imagec_ai._napari.model.card import (
+    GROUPS,
+    OTHER,
+    card,
+    citation,
+    details,
+    fits,
+    group,
+    names,
+)
+from napari_imagec_ai._napari.model.folders import (
+    FolderWatch,
+    open_folder,
+    search_folders,
+)
+from napari_imagec_ai.decoders.decoding import decoders, guess_decoder
+from napari_imagec_ai.library.folders import ModelEntry, find_models
+from napari_imagec_ai.library.selftest import Verdict, verdict
+from napari_imagec_ai.model.description import Model
+
+ASK = ""
+"""Value of the output's choice while the person has made none."""
+
+
+class ModelChoice(Container):  # type: ignore[type-arg]
+    """List, folder, card, and the meaning of the output.
+
+    Parameters
+    ----------
+    model_changed, decoder_changed : callable
+        Called when the person chooses another.
+    """
+
+    def __init__(
+        self, model_changed: Callable[[], None], decoder_changed: Callable[[], None]
+    ) -> None:
+        self._entries: list[ModelEntry] = []
+        self._added: list[ModelEntry] = []
+        self._verdicts: dict[Path, Verdict] = {}
+        self._model_changed = model_changed
+        self._asking = True
+        self._make_list()
+        self._make_buttons()
+        self._make_card()
+        self.decoder = ComboBox(
+            choices=self._meanings,
+            name="decoder",
+            label="Output is",
+            tooltip="What the network's output means; kept for this model.",
+        )
+        super().__init__(
+            labels=False,
+            name="model_choice",
+            widgets=[
+                self.search,
+                self.model,
+                self.warning,
+                self.card,
+                column(self.decoder),
+                self.about,
+                row(self.refresh, self.open_folder, self.install, self.package),
+            ],
+        )
+        self.margins = (0, 0, 0, 0)
+        Eliding(self.model)
+        Eliding(self.decoder)
+        self._watch = FolderWatch(self.native, self.look)
+        self.refresh.changed.connect(lambda: self.look())
+        self.open_folder.changed.connect(lambda: open_folder())
+        self.copy.changed.connect(lambda: self._copy())
+        self.search.changed.connect(lambda _: self._search())
+        self.model.changed.connect(lambda _: self._chosen())
+        self.decoder.changed.connect(lambda _: decoder_changed())
+
+    def _make_list(self) -> None:
+        self.search = LineEdit(
+            name="search",
+            tooltip="Words from the name, the description, the tags or the authors.",
+        )
+        self.search.native.setPlaceholderText("search models")
+        self.search.native.setClearButtonEnabled(True)
+        self.search.native.setAccessibleName("Search models")
+        self.model = ComboBox(
+            choices=self._choices,
+            name="model",
+            tooltip="Models found in ./models, in your models folder and built in; "
+            "grey ones cannot run here, and say why.",
+        )
+        self.model.native.setAccessibleName("Model")
+
+    def _make_buttons(self) -> None:
+        self.refresh = PushButton(
+            text="Refresh", tooltip="Look for models again in all model folders."
+        )
+        self.open_folder = PushButton(
+            text="Folder", tooltip="Show the folder that models go into."
+        )
+        self.install = PushButton(
+            text="Install...",
+            name="install",
+            tooltip="Unpack a model package (.zip) into your models folder; or drop "
+            "one here.",
+        )
+        self.package = PushButton(
+            text="Weights...",
+            name="package",
+            tooltip="Make a model folder of bare weights (ONNX, TorchScript), such as "
+            "your own training's export; or drop them here.",
+        )
+
+    def _make_card(self) -> None:
+        self.card, self.details = text("card"), text("details")
+        self.warning = text("warning")
+        self.cover = Picture()
+        self.test = PushButton(
+            text="Test this model",
+            name="test",
+            tooltip="Run the tensors that were published with it through each engine, "
+            "and compare.",
+        )
+        self.copy = PushButton(
+            text="Copy citation", tooltip="How its authors want to be cited."
+        )
+        self.tested = text("tested")
+        self.about = Fold(
+            "About this model",
+            [self.cover, self.details, row(self.test, self.copy), self.tested],
+            tooltip="Authors, licence, what it takes and gives, and its own test.",
+            open_=False,
+            minor=True,
+        )
+
+    # -- the list ----------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Look for models; the chosen one stays chosen."""
+        chosen = self.entry
+        self.warning.value = preferences.problem()
+        self.warning.visible = bool(self.warning.value)
+        self._watch.watch()
+        self._entries = [*find_models(*search_folders()), *self._added]
+        self._fill(chosen)
+        self.show_verdicts()
+        self._chosen()
+
+    def _search(self) -> None:
+        chosen = self.entry
+        self._fill(chosen)
+        if self.entry is not chosen:
+            self._chosen()
+
+    def _fill(self, chosen: ModelEntry | None) -> None:
+        """Fill the list, with the chosen model or the first that can run."""
+        with self.model.changed.blocked():
+            # Cleared first: what stays would keep its place, and others follow it.
+            self.model.native.clear()
+            self.model.reset_choices()
+            listed = [i for _, i in self._choices() if i >= 0]
+            paths = {self._entries[i].path: i for i in listed}
+            usable = [i for i in listed if self._entries[i].problem is None]
+            if chosen is not None and chosen.path in paths:
+                self.model.value = paths[chosen.path]
+            elif usable or listed:
+                self.model.value = (usable or listed)[0]
+        self._mark()
+
+    def _choices(self, _widget: Any = None) -> list[tuple[str, int]]:
+        """Models with their numbers, under headings with numbers below 0."""
+        words = str(self.search.value)
+        named = names(self._entries)
+        choices: list[tuple[str, int]] = []
+        for number, title in enumerate((*GROUPS, OTHER), start=1):
+            mine = [
+                (self._title(entry, named[i]), i)
+                for i, entry in enumerate(self._entries)
+                if group(entry) == title and fits(entry, words)
+            ]
+            if mine:
+                choices += [(title, -number), *mine]
+        return choices
+
+    def _title(self, entry: ModelEntry, name: str) -> str:
+        if entry.problem is not None:
+            return f"{name} - cannot run"
+        tested = self._verdicts.get(entry.path, "")
+        return name + {"passed": " ✓", "failed": " - failed its test", "": ""}[tested]
+
+    def _mark(self) -> None:
+        """Headings cannot be chosen; models that cannot run are grey, and say why."""
+        combo = self.model.native
+        grey = combo.palette().color(
+            QPalette.ColorGroup.Disabled, QPalette.ColorRole.WindowText
+        )
+        for row_ in range(combo.count()):
+            number = combo.itemData(row_)
+            if number is None or number < 0:
+                combo.model().item(row_).setEnabled(False)
+                continue
+            entry = self._entries[number]
+            tested = self._verdicts.get(entry.path, "")
+            words = f"Its own test: {tested or 'not run yet'}."
+            problem = entry.problem
+            combo.setItemData(row_, words, Qt.ItemDataRole.ToolTipRole)
+            if problem is not None:
+                combo.setItemData(row_, grey, Qt.ItemDataRole.ForegroundRole)
+                combo.setItemData(row_, problem, Qt.ItemDataRole.ToolTipRole)
+
+    def _chosen(self) -> None:
+        entry = self.entry
+        model = entry.model if entry is not None else None
+        self._show_card()
+        self.details.value = details(entry)
+        self.cover.show_file(model.cover if model is not None else None)
+        self.tested.value = ""
+        self.copy.enabled = model is not None and bool(model.citation)
+        usable = entry is not None and entry.problem is None
+        self.test.enabled = usable
+        guess = guess_decoder(model) if model is not None and usable else None
+        self._asking = guess is None
+        with self.decoder.changed.blocked():
+            self.decoder.reset_choices()
+            self.decoder.value = guess.name if guess is not None else ASK
+        self.decoder.enabled = usable
+        self._model_changed()
+
+    def _show_card(self) -> None:
+        entry = self.entry
+        self.card.value = card(entry, self.verdict if entry is not None else "")
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is known of the chosen model's own test."""
+        entry = self.entry
+        return self._verdicts.get(entry.path, "") if entry is not None else ""
+
+    def show_verdicts(self) -> None:
+        """Show what is known of the models' own tests."""
+        self._verdicts = {
+            entry.path: verdict(entry.model)
+            for entry in self._entries
+            if entry.model is not None and entry.problem is None
+        }
+        self._fill(self.entry)
+        self._show_card()
+
+    def _meanings(self, _widget: Any = None) -> list[tuple[str, str]]:
+        known = [(decoder.title, name) for name, decoder in decoders().items()]
+        return [("choose what it means", ASK), *known] if self._asking else known
+
+    def _copy(self) -> None:
+        entry = self.entry
+        if entry is not None and entry.model is not None:
+            QApplication.clipboard().setText(citation(entry.model))
+
+    @property
+    def entry(self) -> ModelEntry | None:
+        """The chosen model."""
+        i = self.model.value
+        inside = i is not None and 0 <= i < len(self._entries)
+        return self._entries[i] if inside else None
+
+    @property
+    def entries(self) -> list[ModelEntry]:
+        """All models that were found."""
+        return list(self._entries)
+
+    def choose_model(self, model: Model) -> None:
+        """Choose a model wherever it lies; it stays in the list."""
+        places = [entry.model.path for entry in self._entries if entry.model]
+        if model.path not in places:
+            self._added.append(ModelEntry(model.path, model, model.problem))
+            self._entries.append(self._added[-1])
+            self._fill(self._added[-1])
+            self._chosen()
+            return
+        mine = next(
+            i
+            for i, entry in enumerate(self._entries)
+            if entry.model is not None and entry.model.path == model.path
+        )
+        if mine not in [i for _, i in self._choices()]:
+            self.search.value = ""
+        self.model.value = mine
+
+    def choose(self, folder: str) -> None:
+        """Choose the first model whose folder has this name."""
+        names = [entry.path.name for entry in self._entries]
+        number = names.index(folder)
+        if number not in [i for _, i in self._choices()]:
+            self.search.value = ""
+        self.model.value = number

@@ -1,0 +1,49 @@
+"""The widget's part for doing it again: recipes, scripts, many images."""
+
+from __future__ import annotations
+
+from magicgui.widgets import PushButton
+
+from napari_imagec_ai._napari.controls import Fold, row
+
+
+class RecipeForm(Fold):
+    """Buttons that keep what was chosen, bring it back, or do it elsewhere."""
+
+    def __init__(self) -> None:
+        self.save = PushButton(
+            text="Save recipe...",
+            name="save_recipe",
+            tooltip="Write everything that was chosen here into a file: model, "
+            "channels, thresholds, classes, filters.",
+        )
+        self.load = PushButton(
+            text="Load recipe...",
+            name="load_recipe",
+            tooltip="Choose everything here as a recipe says.",
+        )
+        self.python = PushButton(
+            text="Copy as Python",
+            name="copy_python",
+            tooltip="A script that does the same, for a notebook.",
+        )
+        self.command = PushButton(
+            text="Copy as command",
+            name="copy_command",
+            tooltip="A line that does the same, for a terminal.",
+        )
+        self.batch = PushButton(
+            text="Batch...",
+            name="batch",
+            tooltip="Do the same to a folder of images, while you go on here.",
+        )
+        super().__init__(
+            "Repeat",
+            [
+                row(self.save, self.load),
+                row(self.python, self.command),
+                self.batch,
+            ],
+            tooltip="Recipes, scripts, and many images at once.",
+            open_=False,
+        )

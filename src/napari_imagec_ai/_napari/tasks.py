@@ -1,0 +1,169 @@
+"""What the widget's workers do: run a network, decode; no window is known here."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_imagec_ai._napari.layers import lazy_labels
+from napari_imagec_ai.decoders.decoding import (
+    Result,
+    Settings,
+    get_decoder,
+    run_decoder,
+    settings_with,
+)
+from napari_imagec_ai.errors import DecodeError, ImagecAIError, WeightsError
+from napari_imagec_ai.library.folders import install
+from napari_imagec_ai.library.selftest import TestResult, keep_results, test_model
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.recipes.recipe import PredictSettings
+from napari_imagec_ai.recipes.session import Session
+from napari_imagec_ai.results.calibration import (
+    MASK_THRESHOLDS,
+    Calibration,
+    Truth,
+    calibrate,
+)
+from napari_imagec_ai.results.classes import ClassMap
+from napari_imagec_ai.results.images import Images
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.placing import in_part
+from napari_imagec_ai.run.feed.inputs import InputImages
+from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.system.progress import Progress
+
+_LIVE_PIXELS = 1 << 21
+"""Up to this many pixels are tuned on the spot, larger results by a worker."""
+
+_LIVE_WINDOWS = 2
+"""The same for detectors, in windows of the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a worker brings back; errors are sentences, since workers raise errors."""
+
+    prediction: Prediction | None = None
+    result: Result | None = None
+    problem: str = ""
+    other_weights: bool = False
+
+
+def run(
+    session: Session,
+    images: InputImages,
+    predicted: PredictSettings,
+    settings: Settings,
+    class_map: ClassMap,
+) -> Generator[Progress, None, Outcome]:
+    """Predict and decode; what a person can mend comes back as a value."""
+    try:
+        prediction = yield from session.run(images, predicted)
+        result = session.result(settings, class_map)
+        _ready(result)
+    except ImagecAIError as error:
+        other = isinstance(error, WeightsError)
+        return Outcome(problem=str(error), other_weights=other)
+    return Outcome(prediction, result)
+
+
+def tune(
+    session: Session, settings: Settings, class_map: ClassMap, moving: bool = False
+) -> Outcome:
+    """Decode and classify what was predicted; quickly, while a setting is moving."""
+    try:
+        result = session.result(settings, class_map, moving=moving)
+        _ready(result)
+    except ImagecAIError as error:
+        return Outcome(problem=str(error))
+    return Outcome(result=result)
+
+
+def glimpse(
+    session: Session,
+    settings: Settings,
+    class_map: ClassMap,
+    box: tuple[tuple[int, int], ...],
+    index: tuple[int, ...],
+    step: int,
+) -> Outcome:
+    """Decode and classify the part of a large result that is looked at."""
+    try:
+        return Outcome(result=session.part(settings, class_map, box, index, step))
+    except ImagecAIError as error:
+        return Outcome(problem=str(error))
+
+
+def _ready(result: Result) -> None:
+    """Do in the worker what would hold up the window that shows a large result."""
+    if isinstance(result, Objects) and lazy_labels.is_lazy(result):
+        lazy_labels.pyramid_of(result)
+
+
+def is_small(prediction: Prediction) -> bool:
+    """Whether a result can be tuned between two pictures of the screen."""
+    pixels = sum(values.size for values in prediction.maps.values())
+    return pixels <= _LIVE_PIXELS and len(prediction.windows) <= _LIVE_WINDOWS
+
+
+def calibrated(
+    session: Session, settings: Settings, class_map: ClassMap, truth: Truth
+) -> Calibration | str:
+    """Thresholds that meet what a person knows, or a sentence why there are none."""
+    prediction = session.prediction
+    if prediction is None:
+        return "Run the network first; then thresholds can be chosen."
+
+    def decode(mask: float | None) -> Objects:
+        changed = {} if mask is None else {"mask_threshold": mask}
+        tried = settings_with(settings, changed)
+        found = run_decoder(session.decoder, prediction, tried)
+        if not isinstance(found, Objects):
+            raise DecodeError(f"'{session.model.name}' gives no objects to count.")
+        if prediction.cut is not None:
+            return in_part(found, prediction.cut.begin, prediction.frame.shape)
+        return found
+
+    start = settings.model_dump().get("mask_threshold")
+    masks = (None,) if start is None else MASK_THRESHOLDS
+    try:
+        return calibrate(decode, class_map, truth, masks, start)
+    except ImagecAIError as error:
+        return str(error)
+
+
+def tested(model: Model) -> list[TestResult] | str:
+    """What came out of a model's own test, or a sentence why it cannot be tested.
+
+    It is kept with the model, for the list.
+    """
+    try:
+        results = test_model(model)
+    except ImagecAIError as error:
+        return str(error)
+    keep_results(model, results)
+    return results
+
+
+def installed(package: Path) -> Path | str:
+    """The folder that a model package was unpacked to, or why it was not."""
+    try:
+        return install(package)
+    except ImagecAIError as error:
+        return str(error)
+
+
+def maps(session: Session) -> Images | str:
+    """What the network gave, as images, or a sentence why there are none."""
+    if session.prediction is None:
+        return "Run the network first; then its maps can be shown."
+    decoder = get_decoder("image")
+    try:
+        found = decoder.decode(session.prediction, decoder.settings())
+    except ImagecAIError as error:
+        return str(error)
+    if not isinstance(found, Images):
+        return f"'{session.model.name}' gives no maps."
+    return found

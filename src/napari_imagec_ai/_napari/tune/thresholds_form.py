@@ -1,0 +1,132 @@
+"""The widget's part for thresholds and the decoder's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from magicgui.widgets import CheckBox, PushButton
+
+from napari_imagec_ai._napari.controls import Fold, column, put, quiet, row
+from napari_imagec_ai._napari.tune.settings_form import SettingsForm, about_the_model
+from napari_imagec_ai._napari.tune.threshold import Histogram, Threshold
+from napari_imagec_ai.decoders.decoding import Settings
+
+_ELSEWHERE = {"mask_threshold", "split"}
+"""Settings of decoders that have a control of their own."""
+
+
+class ThresholdsForm(Fold):
+    """Thresholds, what they cut, and the other settings of the decoder.
+
+    Parameters
+    ----------
+    changed : callable
+        Called when the person changes one.
+    say : callable
+        Told in a sentence when a typed number was out of range.
+    """
+
+    def __init__(self, changed: Callable[[], None], say: Callable[[str], None]) -> None:
+        mask = Threshold(
+            say,
+            value=0.5,
+            min=0.01,
+            max=0.99,
+            name="mask_threshold",
+            label="Mask",
+            tooltip="Mask threshold: pixels are foreground where the network is at "
+            "least this sure.",
+        )
+        classes = Threshold(
+            say,
+            value=0.5,
+            min=0.0,
+            max=1.0,
+            name="class_threshold",
+            label="Class",
+            tooltip="Class threshold: objects count where the network is at least this "
+            "sure of them.",
+        )
+        self.rows = (mask, classes)
+        self.mask, self.classes = mask.slider, classes.slider
+        self.histogram = Histogram(self._picked)
+        self.split = CheckBox(
+            value=True,
+            name="split",
+            text="Take touching objects apart",
+            tooltip="By the boundaries that the network drew, and by their shape.",
+        )
+        self._make_buttons()
+        self.settings = SettingsForm(changed)
+        self.more = Fold(
+            "Settings of the decoder",
+            [self.settings],
+            tooltip="Everything else about how objects are made of the output.",
+            open_=False,
+            minor=True,
+        )
+        sliders = column(mask, classes)
+        buttons = row(self.reset, self.undo, self.redo)
+        super().__init__("Thresholds", [sliders, self.split, buttons, self.more])
+        put(self.body, 1, self.histogram)
+        for control in (self.mask, self.classes, self.split):
+            control.changed.connect(lambda _: changed())
+
+    def _make_buttons(self) -> None:
+        self.reset = PushButton(
+            text="Reset",
+            name="reset",
+            tooltip="Thresholds and settings as the model has them.",
+        )
+        self.undo = PushButton(
+            text="Undo", name="undo", tooltip="Back to the settings before these."
+        )
+        self.redo = PushButton(
+            text="Redo", name="redo", tooltip="Forth to the settings that were undone."
+        )
+        self.undo.enabled = self.redo.enabled = False
+
+    def show_histogram(self, bars: Sequence[float]) -> None:
+        """Show how sure the network is of the objects."""
+        self.histogram.show_bars(bars, self.class_threshold)
+        self.histogram.setVisible(any(bars))
+
+    def _picked(self, threshold: float) -> None:
+        self.classes.value = threshold
+
+    def show_settings(self, settings: Settings, class_threshold: float) -> None:
+        """Make the controls that this decoder needs; tells nobody."""
+        here = [
+            name
+            for name in type(settings).model_fields
+            if name not in _ELSEWHERE and name not in about_the_model(settings)
+        ]
+        self.settings.show_settings(settings, here)
+        self.more.visible = bool(here)
+        self.histogram.setVisible(False)
+        self.set_values(settings, class_threshold)
+
+    def set_values(self, settings: Settings, class_threshold: float) -> None:
+        """Show these values; tells nobody."""
+        values = settings.model_dump()
+        with quiet(self.mask, self.classes, self.split):
+            self.mask.value = values.get("mask_threshold", 0.5)
+            self.classes.value = class_threshold
+            self.split.value = values.get("split", True)
+        self.settings.set_values(values)
+        self.rows[0].visible = "mask_threshold" in values
+        self.split.visible = "split" in values
+
+    def values(self) -> dict[str, Any]:
+        """What the form says, by the names of the decoder's settings."""
+        return {
+            "mask_threshold": round(self.mask.value, 4),
+            "split": bool(self.split.value),
+            **self.settings.values(),
+        }
+
+    @property
+    def class_threshold(self) -> float:
+        """The class threshold."""
+        return float(round(self.classes.value, 6))

@@ -1,0 +1,231 @@
+"""What decoders of boxes share: from the candidates of windows to objects.
+
+Boxes that the network did not suppress itself are suppressed by sureness
+(:func:`napari_imagec_ai.results.boxes.nms`). Of windows that overlap, each answers for
+the boxes whose centre lies in its core. A box that an inner border cut gives way to the
+whole one next door; parts of objects that are larger than the overlap are joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from napari_imagec_ai.decoders.boxes.join_windows import (
+    Found,
+    concatenated,
+    join_windows,
+)
+from napari_imagec_ai.decoders.decoding import Settings
+from napari_imagec_ai.errors import DecodeError
+from napari_imagec_ai.results import boxes as box_math
+from napari_imagec_ai.results.intensities import measured_pixels, physical_area
+from napari_imagec_ai.results.masks import Masks
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.run.boxes.detect_run import WindowResult
+from napari_imagec_ai.run.boxes.yolo_rows import Layout
+from napari_imagec_ai.run.predicting import Prediction
+
+DrawMasks = Callable[[Sequence[WindowResult], Found, float], Masks]
+"""Draws the mask of each box at the image's resolution, by the mask threshold."""
+
+
+class BoxSettings(Settings):
+    """What a person may set for every detector."""
+
+    mask_threshold: float = Field(
+        0.5,
+        ge=0.01,
+        le=0.99,
+        description="Pixels of a box are the object's where the network is this sure.",
+        json_schema_extra={"step": 0.01},
+    )
+    iou_threshold: float = Field(
+        0.45,
+        ge=0.0,
+        le=1.0,
+        description="Of two boxes of a class that overlap more, the surer one stays.",
+        json_schema_extra={"step": 0.01},
+    )
+    ios_threshold: float = Field(
+        0.5,
+        ge=0.0,
+        le=1.0,
+        description="In images of several windows: of two boxes of a class that share "
+        "more than this part of the smaller one, the surer one stays.",
+        json_schema_extra={"step": 0.01},
+    )
+    class_agnostic: bool = Field(
+        False, description="Boxes of different classes remove each other, too."
+    )
+    fill_boxes: bool = Field(
+        False, description="Boxes without masks become filled boxes in Labels."
+    )
+
+
+def layout_of(prediction: Prediction, decoder: str) -> Layout:
+    """How a detector's tensors are laid out.
+
+    Raises
+    ------
+    DecodeError
+        If the prediction has maps.
+    """
+    if prediction.layout is None:
+        raise DecodeError(
+            f"'{prediction.model.name}' gave maps and no boxes, which the decoder "
+            f"'{decoder}' needs; choose another decoder."
+        )
+    return prediction.layout
+
+
+def decode_boxes(
+    prediction: Prediction, layout: Layout, settings: BoxSettings, draw: DrawMasks
+) -> Objects:
+    """Objects of a detector's candidates.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Of a detector.
+    layout : Layout
+        Of its tensors.
+    settings : BoxSettings
+        Thresholds.
+    draw : callable
+        Draws masks, where the layout has them.
+    """
+    found: list[Found] = []
+    planes: list[tuple[int, ...]] = []
+    masks: list[Masks | None] = []
+    for index in np.ndindex(prediction.planes):
+        windows = [w for w in prediction.windows if w.plane == index]
+        kept = _suppressed(windows, settings, layout.final)
+        mask = None
+        if layout.has_masks:
+            mask = draw(windows, kept, settings.mask_threshold)
+            # An object without a pixel is none.
+            rows = np.flatnonzero([pixels.any() for pixels in mask.pixels])
+            kept, mask = kept[rows], mask[rows]
+        elif settings.fill_boxes:
+            mask = _filled(kept.boxes)
+        found.append(kept)
+        planes.append(index)
+        masks.append(mask)
+    return _objects(prediction, layout, found, planes, masks)
+
+
+# -- boxes -----------------------------------------------------------------------------
+
+
+def _suppressed(
+    windows: Sequence[WindowResult], settings: BoxSettings, final: bool
+) -> Found:
+    """Boxes of one plane, after suppression within and across windows."""
+    each = []
+    for number, window in enumerate(windows):
+        candidates = window.found
+        rows = np.arange(len(candidates), dtype=np.int64)
+        if not final:
+            rows = box_math.nms(
+                candidates.boxes,
+                candidates.confidence,
+                candidates.class_id,
+                settings.iou_threshold,
+                settings.class_agnostic,
+            )
+        each.append(
+            Found(
+                window.box.boxes_to_image(candidates.boxes[rows]),
+                candidates.confidence[rows],
+                candidates.class_id[rows],
+                tuple(((number, int(row)),) for row in rows),
+            )
+        )
+    if len(each) == 1:
+        return each[0]
+    joined = join_windows(windows, each)
+    rows = box_math.nms(
+        joined.boxes,
+        joined.confidence,
+        joined.class_id,
+        settings.iou_threshold,
+        settings.class_agnostic,
+        settings.ios_threshold,
+    )
+    return joined[rows]
+
+
+def _filled(boxes: NDArray[np.float32]) -> Masks:
+    low = np.ceil(boxes[:, :2]).astype(np.int32)
+    high = np.maximum(np.ceil(boxes[:, 2:]).astype(np.int32), low)
+    return Masks(low, tuple(np.ones(tuple(size), bool) for size in high - low))
+
+
+# -- objects ---------------------------------------------------------------------------
+
+
+def _objects(
+    prediction: Prediction,
+    layout: Layout,
+    found: Sequence[Found],
+    planes: Sequence[tuple[int, ...]],
+    masks: Sequence[Masks | None],
+) -> Objects:
+    everything = concatenated(found)
+    origin = prediction.frame.origin[: len(prediction.planes)]
+    position = [
+        np.tile(np.add(index, origin).astype(np.int32), (len(f.boxes), 1))
+        for f, index in zip(found, planes, strict=True)
+    ]
+    columns = [
+        _measured(prediction, f, m, index)
+        for f, m, index in zip(found, masks, planes, strict=True)
+    ]
+    features = {
+        name: np.concatenate([column[name] for column in columns])
+        for name in columns[0]
+    }
+    features |= physical_area(prediction, features["area"])
+    kept = [mask for mask in masks if mask is not None]
+    together = None
+    if kept:
+        together = Masks(
+            np.concatenate([mask.origins for mask in kept]),
+            tuple(pixels for mask in kept for pixels in mask.pixels),
+        )
+    count = len(everything.boxes)
+    return Objects(
+        frame=prediction.frame,
+        id=np.arange(1, count + 1, dtype=np.int32),
+        class_id=everything.class_id,
+        confidence=np.clip(everything.confidence, 0, 1),
+        boxes=everything.boxes,
+        classes=layout.names,
+        masks=together,
+        features=features,
+        planes=np.concatenate(position).reshape(count, len(prediction.planes)),
+        assumed=prediction.assumed,
+    )
+
+
+def _measured(
+    prediction: Prediction, found: Found, masks: Masks | None, index: tuple[int, ...]
+) -> dict[str, NDArray[Any]]:
+    """Features of one plane's objects; boxes alone have an area and an edge."""
+    shape = prediction.frame.shape[len(index) :]
+    size = (shape[0], shape[1])
+    if masks is None:
+        touching = (found.boxes[:, :2] <= 0).any(axis=1)
+        touching |= (found.boxes[:, 2:] >= size).any(axis=1)
+        alone: dict[str, NDArray[Any]] = {
+            "area": np.asarray(box_math.area(found.boxes), np.float64),
+            "touches_edge": np.asarray(touching, np.float64),
+        }
+        return alone
+    columns = masks.measure(size, measured_pixels(prediction, index))
+    return {n: c for n, c in columns.items() if not n.startswith("box_")}

@@ -1,0 +1,286 @@
+"""From what a network says about each pixel to labelled objects.
+
+Pixels above the mask threshold are foreground. Touching objects are taken apart by the
+boundaries or the distances that the network drew, and by their shape: see
+:mod:`napari_imagec_ai.decoders.splitting.split_touching`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from napari_imagec_ai.decoders.activation import Activation
+from napari_imagec_ai.decoders.decoding import OF_MODEL, Settings
+from napari_imagec_ai.decoders.splitting import split_touching as splitting
+from napari_imagec_ai.decoders.tabulate import Regions
+from napari_imagec_ai.image.scales import scale_between
+from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.system import threads
+
+Map = NDArray[np.float32]
+
+NECK_WHERE_DRAWN = 0.5
+"""Where the network tells objects apart, shape only parts what is nearly cut off."""
+
+NECK_OF_MEMBRANES = 0.6
+"""Where there are only membranes: gaps in them are narrower, waists of cells wider."""
+
+_MEMBRANE = 2
+"""Membranes up to twice as thick (pixels) are given to the objects on both sides."""
+
+_STAIRS = 0.9
+"""Pixels that the shape is smoothed by along any axis, however large they are."""
+
+_FAINT = 1e-6
+"""The least that a boundary is taken for where it parts objects: more than nothing."""
+
+
+class RegionSettings(Settings):
+    """What a person may set for objects that are made from probabilities of pixels."""
+
+    mask_threshold: float = Field(
+        0.5,
+        ge=0.01,
+        le=0.99,
+        description="Pixels are foreground where the network is at least this sure.",
+        json_schema_extra={"step": 0.01},
+    )
+    split: bool = Field(True, description="Take touching objects apart.")
+    neck: float = Field(
+        0.96,
+        ge=0.0,
+        le=1.0,
+        description="Parts are taken apart where the neck between them is narrower "
+        "than this share of the smaller part; 0: never by shape, only at boundaries.",
+        json_schema_extra={"step": 0.01},
+    )
+    fill_holes: bool = Field(True, description="Fill holes in objects.")
+    min_size: int = Field(
+        10,
+        ge=0,
+        le=1_000_000,
+        description="Smaller specks (pixels) are no objects.",
+    )
+    activation: Activation = Field(
+        "auto",
+        description="Turns the output into probabilities; auto: by the description, "
+        "else by the range of the values.",
+        json_schema_extra={OF_MODEL: True},
+    )
+    output: str = Field(
+        "",
+        description="Name of the network's output; empty: the main one.",
+        json_schema_extra={OF_MODEL: True},
+    )
+
+
+R = TypeVar("R", bound=RegionSettings)
+
+
+def settled(
+    resolve: Callable[[Prediction, R], tuple[Activation, str]],
+) -> Callable[[Prediction, R], tuple[R, str]]:
+    """What :class:`Decoder` calls ``settle``: the activation is that of the whole."""
+
+    def settle(prediction: Prediction, settings: R) -> tuple[R, str]:
+        chosen, sentence = resolve(prediction, settings)
+        return settings.model_copy(update={"activation": chosen}), sentence
+
+    return settle
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What a network says about the pixels of one plane or volume.
+
+    Attributes
+    ----------
+    whole : float32
+        Probability of being in an object.
+    interior : float32, or None
+        Probability of being in an object and away from its rim; None: like ``whole``.
+    rim : float32, or None
+        Probability of being where an object ends.
+    depth : float32, or None
+        How deep inside an object, in any unit, 0 or less at its rim and outside.
+    membranes : bool
+        Whether ``whole`` leaves out membranes that objects share.
+    """
+
+    whole: Map
+    interior: Map | None = None
+    rim: Map | None = None
+    depth: Map | None = None
+    membranes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The pixels of the output: their size, and how many make one of the image."""
+
+    spacing: tuple[float, ...]
+    density: float = 1.0
+
+    def sigmas(self, sigma: float, least: float = 0.0) -> tuple[float, ...]:
+        """The same length along each axis, in its pixels, or at least so many."""
+        finest = min(self.spacing)
+        return tuple(max(sigma * finest / step, least) for step in self.spacing)
+
+    def scaled(self, count: int) -> int:
+        """How many it has where the image has at least so many."""
+        return math.ceil(count * self.density - 1e-6)
+
+
+def grid_of(prediction: Prediction, values: Map) -> Grid:
+    """The grid of a map (planes, C, space) of the prediction."""
+    space = len(prediction.space)
+    own, image = values.shape[-space:], prediction.frame.shape[-space:]
+    factors = list(map(scale_between, own, image))
+    sizes = prediction.frame.pixel_size[-space:]
+    spacing = tuple(s / f for s, f in zip(sizes, factors, strict=True))
+    return Grid(spacing, float(np.prod(factors)))
+
+
+def segment(evidence: Evidence, settings: RegionSettings, grid: Grid) -> Regions:
+    """Label the objects of one plane or volume."""
+    known, mask = _masks(evidence, settings)
+    labels, count = part(mask, known, evidence, settings, grid)
+    if evidence.membranes:
+        labels = splitting.close_gaps(labels, count, _reach(grid.spacing))
+    return Regions(labels, count, evidence.whole, known)
+
+
+def carry(
+    before: splitting.Labels,
+    highest: int,
+    evidence: Evidence,
+    settings: RegionSettings,
+    grid: Grid,
+) -> Regions:
+    """Label the objects of another threshold, taken apart as they were.
+
+    Parameters
+    ----------
+    before : int32
+        Labels of the same plane or volume, from :func:`segment`.
+    highest : int
+        The highest of them.
+    evidence, settings, grid
+        As for :func:`segment`.
+    """
+    known, mask = _masks(evidence, settings)
+    smallest = grid.scaled(settings.min_size)
+    labels, count = splitting.carry(mask, before, highest, smallest)
+    return Regions(labels, count, evidence.whole, known)
+
+
+def only_threshold(settings: R, before: R) -> bool:
+    """Whether nothing but the mask threshold differs."""
+    same = {"mask_threshold": before.mask_threshold}
+    return settings.model_copy(update=same) == before
+
+
+def _masks(
+    evidence: Evidence, settings: RegionSettings
+) -> tuple[splitting.Mask, splitting.Mask]:
+    """Pixels that the network calls foreground, and those with holes filled."""
+    known = evidence.whole >= settings.mask_threshold
+    if not settings.fill_holes:
+        return known, known
+    if evidence.membranes:
+        return known, fill_membranes(known)
+    return known, splitting.fill_holes(known)
+
+
+def _reach(spacing: tuple[float, ...]) -> tuple[int, ...]:
+    """Half the thickness of membranes; between planes far apart they still have two."""
+    return tuple(max(round(_MEMBRANE * min(spacing) / step), 1) for step in spacing)
+
+
+def fill_membranes(mask: splitting.Mask) -> splitting.Mask:
+    """Fill what lies in a single object; between several it is a membrane."""
+    parts, count = splitting.components(mask)
+    return splitting.fill_between(parts, count) > 0
+
+
+def part(
+    mask: splitting.Mask,
+    known: splitting.Mask,
+    evidence: Evidence,
+    settings: RegionSettings,
+    grid: Grid,
+) -> tuple[splitting.Labels, int]:
+    """Label the objects of a mask, in which holes were filled already.
+
+    Parameters
+    ----------
+    mask : bool
+        Pixels of objects.
+    known : bool
+        Those of them that were not only filled in.
+    evidence, settings, grid
+        As for :func:`segment`.
+    """
+    smallest = grid.scaled(settings.min_size)
+    if not settings.split:
+        labels, count = splitting.components(mask)
+        return splitting.without_small(labels, count, smallest)
+    relief = _relief(mask, known, evidence, settings, grid)
+    return splitting.split_touching(mask, relief, settings.neck, smallest)
+
+
+def _weigh(depth: Map, whole: Map, known: splitting.Mask) -> None:
+    """Lower what the network is not sure of."""
+    sure = np.clip(whole, 0, 1)
+    np.sqrt(sure, out=sure)
+    # Of a hole that was filled, the network is not sure, but we are.
+    np.copyto(sure, 1, where=~known)
+    depth *= sure
+
+
+def _relief(
+    mask: splitting.Mask,
+    known: splitting.Mask,
+    evidence: Evidence,
+    settings: RegionSettings,
+    grid: Grid,
+) -> Map:
+    """Hills for objects: how deep a pixel lies inside, and how sure the network is."""
+    interior = mask
+    if evidence.interior is not None:
+        interior = mask & (evidence.interior >= settings.mask_threshold)
+        if settings.fill_holes:
+            interior = splitting.fill_holes(interior)
+    if evidence.depth is not None:
+        # The network's own depth ends at other objects, too, whatever its unit is.
+        depth, sigmas = np.fmax(evidence.depth, 0), grid.sigmas(1.0)
+    else:
+        depth = splitting.distance(interior, grid.spacing)
+        inside = int(np.count_nonzero(interior))
+        # A disc's mean depth is a third of its radius: smooth by a tenth of that
+        # radius, enough for the ripples of a pixel outline and too little to close a
+        # neck.
+        mean = float(depth.sum(dtype=np.float64)) / inside if inside else 10 / 3
+        sigma = min(max(0.3 * mean, 0.6), 2.5)
+        # Less along z leaves the stairs of planes far apart, which look like necks.
+        sigmas = grid.sigmas(sigma, least=min(sigma, _STAIRS))
+        threads.map_parts(
+            lambda rows: _weigh(depth[rows], evidence.whole[rows], known[rows]),
+            threads.slabs(depth.shape),
+        )
+    hills = splitting.smooth(depth, interior, sigmas)
+    if evidence.rim is None:
+        return hills
+    # Between interiors the seam follows the strongest boundary, below all hills.
+    np.copyto(hills, -np.inf, where=~mask)
+    between = np.flatnonzero(mask & ~interior)
+    rim = evidence.rim.reshape(-1)[between]
+    hills.reshape(-1)[between] = -np.clip(np.fmax(rim, _FAINT), 0, 1)
+    return hills

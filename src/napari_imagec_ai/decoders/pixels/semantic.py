@@ -1,0 +1,156 @@
+"""Semantic segmentation: a class for each pixel, then objects of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from scipy import ndimage
+
+from napari_imagec_ai.decoders import activation
+from napari_imagec_ai.decoders.activation import Activation
+from napari_imagec_ai.decoders.channel_roles import (
+    Map,
+    assumption,
+    described,
+    main_map,
+    parts,
+    pick_any,
+)
+from napari_imagec_ai.decoders.decoding import OF_MODEL, Decoder, as_described
+from napari_imagec_ai.decoders.pixels.segment import (
+    Evidence,
+    Grid,
+    RegionSettings,
+    grid_of,
+    part,
+    settled,
+)
+from napari_imagec_ai.decoders.splitting import split_touching as splitting
+from napari_imagec_ai.decoders.tabulate import Regions, tabulate
+from napari_imagec_ai.errors import DecodeError
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.run.predicting import Prediction
+
+
+class SemanticSettings(RegionSettings):
+    """What a person may set for maps of classes."""
+
+    background: int = Field(
+        -1,
+        ge=-1,
+        le=1023,
+        description="Channel of what is no object; -1: none, then a pixel is no object "
+        "where no class reaches the mask threshold.",
+        json_schema_extra={OF_MODEL: True},
+    )
+
+
+def decode_classes(prediction: Prediction, settings: SemanticSettings) -> Objects:
+    """Decode maps of classes; see :class:`Decoder`."""
+    model = prediction.model
+    _, values = main_map(prediction, settings.output)
+    count = values.shape[len(prediction.planes)]
+    classes = _classes(model, count, settings.background)
+    chosen, sentence = _activation(prediction, settings)
+    grid = grid_of(prediction, values)
+
+    def find(index: tuple[int, ...]) -> Regions:
+        channels = activation.apply(chosen, values[index], 0)
+        return _find(channels, settings, grid)
+
+    said = (sentence, assumption(model, settings))
+    return tabulate(prediction, find, classes, *said)
+
+
+def _activation(
+    prediction: Prediction, settings: SemanticSettings
+) -> tuple[Activation, str]:
+    spec, values = main_map(prediction, settings.output)
+    return activation.resolve(
+        settings.activation,
+        prediction.model,
+        spec,
+        parts(prediction, values),
+        exclusive=values.shape[len(prediction.planes)] > 1,
+    )
+
+
+def _classes(model: Model, channels: int, background: int) -> tuple[str, ...]:
+    expected = channels - (0 <= background < channels)
+    if not model.classes:
+        return tuple(f"class {n + 1}" for n in range(expected))
+    if len(model.classes) != expected:
+        besides = " besides the background" if expected < channels else ""
+        raise DecodeError(
+            f"Expected {expected} names of classes, one for each of the output's "
+            f"channels{besides}, found {len(model.classes)} "
+            f"({', '.join(model.classes)}); choose another background channel, or "
+            + (
+                "correct the classes that you told."
+                if model.classes_by_hand
+                else f"correct the classes in the description of '{model.name}'."
+            )
+        )
+    return model.classes
+
+
+def _find(channels: Map, settings: SemanticSettings, grid: Grid) -> Regions:
+    """Objects of all classes; those of one class have consecutive ids."""
+    background = pick_any(channels, settings.background, "background")
+    own = [n for n in range(len(channels)) if n != settings.background]
+    each = channels[own] if background is not None else channels
+    if not own:
+        raise DecodeError(
+            "The output has one channel, and it was named as the background; choose "
+            "-1 for none."
+        )
+    surest = each.max(axis=0)
+    somewhere = surest if background is None else 1 - background
+    sure = somewhere >= settings.mask_threshold
+    known = np.where(sure, each.argmax(axis=0) + 1, 0).astype(np.int32)
+    # A hole is filled with the class around it, if there is just one.
+    filled = splitting.fill_between(known, len(own)) if settings.fill_holes else known
+    labels = np.zeros(known.shape, np.int32)
+    class_id = [np.zeros(0, np.int32)]
+    found = 0
+    for number, place in _present(filled):
+        mask, sure = filled[place] == number, known[place] == number
+        # What another class takes of the inside does not make a neck.
+        shape = splitting.fill_holes(mask) if settings.fill_holes else mask
+        mine, count = part(shape, sure, Evidence(somewhere[place]), settings, grid)
+        mine = np.where(mask, mine, 0)
+        mine, count = splitting.without_small(
+            mine, count, grid.scaled(settings.min_size)
+        )
+        np.copyto(labels[place], mine + found, where=mine > 0)
+        class_id.append(np.full(count, number - 1, np.int32))
+        found += count
+    return Regions(labels, found, surest, known > 0, np.concatenate(class_id))
+
+
+def _present(classes: splitting.Labels) -> Iterator[tuple[int, tuple[slice, ...]]]:
+    """Classes that have pixels, from 1, and where: with a margin of background."""
+    for number, box in enumerate(ndimage.find_objects(classes), start=1):
+        if box is not None:
+            yield number, tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
+
+
+def default_settings(model: Model) -> SemanticSettings:
+    """Settings to begin with: what the description says, else what is usual."""
+    chosen: dict[str, Any] = {"background": described(model)["background"]}
+    return as_described(SemanticSettings(**chosen), model)
+
+
+SEMANTIC = Decoder(
+    name="semantic",
+    title="A class for each pixel (semantic segmentation)",
+    settings=SemanticSettings,
+    decode=decode_classes,
+    defaults=default_settings,
+    recognises=lambda model: model.kind == "multi_class",
+    settle=settled(_activation),
+)

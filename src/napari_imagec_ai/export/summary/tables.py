@@ -1,0 +1,85 @@
+"""Tables over all images of a batch."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_imagec_ai.export.summary.lines import Line
+from napari_imagec_ai.export.tables import plain
+from napari_imagec_ai.system import whole_files as files
+
+_AREAS = ("mean_area", "total_area")
+_LAST = ("mean_confidence", "score", "problem")
+
+
+def write_summary(lines: Sequence[Line], path: Path) -> Path:
+    """Write a row for each image and class, and one for each image that failed.
+
+    Columns: image, class, count, mean and total area in pixels and in each unit that
+    occurs, mean confidence (of scores: the score), problem.
+    """
+    rows = [row for line in lines for row in _rows(line)]
+    known = dict.fromkeys(name for row in rows for name in row)
+    units = [n for n in known if n.startswith(_AREAS) and n not in _AREAS]
+    columns = ["image", "class", "count", *_AREAS, *units]
+    columns += [name for name in _LAST if name != "score" or name in known]
+
+    def write(place: Path) -> None:
+        with place.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    return files.replace_whole(path, write)
+
+
+def _rows(line: Line) -> list[dict[str, Any]]:
+    name = {"image": line.image.name}
+    if line.problem:
+        return [name | {"problem": line.problem}]
+    scores = line.report.get("measured", {})
+    found = line.classes or {key: dict(told) for key, told in scores.items()}
+    if not found:
+        return [name]
+    return [
+        name | {"class": key} | {column: plain(value) for column, value in told.items()}
+        for key, told in found.items()
+    ]
+
+
+def write_joined(lines: Sequence[Line], suffix: str, path: Path) -> Path:
+    """Write the tables of all images as one, with the image in the first column.
+
+    Columns are those of all tables, in the order in which they occur; rows are copied
+    one by one.
+
+    Parameters
+    ----------
+    lines : sequence of Line
+        The images.
+    suffix : str
+        What the names of their tables end in.
+    path : Path
+        The file.
+    """
+    tables = [(line.image.name, line.file(suffix)) for line in lines]
+    there = [(name, table) for name, table in tables if table is not None]
+    columns: dict[str, None] = {"image": None}
+    for _, table in there:
+        with table.open(newline="", encoding="utf-8") as stream:
+            columns |= dict.fromkeys(next(csv.reader(stream), []))
+
+    def write(place: Path) -> None:
+        with place.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, list(columns), restval="")
+            writer.writeheader()
+            for name, table in there:
+                with table.open(newline="", encoding="utf-8") as source:
+                    writer.writerows(
+                        row | {"image": name} for row in csv.DictReader(source)
+                    )
+
+    return files.replace_whole(path, write)

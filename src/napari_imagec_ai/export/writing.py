@@ -1,0 +1,296 @@
+"""Writes results to files; the suffix picks the format.
+
+XY order lives only here. Files are written whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_imagec_ai.decoders.decoding import Result
+from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.export.coco import write_coco
+from napari_imagec_ai.export.formats import (
+    Beside,
+    Format,
+    needs_one_plane,
+    needs_pixels,
+    needs_planes,
+)
+from napari_imagec_ai.export.images import file_word, write_image, write_scores
+from napari_imagec_ai.export.labels import (
+    imagej_lacks,
+    write_imagej,
+    write_labels,
+    write_ome,
+)
+from napari_imagec_ai.export.omezarr import write_ome_zarr
+from napari_imagec_ai.export.overlay import write_overlay
+from napari_imagec_ai.export.qupath import geojson, write_geojson
+from napari_imagec_ai.export.report import write_report
+from napari_imagec_ai.export.rois import write_rois
+from napari_imagec_ai.export.tables import table, write_csv, write_parquet
+from napari_imagec_ai.export.yolo import CLASSES_FILE, write_yolo
+from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.results.images import Images
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.scores import Scores
+from napari_imagec_ai.system import whole_files as files
+
+__all__ = [
+    "EXPORTS",
+    "FORMATS",
+    "USUAL",
+    "Format",
+    "fitting",
+    "format_of",
+    "geojson",
+    "table",
+    "write",
+    "write_all",
+    "write_as",
+]
+
+FORMATS: tuple[Format, ...] = (
+    Format(
+        "labels",
+        "Labels (TIFF, int32)",
+        ".labels.tif",
+        write_labels,
+        (".tif", ".tiff"),
+        needs_pixels,
+    ),
+    Format("csv", "Table (CSV)", ".objects.csv", write_csv, (".csv",)),
+    Format(
+        "geojson",
+        "Outlines (GeoJSON for QuPath)",
+        ".geojson",
+        write_geojson,
+        lacks=needs_planes,
+    ),
+    Format(
+        "ometiff",
+        "Labels (OME-TIFF)",
+        ".ome.tif",
+        write_ome,
+        (".ome.tiff",),
+        needs_pixels,
+    ),
+    Format(
+        "imagej",
+        "Labels (ImageJ hyperstack)",
+        ".imagej.tif",
+        write_imagej,
+        lacks=imagej_lacks,
+    ),
+    Format(
+        "omezarr",
+        "Image and labels (OME-Zarr)",
+        ".ome.zarr",
+        write_ome_zarr,
+        (".zarr",),
+        needs_pixels,
+        folder=True,
+    ),
+    Format(
+        "parquet", "Table (Parquet)", ".objects.parquet", write_parquet, (".parquet",)
+    ),
+    Format("rois", "ImageJ ROI set", ".rois.zip", write_rois, (".zip",)),
+    Format("coco", "COCO annotations", ".coco.json", write_coco, lacks=needs_planes),
+    Format(
+        "yolo",
+        "YOLO labels",
+        ".yolo.txt",
+        write_yolo,
+        (".txt",),
+        needs_one_plane,
+        also=CLASSES_FILE,
+    ),
+    Format("overlay", "Overlay (PNG)", ".overlay.png", write_overlay, (".png",)),
+    Format("report", "Report (HTML)", ".report.html", write_report, (".html", ".htm")),
+)
+"""Every format that objects can be written in."""
+
+EXPORTS = {each.word: each.suffix for each in FORMATS}
+"""What follows the image's name in the files of a run, by the word that asks for it."""
+
+USUAL = ("labels", "csv", "geojson")
+"""The words that a run writes unasked, as far as they fit."""
+
+_OTHERS: dict[type, dict[str, Callable[[Any, Path], None]]] = {
+    Images: {".tif": write_image},
+    Scores: {".csv": write_scores},
+}
+
+
+def format_of(path: Path) -> Format:
+    """The format that a file's name asks for: the longest suffix that fits.
+
+    Raises
+    ------
+    ImagecAIError
+        If there is none.
+    """
+    name = path.name.lower()
+    fits = [
+        (len(suffix), each)
+        for each in FORMATS
+        for suffix in (each.suffix, *each.others)
+        if name.endswith(suffix)
+    ]
+    if fits:
+        return max(fits, key=lambda pair: pair[0])[1]
+    known = [(*each.others, each.suffix)[0] for each in FORMATS]
+    raise _unknown(path, known)
+
+
+def _unknown(path: Path, known: Sequence[str]) -> ImagecAIError:
+    return ImagecAIError(
+        f"'{path.name}' has no known format; expected one of {', '.join(known)}."
+    )
+
+
+def write(
+    result: Result,
+    path: str | Path,
+    image: ImageInput | None = None,
+    recipe: str = "",
+) -> Path:
+    """Write a result to a file.
+
+    Parameters
+    ----------
+    result : Objects, Images or Scores
+        All of it is written.
+    path : path
+        Its suffix picks the format, for objects one of :data:`FORMATS`: ``.tif``,
+        ``.ome.tif``, ``.csv``, ``.geojson`` and so on. Images: ``.tif``. Scores:
+        ``.csv``. An existing file is replaced whole or not at all.
+    image : ImageInput, optional
+        The pixels in which the objects were found: for OME-Zarr, overlay and report.
+    recipe : str, optional
+        Text of the recipe, for the report.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ImagecAIError
+        If the suffix is unknown, the objects do not fit the format, or the file cannot
+        be written.
+    """
+    path = Path(path)
+    if isinstance(result, Objects):
+        return write_as(format_of(path).word, result, path, image, recipe)
+    writers = _OTHERS[type(result)]
+    writer = writers.get(path.suffix.lower())
+    if writer is None:
+        raise _unknown(path, list(writers))
+    return files.replace_whole(path, lambda place: writer(result, place))
+
+
+def write_as(
+    word: str,
+    objects: Objects,
+    path: str | Path,
+    image: ImageInput | None = None,
+    recipe: str = "",
+) -> Path:
+    """Write objects in the format of a word of :data:`EXPORTS`, whatever the suffix.
+
+    See :func:`write` for the rest.
+    """
+    chosen = _named(word)
+    _check(objects, chosen)
+    return _write(objects, Path(path), chosen, Beside(image, recipe))
+
+
+def write_all(
+    result: Result,
+    folder: Path,
+    stem: str,
+    words: Sequence[str] | None = None,
+    image: ImageInput | None = None,
+    recipe: str = "",
+) -> list[Path]:
+    """Write the files of a run.
+
+    Parameters
+    ----------
+    result : Objects, Images or Scores
+        What came out.
+    folder : Path
+        Where files go.
+    stem : str
+        What their names begin with.
+    words : sequence of str, optional
+        Some of :data:`EXPORTS`, for objects; by default those of :data:`USUAL` that
+        fit. Images and scores have a format of their own.
+    image, recipe
+        See :func:`write`.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    ImagecAIError
+        If the objects do not fit one of the formats (then nothing is written), or a
+        file cannot be written.
+    """
+    if not isinstance(result, Objects):
+        return _write_others(result, folder, stem)
+    if words is None:
+        words = [word for word in USUAL if word in fitting(result)]
+    chosen = [_named(word) for word in dict.fromkeys(words)]
+    for each in chosen:
+        _check(result, each)
+    beside, written = Beside(image, recipe), []
+    for each in chosen:
+        written.append(_write(result, folder / f"{stem}{each.suffix}", each, beside))
+        written += [folder / each.also] if each.also else []
+    return written
+
+
+def _write_others(result: Images | Scores, folder: Path, stem: str) -> list[Path]:
+    if isinstance(result, Scores):
+        return [write(result, folder / f"{stem}.scores.csv")]
+    return [
+        write(result[name], folder / f"{stem}.{file_word(name)}.tif")
+        for name in result.maps
+    ]
+
+
+def fitting(objects: Objects) -> tuple[str, ...]:
+    """The words of :data:`EXPORTS` that these objects can be written as."""
+    return tuple(each.word for each in FORMATS if not each.lacks(objects))
+
+
+def _named(word: str) -> Format:
+    for each in FORMATS:
+        if each.word == word:
+            return each
+    raise ImagecAIError(
+        f"There is no export '{word}'; choose from {', '.join(EXPORTS)}."
+    )
+
+
+def _check(objects: Objects, chosen: Format) -> None:
+    lacking = chosen.lacks(objects)
+    if lacking:
+        raise ImagecAIError(
+            f"{chosen.title} cannot be written: {lacking}; what fits is "
+            f"{', '.join(fitting(objects))}."
+        )
+
+
+def _write(objects: Objects, path: Path, chosen: Format, beside: Beside) -> Path:
+    replace = files.replace_folder if chosen.folder else files.replace_whole
+    return replace(path, lambda place: chosen.write(objects, place, beside))

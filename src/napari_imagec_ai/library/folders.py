@@ -1,0 +1,328 @@
+"""Where models are: folders that are searched, zips that are unpacked.
+
+A model that cannot be used stays in the list, with the reason in words, and one broken
+description never hides another.
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import platformdirs
+
+from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.rdf import find_rdf, read_rdf
+
+_DEPTH = 3
+"""How deep below a search folder a model folder may lie."""
+
+_WEIGHTS = (".onnx", ".pt", ".pth", ".torchscript")
+"""Weights that may run without a description."""
+
+_MAX_FILES = 10_000
+_MAX_BYTES = 8 << 30
+_MAX_RATIO = 500
+"""A zip beyond these is no model package, but a bomb."""
+
+
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    MemoryError,
+)
+"""What damaged zips raise: names that are no text are a ValueError."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One model of the library.
+
+    Attributes
+    ----------
+    path : Path
+        The model folder, or the description where another one is the folder's own.
+    model : Model or None
+        What the description says, where it could be read.
+    problem : str or None
+        Why it cannot be used, in words.
+    """
+
+    path: Path
+    model: Model | None
+    problem: str | None
+
+    @property
+    def name(self) -> str:
+        """Name to show: the model's own, else the folder's."""
+        return self.model.name if self.model is not None else self.path.name
+
+
+def bundled_models() -> Path:
+    """The folder of the models that come with the package."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "models"
+    # In a checkout they lie at its top level; a wheel carries them in the package.
+    return inside if inside.is_dir() else package.parents[1] / "models"
+
+
+def user_models() -> Path:
+    """The folder for models of this user, which may not exist yet."""
+    return Path(platformdirs.user_data_dir("napari-imagec-ai", False)) / "models"
+
+
+def default_folders() -> tuple[Path, ...]:
+    """Folders that are searched where none is named.
+
+    ``./models``, the folders of the environment variable ``IMAGEC_AI_MODELS``, the
+    user's, and the one that comes with the package.
+    """
+    named = os.environ.get("IMAGEC_AI_MODELS", "")
+    extra = [Path(part) for part in named.split(os.pathsep) if part]
+    folders = [Path("models"), *extra, user_models(), bundled_models()]
+    unique = {folder.resolve(): folder.resolve() for folder in folders}
+    return tuple(unique)
+
+
+def find_models(*folders: str | Path) -> list[ModelEntry]:
+    """List the models in folders and below, usable or not.
+
+    Parameters
+    ----------
+    *folders : path
+        Search folders, or model folders themselves; :func:`default_folders` where none
+        is given. One that does not exist is an entry with a problem.
+
+    Returns
+    -------
+    list of ModelEntry
+        In the order of the folders, by name within one. Never raises.
+    """
+    entries: dict[Path, ModelEntry] = {}
+    for folder in [Path(folder) for folder in folders] or default_folders():
+        if folders and not folder.is_dir():
+            problem = f"There is no folder '{folder}'; choose one with models."
+            entries[folder] = ModelEntry(folder, None, problem)
+            continue
+        for path in _model_folders(folder, _DEPTH):
+            entries.setdefault(path.resolve(), _entry(path))
+    return list(entries.values())
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model.
+
+    Parameters
+    ----------
+    path : path
+        A model folder, its description, a zip of one, or the name of a model in the
+        library.
+
+    Returns
+    -------
+    Model
+        One that cannot run has ``problems``.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or its description cannot be read.
+    """
+    place = Path(path)
+    if place.is_dir():
+        rdf = find_rdf(place)
+        if rdf is None:
+            raise ModelError(
+                f"The folder '{place}' has no model description (rdf.yaml or "
+                "bioimageio.yaml); choose the folder that has one."
+            )
+        return read_rdf(rdf)
+    if place.is_file() and place.suffix.lower() == ".zip":
+        return load_model(_unpacked(place))
+    if place.is_file() and place.suffix in (".yaml", ".yml"):
+        return read_rdf(place)
+    if place.is_file() and place.suffix.lower() in _WEIGHTS:
+        from napari_imagec_ai.library.undescribed import bare_model  # opens a runtime
+
+        return bare_model(place)
+    if place.is_file():
+        raise ModelError(
+            f"'{place}' is no model: expected a folder, an rdf.yaml or a .zip; put an "
+            "rdf.yaml beside the weights and give the folder."
+        )
+    return _by_name(str(path))
+
+
+def install(package: str | Path, folder: str | Path | None = None) -> Path:
+    """Unpack a model package into a models folder.
+
+    Parameters
+    ----------
+    package : path
+        A zip with a description in it.
+    folder : path, optional
+        The models folder; :func:`user_models` by default.
+
+    Returns
+    -------
+    Path
+        The new model folder, named after the zip.
+
+    Raises
+    ------
+    ModelError
+        If the zip is unsafe, holds no model, or its folder is there already.
+    """
+    package = Path(package)
+    target = Path(folder or user_models()) / package.stem
+    if target.exists():
+        raise ModelError(
+            f"'{target}' is there already; remove it first to install it again."
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".installing-", dir=target.parent))
+        try:
+            _unpack(package, scratch)
+            read_rdf(_described(scratch, package))
+            _described(scratch, package).parent.replace(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        raise ModelError(
+            f"Could not install '{package}' into '{target.parent}': "
+            f"{error.strerror or error}."
+        ) from error
+    return target
+
+
+def _model_folders(folder: Path, depth: int) -> Iterator[Path]:
+    try:
+        if find_rdf(folder) is not None:
+            yield folder
+            return
+        below = sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError:  # a folder that may not be read holds no model for us
+        return
+    for path in below:
+        if depth > 0 and not path.name.startswith((".", "__")):
+            yield from _model_folders(path, depth - 1)
+
+
+def _entry(path: Path) -> ModelEntry:
+    try:
+        model = load_model(path)
+    except ModelError as error:
+        return ModelEntry(path, None, str(error))
+    return ModelEntry(path, model, model.problem)
+
+
+def _by_name(name: str) -> Model:
+    entries = find_models()
+    for entry in entries:
+        if name in (entry.name, entry.path.name):
+            if entry.model is None:
+                raise ModelError(entry.problem or f"'{name}' cannot be read.")
+            return entry.model
+    known = ", ".join(f"'{entry.path.name}'" for entry in entries)
+    raise ModelError(
+        f"There is no model '{name}': it is no folder, rdf.yaml or .zip, and the "
+        f"library has {known or 'no models'}."
+    )
+
+
+# -- zips ------------------------------------------------------------------------------
+
+
+def _unpacked(package: Path) -> Path:
+    """The folder that a zip was unpacked to, unpacking it where it was not yet."""
+    found = package.stat()
+    name = f"{package.stem}-{found.st_size:x}-{found.st_mtime_ns:x}"
+    cache = Path(platformdirs.user_cache_dir("napari-imagec-ai", False)) / "zips"
+    target = cache / name
+    if not target.is_dir():
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=cache))
+        except OSError as error:
+            raise ModelError(
+                f"Could not unpack '{package}' into '{cache}': "
+                f"{error.strerror or error}. Make room, or unpack it yourself and give "
+                "the folder."
+            ) from error
+        try:
+            _unpack(package, scratch)
+            _described(scratch, package)
+            if not target.is_dir():
+                scratch.replace(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return _described(target, package).parent
+
+
+def _described(folder: Path, package: Path) -> Path:
+    """The description at the top of an unpacked zip, or one folder below."""
+    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
+        rdf = find_rdf(place)
+        if rdf is not None:
+            return rdf
+    raise ModelError(
+        f"'{package.name}' holds no model description (rdf.yaml or bioimageio.yaml); "
+        "choose a package of the BioImage Model Zoo."
+    )
+
+
+def _unpack(package: Path, folder: Path) -> None:
+    if not package.is_file():
+        raise ModelError(
+            f"Expected a model package (.zip), found no file at '{package}'; check the "
+            "name."
+        )
+    try:
+        with zipfile.ZipFile(package) as archive:
+            members = archive.infolist()
+            _check_members(package, members)
+            for member in members:
+                archive.extract(member, folder)
+    except ModelError:
+        raise
+    except _BROKEN as error:
+        reason = " ".join(str(error).split())[:150] or type(error).__name__
+        raise ModelError(
+            f"'{package}' cannot be unpacked ({reason}); download it again."
+        ) from error
+
+
+def _check_members(package: Path, members: list[zipfile.ZipInfo]) -> None:
+    size = sum(member.file_size for member in members)
+    # Members may overlap, and then claim the same bytes again and again.
+    packed = sum(member.compress_size for member in members)
+    packed = max(1, min(packed, package.stat().st_size))
+    if len(members) > _MAX_FILES or size > _MAX_BYTES or size / packed > _MAX_RATIO:
+        raise ModelError(
+            f"'{package.name}' would unpack to {len(members)} files and {size} bytes "
+            f"from {packed}; that is no model package, and it was left alone."
+        )
+    for member in members:
+        path = PurePosixPath(member.filename.replace("\\", "/"))
+        link = stat.S_ISLNK(member.external_attr >> 16)
+        drive = ":" in str(path).partition("/")[0]
+        if path.is_absolute() or ".." in path.parts or drive or link:
+            raise ModelError(
+                f"'{package.name}' holds '{member.filename:.80}', which would be "
+                "written outside its folder; it was left alone."
+            )

@@ -1,0 +1,170 @@
+"""Asks once before a model that is a program runs.
+
+TorchScript is a program: whoever made the file decides what it does. Naming a model in
+code or on the command line is an answer already; in a window, where a model may have
+come with a folder of others, a person is asked once for each file. What was answered is
+kept by the file's sha256, so a copy of it is not asked about again, and a file that has
+changed is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from napari_imagec_ai.engines.opening import candidates
+from napari_imagec_ai.errors import ImagecAIError, ModelError
+from napari_imagec_ai.library.folders import bundled_models
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.weights import sha256
+from napari_imagec_ai.system import whole_files as files
+
+PROGRAMS = ("torchscript",)
+"""Weights formats that are programs."""
+
+_log = logging.getLogger(__name__)
+
+
+def question(model: Model, engine: str = "auto", device: str = "auto") -> str | None:
+    """What to ask a person before a model runs; None where there is nothing to ask.
+
+    Parameters
+    ----------
+    model : Model
+        Which model.
+    engine, device : str
+        See :func:`napari_imagec_ai.engines.opening.open_engine`.
+    """
+    path = _program(model, engine, device)
+    if path is None or path.is_relative_to(bundled_models()) or _is_trusted(path):
+        return None
+    return (
+        f"'{path.name}' of '{model.name}' is a program (TorchScript), and it runs for "
+        "the first time here. Run it only if you trust whom it comes from."
+    )
+
+
+def question_of_file(framework: str, path: Path) -> str | None:
+    """The same for a file that no description names yet.
+
+    Parameters
+    ----------
+    framework : str
+        Its weights format.
+    path : Path
+        The file.
+    """
+    path = path.resolve()
+    if framework not in PROGRAMS or not path.is_file() or _is_trusted(path):
+        return None
+    return (
+        f"'{path.name}' is a program (TorchScript), and it runs here for the first "
+        "time. Run it only if you trust whom it comes from."
+    )
+
+
+def remember(model: Model, engine: str = "auto", device: str = "auto") -> None:
+    """Do not ask about this file again."""
+    path = _program(model, engine, device)
+    if path is not None:
+        remember_file(path, model.name)
+
+
+def remember_file(path: Path, name: str = "") -> None:
+    """Do not ask about this file again, nor about a copy of it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        Of the model; for people who read what is kept.
+    """
+    path = path.resolve()
+    known = _read()
+    known[sha256(path)] = {"model": name or path.stem, "seen": _seen(path)}
+    text = json.dumps(known, indent=1, ensure_ascii=False)
+    try:
+        files.replace_text(_place(), text)
+    except ImagecAIError as error:  # then it is asked again
+        _log.info("the answer is not kept: %s", error)
+
+
+def ask_once(
+    model: Model,
+    confirm: Callable[[str], bool],
+    engine: str = "auto",
+    device: str = "auto",
+) -> None:
+    """Ask before a model runs, unless it was asked before.
+
+    Parameters
+    ----------
+    model : Model
+        Which model.
+    confirm : callable
+        Given the question; says whether to go on.
+    engine, device : str
+        See :func:`napari_imagec_ai.engines.opening.open_engine`.
+
+    Raises
+    ------
+    ModelError
+        If the answer is no.
+    """
+    asked = question(model, engine, device)
+    if asked is None:
+        return
+    if not confirm(asked):
+        raise ModelError(
+            f"'{model.name}' was not run, as you said; choose its ONNX weights, or "
+            "another model."
+        )
+    remember(model, engine, device)
+
+
+def _program(model: Model, engine: str, device: str) -> Path | None:
+    """The file that would run, if it is a program; what cannot run is none."""
+    try:
+        name = candidates(model, engine, device)[0]
+    except (ImagecAIError, IndexError):
+        return None
+    path = model.weights[name].file.path
+    return path.resolve() if name in PROGRAMS and path is not None else None
+
+
+def _is_trusted(path: Path) -> bool:
+    known = _read()
+    try:
+        # To hash gigabytes takes seconds: only where the file was touched.
+        seen = _seen(path)
+        if any(about.get("seen") == seen for about in known.values()):
+            return True
+        return bool(known) and sha256(path) in known
+    except OSError:
+        return False
+
+
+def _seen(path: Path) -> list[Any]:
+    about = path.stat()
+    return [str(path), about.st_size, about.st_mtime_ns]
+
+
+def _place() -> Path:
+    folder = Path(platformdirs.user_data_dir("napari-imagec-ai", False))
+    return folder / "trusted.json"
+
+
+def _read() -> dict[str, dict[str, Any]]:
+    try:
+        known = json.loads(_place().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(known, dict):
+        return {}
+    return {sha: about for sha, about in known.items() if isinstance(about, dict)}

@@ -1,0 +1,64 @@
+"""What was learned or chosen about a model, kept from one session to the next.
+
+One small file for each model, in the user's data folder: model folders may be shared
+or read-only, and are never written to. It is found by the description's text, so that
+a copy of the model finds it too, and an edited description begins anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.system import whole_files as files
+
+_log = logging.getLogger(__name__)
+
+
+def recall(model: Model, topic: str) -> dict[str, Any]:
+    """What is known about a topic; empty where that is nothing."""
+    found = _read(_place(model)).get(topic)
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
+def keep(model: Model, topic: str, what: Mapping[str, Any]) -> None:
+    """Remember this about a topic, instead of what was known; empty: forget it.
+
+    A folder that cannot be written to is no error: it is then learned again.
+    """
+    place = _place(model)
+    known = _read(place)
+    known.pop(topic, None)
+    if what:
+        known[topic] = dict(what)
+    known["name"] = model.name  # for people who look into the folder
+    text = json.dumps(known, indent=1, ensure_ascii=False)
+    try:
+        files.replace_text(place, text)
+    except ImagecAIError as error:
+        _log.info("nothing is kept about '%s': %s", model.name, error)
+
+
+def _place(model: Model) -> Path:
+    name = hashlib.sha256(model.source).hexdigest()[:24]
+    return (
+        Path(platformdirs.user_data_dir("napari-imagec-ai", False))
+        / "kept"
+        / (f"{name}.json")
+    )
+
+
+def _read(place: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}

@@ -1,0 +1,195 @@
+"""Weight files: whether one is there, is what it claims, and is the one described.
+
+Nothing here loads a network. A ``.pt`` file is told from a state dict by the names in
+its zip directory alone, so no pickle is ever opened to find out.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import sys
+import zipfile
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from napari_imagec_ai.errors import WeightsError
+from napari_imagec_ai.model.description import RUNNABLE, FileRef, Model, Weights
+
+ENGINES = "napari_imagec_ai.engines"
+"""Entry point group of engines of other packages."""
+
+_CHUNK = 1 << 20
+
+_MOST_INFLATED = 100
+"""PyTorch packs numbers as they are: what unpacks to more than that is a trap."""
+
+_EXPORT = (
+    "export the network with torch.jit.trace, torch.jit.script or torch.onnx.export "
+    "and name that file in the description"
+)
+
+_FOREIGN = {
+    "pytorch_state_dict": (
+        "PyTorch state dict weights need the model's own Python code, which is never "
+        f"run from a model folder; {_EXPORT}"
+    ),
+    "keras_hdf5": "Keras weights are not supported; convert them to ONNX with tf2onnx",
+    "tensorflow_saved_model_bundle": (
+        "TensorFlow weights are not supported; convert them to ONNX with tf2onnx"
+    ),
+    "tensorflow_js": (
+        "TensorFlow.js weights are not supported; convert them to ONNX with tf2onnx"
+    ),
+}
+
+
+def check_weights(framework: str, file: FileRef) -> Weights:
+    """Look at one weights entry, without loading it.
+
+    Parameters
+    ----------
+    framework : str
+        The entry's name, such as ``onnx`` or ``torchscript``.
+    file : FileRef
+        The file that it names.
+
+    Returns
+    -------
+    Weights
+        With a ``problem`` where it cannot be run.
+    """
+    added = framework not in RUNNABLE and framework in _added(tuple(sys.path))
+    if framework not in RUNNABLE and not added:
+        problem: str | None = _FOREIGN.get(
+            framework,
+            f"'{framework}' weights are not supported; export ONNX or TorchScript",
+        )
+    elif file.path is None:
+        problem = _missing(framework, file.source)
+    elif added:
+        problem = None  # its engine looks at it
+    elif framework == "torchscript":
+        problem = _torchscript_problem(file.path)
+    else:
+        problem = _onnx_problem(file.path)
+    return Weights(framework, file, problem)
+
+
+@functools.lru_cache(maxsize=1)
+def _added(paths: tuple[str, ...]) -> frozenset[str]:
+    """Formats that other packages in these folders have an engine for."""
+    return frozenset(point.name for point in entry_points(group=ENGINES))
+
+
+def verify_hash(weights: Weights) -> None:
+    """Compare the file with the description's sha256, where it has one.
+
+    Raises
+    ------
+    WeightsError
+        If they differ.
+    """
+    sentence = _other_file(weights)
+    if sentence is not None:
+        raise WeightsError(
+            f"{sentence}; download the model again, or correct the sha256 in the "
+            "description if you changed the weights yourself. Who knows what the file "
+            "is can run it all the same (--unverified, or verify=False in Python)."
+        )
+
+
+def mismatch(weights: Weights) -> str | None:
+    """A sentence for a result of weights that are not those described, else None."""
+    sentence = _other_file(weights)
+    return None if sentence is None else f"{sentence}; it was run knowingly."
+
+
+def _other_file(weights: Weights) -> str | None:
+    expected, path = weights.file.sha256, weights.file.path
+    if expected is None or path is None:
+        return None
+    found = sha256(path)
+    if found == expected.lower():
+        return None
+    return (
+        f"'{path.name}' is not the file that the description means: expected sha256 "
+        f"{expected.lower()[:12]}..., found {found[:12]}..."
+    )
+
+
+def fingerprint(model: Model, name: str) -> str:
+    """What changes when a model's weights of a format are replaced."""
+    weights = model.weights.get(name)
+    path = weights.file.path if weights is not None else None
+    if path is None:
+        return name
+    about = path.stat()
+    return f"{about.st_size}-{about.st_mtime_ns}"
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file, lower-case hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _missing(framework: str, source: str) -> str:
+    if "://" in source:
+        return (
+            f"the {framework} weights are on the internet ({source}) and not in the "
+            "folder; download them into it"
+        )
+    return (
+        f"the {framework} weights '{source}' are not in the folder; download the whole "
+        "model package again, or put the file there"
+    )
+
+
+def _torchscript_problem(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        if _starts_with(path, b"\x80"):  # a pickle, as PyTorch wrote before 1.6
+            return _state_dict(path)
+        return (
+            f"'{path.name}' is not a complete TorchScript archive (expected a zip "
+            f"file, found {path.stat().st_size} bytes that are none); download it again"
+        )
+    names = [member.filename for member in members]
+    size = sum(member.file_size for member in members)
+    if size > _MOST_INFLATED * max(path.stat().st_size, _CHUNK):
+        return (
+            f"'{path.name}' would unpack to {size} bytes from {path.stat().st_size}; "
+            "that is no network, and it was left alone"
+        )
+    inner = {name.partition("/")[2] for name in names}
+    if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
+        return None
+    return _state_dict(path)
+
+
+def _state_dict(path: Path) -> str:
+    return (
+        f"'{path.name}' is a PyTorch state dict or pickle, not TorchScript: it holds "
+        f"numbers without the network; {_EXPORT}"
+    )
+
+
+def _onnx_problem(path: Path) -> str | None:
+    # An ONNX file is a protocol buffer whose first field is ir_version: tag 0x08.
+    if _starts_with(path, b"\x08"):
+        return None
+    return f"'{path.name}' is not an ONNX file; download or export it again"
+
+
+def _starts_with(path: Path, start: bytes) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(start)) == start
+    except OSError:
+        return False

@@ -1,0 +1,264 @@
+"""The commands and their flags; what flags mean, `flag_values` knows."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.system.version import version
+
+ENGINES = ("auto", "onnx", "torchscript")
+EXPORT_HELP = (
+    "some of labels,csv,geojson (these by default, where they fit), ometiff, imagej, "
+    "omezarr, parquet, rois, coco, yolo, overlay, report"
+)
+
+
+_INPUT: Any = {
+    "action": "append",
+    "default": [],
+    "metavar": "NAME=FILE",
+    "help": "what goes to another input of the network: a file, or numbers",
+}
+
+_MODEL = "name of a model in the library, folder, rdf.yaml, zip, or bare YOLO export"
+_IMAGES = "image files, or a pattern in quotes: 'plate/*.tif'"
+_OUTPUT = "folder for the results; it is made"
+_JSON = "for other programs: one object a line"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are ours."""
+
+    def error(self, message: str) -> NoReturn:
+        """Tell what is wrong in a sentence."""
+        raise ImagecAIError(f"{message}; see '{self.prog} --help'.")
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with their flags; ``name`` is the command."""
+    parser = Parser(
+        prog="imagec-ai",
+        description="Run pre-trained segmentation models on microscopy images.",
+    )
+    parser.add_argument("--version", action="version", version=version())
+    commands = parser.add_subparsers(
+        dest="name", required=True, metavar="COMMAND", parser_class=Parser
+    )
+    _add_models(commands)
+    _add_test(commands)
+    _add_predict(commands)
+    _add_decode(commands)
+    _add_run(commands)
+    _add_package(commands)
+    install = commands.add_parser("install", help="unpack a model package")
+    install.add_argument("package", metavar="ZIP", help="as bioimage.io gives it")
+    install.add_argument(
+        "--models", metavar="DIR", help="into this folder; your own by default"
+    )
+    demo = commands.add_parser("demo", help="a bundled model on a bundled image")
+    demo.add_argument(
+        "-o", "--output", metavar="DIR", default="demo-result", help="where to write"
+    )
+    demo.add_argument(
+        "--close", action="store_true", help="write the results and close napari"
+    )
+    return parser
+
+
+def _add_models(commands: Any) -> None:
+    models = commands.add_parser("models", help="list models, and what cannot run")
+    models.add_argument(
+        "folders", nargs="*", metavar="DIR", help="the library's folders by default"
+    )
+    models.add_argument("--json", action="store_true", help="a list of objects")
+
+
+_UNVERIFIED: dict[str, Any] = {
+    "action": "store_true",
+    "help": "run weights that are not those of the description (sha256)",
+}
+
+
+def _add_test(commands: Any) -> None:
+    test = commands.add_parser("test", help="run a model's published test tensors")
+    test.add_argument("model", metavar="MODEL", help=_MODEL)
+    test.add_argument("--engine", default="all", choices=("all", *ENGINES[1:]))
+    test.add_argument("--unverified", **_UNVERIFIED)
+    test.add_argument("--json", action="store_true", help="a list of objects")
+
+
+def _add_predict(commands: Any) -> None:
+    predict = commands.add_parser("predict", help="run a model on images")
+    predict.add_argument("model", metavar="MODEL", help=_MODEL)
+    predict.add_argument("images", nargs="+", metavar="IMAGE", help=_IMAGES)
+    predict.add_argument("-o", "--output", metavar="DIR", required=True, help=_OUTPUT)
+    predict.add_argument(
+        "--engine",
+        default="auto",
+        choices=ENGINES,
+        help="auto: the one that was faster in the model's own test, else onnx",
+    )
+    predict.add_argument("--device", default="auto", help="cpu, cuda, ...")
+    predict.add_argument("--unverified", **_UNVERIFIED)
+    predict.add_argument("--axes", help="of the images, such as ZYX")
+    predict.add_argument("--pixel-size", metavar="SIZES", help="of it, such as 0.5,0.5")
+    predict.add_argument("--unit", help="of the pixel size, such as micrometer")
+    predict.add_argument("--channels", help="of the image for the model's, as 0,2")
+    predict.add_argument("--planes", help="to run, as Z=3 or T=0-9; all by default")
+    predict.add_argument(
+        "--region", help="part of the image, as Y=0:512,X=100:612; all by default"
+    )
+    predict.add_argument("--tile", metavar="PIXELS", help="window size")
+    predict.add_argument(
+        "--fixed-tiles", action="store_true", help="no larger ones than described"
+    )
+    predict.add_argument("--halo", metavar="PIXELS", help="overlap of windows")
+    predict.add_argument(
+        "--seams",
+        choices=("crop", "blend"),
+        default="crop",
+        help="how windows meet; blend: for networks with instance normalization",
+    )
+    predict.add_argument(
+        "--memory", type=float, metavar="GB", help="that a run may take"
+    )
+    predict.add_argument("--scale", help="of the image for the network: 0.5 is half")
+    predict.add_argument(
+        "--normalize",
+        choices=("range", "percentiles", "type"),
+        help="grey values to 0..1 before the description's own steps",
+    )
+    predict.add_argument(
+        "--classes",
+        metavar="NAMES",
+        help="of the network, instead of what it says: round,rod or their number",
+    )
+    predict.add_argument("--input", **_INPUT)
+    predict.add_argument("--overlap", type=float, help="of detectors: part of a window")
+    predict.add_argument("--percentiles", metavar="LOW,HIGH", help="black and white")
+    predict.add_argument(
+        "--save-prediction",
+        action="store_true",
+        help="keep what the network said, to be tuned with 'imagec-ai decode'",
+    )
+    _add_tuning(predict)
+
+
+def _add_decode(commands: Any) -> None:
+    decode = commands.add_parser("decode", help="tune a saved prediction")
+    decode.add_argument(
+        "prediction",
+        metavar="PREDICTION",
+        help="STEM.prediction.npz, written by 'imagec-ai predict --save-prediction'",
+    )
+    decode.add_argument("-o", "--output", metavar="DIR", required=True, help=_OUTPUT)
+    _add_tuning(decode)
+
+
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser("run", help="repeat a recipe on images")
+    run.add_argument(
+        "recipe",
+        metavar="RECIPE",
+        help="saved in the widget, or the STEM.recipe.yaml beside a result",
+    )
+    run.add_argument("images", nargs="+", metavar="IMAGE", help=_IMAGES)
+    run.add_argument("-o", "--output", metavar="DIR", required=True, help=_OUTPUT)
+    run.add_argument("--unverified", **_UNVERIFIED)
+    run.add_argument("--axes", help="of the images, such as ZYX")
+    run.add_argument("--input", **_INPUT)
+    spread = run.add_mutually_exclusive_group()
+    spread.add_argument(
+        "--workers", type=int, metavar="N", help="processes; by default as many as fit"
+    )
+    spread.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster")
+    run.add_argument("--again", action="store_true", help="also images that are done")
+    run.add_argument(
+        "--no-summary",
+        dest="summary",
+        action="store_false",
+        help="no tables over all images and no contact sheet",
+    )
+    run.add_argument(
+        "--split-above",
+        type=int,
+        metavar="PIXELS",
+        help="images of more pixels are run in blocks, on all workers",
+    )
+    run.add_argument(
+        "--scratch",
+        metavar="DIR",
+        help="for blocks; all workers see it (-o by default)",
+    )
+    run.add_argument("--export", metavar="NAMES", help=EXPORT_HELP)
+    run.add_argument("--json", action="store_true", help=_JSON)
+
+
+def _add_package(commands: Any) -> None:
+    package = commands.add_parser("package", help="make a model folder of bare weights")
+    package.add_argument(
+        "weights",
+        nargs="+",
+        metavar="WEIGHTS",
+        help="ONNX or TorchScript; both formats of one network, too",
+    )
+    package.add_argument("-o", "--output", metavar="FOLDER", help="models/NAME else")
+    package.add_argument(
+        "--decoder",
+        default="",
+        metavar="NAME",
+        help="what the output is: unet, semantic, stardist, cellpose, rcnn, "
+        "affinities, labels, image, scores; YOLO exports need none",
+    )
+    package.add_argument("--classes", metavar="NAMES", help="of objects, as cell,rod")
+    package.add_argument("--name", default="", dest="title", metavar="TEXT")
+    package.add_argument("--description", default="")
+    package.add_argument("--license", default="", help="SPDX identifier, as MIT")
+    package.add_argument("--author", action="append", default=[], metavar="NAME")
+    package.add_argument("--axes", default="", help="of the input: bcyx, bczyx")
+    package.add_argument("--input-shape", metavar="SIZES", help="as 1,1,256,256")
+    package.add_argument(
+        "--output-channels", metavar="NAMES", help="as foreground,boundary"
+    )
+    package.add_argument(
+        "--scaling",
+        default="",
+        metavar="NAME",
+        help="of grey values in training: none, percentiles, range, zero-mean, bytes",
+    )
+    package.add_argument("--pixel-size", metavar="UM", help="in training: 0.5 or 2,1,1")
+    package.add_argument("--image", help="an example; a bundled one by default")
+    package.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the decoder, such as mask_threshold=0.4",
+    )
+    package.add_argument("--replace", action="store_true", help="an older folder")
+    package.add_argument("--json", action="store_true", help=_JSON)
+
+
+def _add_tuning(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--decoder",
+        metavar="NAME",
+        help="read the output in another way: unet, yolo, ...",
+    )
+    parser.add_argument(
+        "--mask-threshold", type=float, metavar="X", help="which pixels are foreground"
+    )
+    parser.add_argument(
+        "--class-threshold", type=float, metavar="X", help="which objects count"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another setting of the decoder, such as activation=sigmoid",
+    )
+    parser.add_argument("--export", metavar="NAMES", help=EXPORT_HELP)
+    parser.add_argument("--json", action="store_true", help=_JSON)

@@ -1,0 +1,201 @@
+"""What the flags of a command ask for: a recipe, and how the network is fed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari_imagec_ai.errors import ImagecAIError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from napari_imagec_ai.model.description import Model
+    from napari_imagec_ai.recipes.recipe import Recipe
+
+N = TypeVar("N", int, float)
+
+MOST_CLASSES = 10_000
+"""More classes than these no network has: it is a slip of the hand."""
+
+
+def recipe_of(options: argparse.Namespace, model: Model) -> Recipe:
+    """The recipe that the tuning flags ask for."""
+    from napari_imagec_ai.decoders.decoding import (
+        choose_decoder,
+        settings_with,
+        starting_settings,
+    )
+    from napari_imagec_ai.recipes import recipe
+    from napari_imagec_ai.results.classes import ClassMap
+
+    decoder = choose_decoder(model, options.decoder)
+    settings = starting_settings(decoder, model)
+    if options.mask_threshold is not None:
+        if "mask_threshold" not in decoder.settings.model_fields:
+            raise ImagecAIError(
+                f"The decoder '{decoder.name}' has no mask threshold; leave it out."
+            )
+        settings = settings_with(settings, {"mask_threshold": options.mask_threshold})
+    settings = settings_with(settings, dict(map(_pair, options.set)))
+    threshold = options.class_threshold
+    if threshold is None:
+        threshold = recipe.class_threshold(model)
+    elif not 0 <= threshold <= 1:
+        raise ImagecAIError(
+            f"Expected a class threshold from 0 to 1, found {threshold:g}."
+        )
+    return recipe.Recipe(
+        model=recipe.describe_model(model),
+        decoder=decoder.name,
+        settings=settings.model_dump(mode="json"),
+        classes=ClassMap.identity(model.classes, threshold),
+    )
+
+
+def exports(text: str | None) -> tuple[str, ...] | None:
+    """The formats that were asked for; None: all that fit."""
+    from napari_imagec_ai.export.writing import EXPORTS
+
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in EXPORTS]
+    if unknown:
+        raise ImagecAIError(
+            f"There is no export '{unknown[0]}'; choose from {', '.join(EXPORTS)}."
+        )
+    return names
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise ImagecAIError(f"Expected NAME=VALUE, found '{text}'.")
+    return name.strip(), value.strip()
+
+
+def _numbers(text: str, number: Callable[[str], N], example: str) -> tuple[N, ...]:
+    try:
+        return tuple(number(part) for part in text.split(","))
+    except ValueError:
+        raise ImagecAIError(
+            f"Expected numbers such as {example}, found '{text}'."
+        ) from None
+
+
+def feeding(options: argparse.Namespace) -> dict[str, Any]:
+    """How the network is fed, as far as flags say it."""
+    chosen: dict[str, Any] = {"seams": options.seams}
+    if options.memory is not None:
+        if not options.memory > 0:
+            raise ImagecAIError(
+                f"Expected gigabytes above 0 for --memory, found {options.memory:g}."
+            )
+        chosen["memory"] = options.memory
+    for name, number, example in (
+        ("tile", int, "512 or 64,256,256"),
+        ("halo", int, "32 or 8,32,32"),
+        ("channels", int, "0,2"),
+        ("scale", float, "0.5 or 1,0.5,0.5"),
+        ("pixel_size", float, "0.5,0.5"),
+    ):
+        if (text := getattr(options, name)) is not None:
+            chosen[name] = _numbers(text, number, example)
+    if options.fixed_tiles:
+        chosen["larger_tiles"] = False
+    for name in ("overlap", "normalize"):
+        if (value := getattr(options, name)) is not None:
+            chosen[name] = value
+    if options.percentiles is not None:
+        pair = _numbers(options.percentiles, float, "0,99.8")
+        if len(pair) != 2:
+            raise ImagecAIError(
+                f"Expected two percentiles such as 0,99.8, found "
+                f"'{options.percentiles}'."
+            )
+        chosen["percentiles"] = pair
+    return chosen | _in_words(options)
+
+
+def _in_words(options: argparse.Namespace) -> dict[str, Any]:
+    """What flags say that are more than numbers."""
+    from napari_imagec_ai.image.region import region_from_text
+    from napari_imagec_ai.run.feed.feed import planes_from_text
+
+    chosen: dict[str, Any] = {}
+    if options.region is not None:
+        chosen["region"] = region_from_text(options.region)
+    if options.classes is not None:
+        chosen["classes"] = class_names(options.classes)
+    if options.planes is not None:
+        chosen["planes"] = planes_from_text(options.planes, "TZ")
+    if options.unit is not None:
+        chosen["unit"] = options.unit
+    return chosen
+
+
+def class_names(text: str) -> tuple[str, ...]:
+    """Names of classes, or numbers in their place where only a number is given.
+
+    Raises
+    ------
+    ImagecAIError
+        If it is neither.
+    """
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    if len(words) == 1 and words[0].isdigit():
+        count = int(words[0])
+        words = tuple(f"class {number}" for number in range(1, count + 1))
+    if not 0 < len(words) <= MOST_CLASSES:
+        raise ImagecAIError(
+            f"Expected names of classes such as round,rod, or their number from 1 to "
+            f"{MOST_CLASSES}, found '{text}'."
+        )
+    return words
+
+
+def packaging(options: argparse.Namespace) -> dict[str, Any]:
+    """What a person tells about bare weights, as far as flags say it."""
+    from napari_imagec_ai.image.opening import open_image
+
+    names = ("decoder", "description", "license", "axes", "scaling", "replace")
+    told = {name: getattr(options, name) for name in names} | {"name": options.title}
+    told["authors"], told["settings"] = options.author, dict(map(_pair, options.set))
+    for name in ("classes", "output_channels"):
+        parts = (getattr(options, name) or "").split(",")
+        told[name] = [part.strip() for part in parts if part.strip()]
+    if options.input_shape is not None:
+        told["input_shape"] = _numbers(options.input_shape, int, "1,1,256,256")
+    if options.pixel_size is not None:
+        told["pixel_size"] = _numbers(options.pixel_size, float, "0.5 or 2,0.5,0.5")
+    if options.image is not None:
+        told["image"] = open_image(options.image)
+    return told
+
+
+def sharing(options: argparse.Namespace) -> dict[str, Any]:
+    """When and where large images are run in blocks."""
+    chosen: dict[str, Any] = {"in_blocks": True}
+    if options.split_above is not None:
+        if options.split_above < 1:
+            raise ImagecAIError(
+                "Expected pixels above 0 for --split-above, found "
+                f"{options.split_above}."
+            )
+        chosen["split_above"] = options.split_above
+    if options.scratch is not None:
+        chosen["scratch"] = Path(options.scratch)
+    return chosen
+
+
+def other_inputs(options: argparse.Namespace) -> dict[str, Any]:
+    """What goes to the inputs beside the image: files, or numbers."""
+    given: dict[str, Any] = {}
+    for name, value in map(_pair, options.input):
+        try:
+            given[name] = [float(part) for part in value.split(",")]
+        except ValueError:
+            given[name] = Path(value)
+    return given

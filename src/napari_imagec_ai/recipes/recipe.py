@@ -1,0 +1,309 @@
+"""Everything that made a result, in one file that makes it again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_imagec_ai.decoders.decoding import (
+    Result,
+    Settings,
+    choose_decoder,
+    guess_decoder,
+    run_decoder,
+    settings_with,
+    starting_settings,
+)
+from napari_imagec_ai.engines.opening import Engine
+from napari_imagec_ai.errors import ImagecAIError, ModelError
+from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.image.region import Region
+from napari_imagec_ai.library.folders import find_models, load_model
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.weights import sha256
+from napari_imagec_ai.recipes.migrations import VERSION, migrated
+from napari_imagec_ai.results.classes import ClassMap, classify
+from napari_imagec_ai.run.boxes.detect_run import DETECTORS, OVERLAP, PERCENTILES
+from napari_imagec_ai.run.feed.inputs import InputImages
+from napari_imagec_ai.run.feed.normalize import Normalize
+from napari_imagec_ai.run.predicting import Prediction, predict
+from napari_imagec_ai.run.tiles.blending import Seams
+from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.safe_yaml import read_yaml
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelRef(_Part):
+    """Which model: by name, by folder, and by the hashes of its weights."""
+
+    name: str
+    version: str = ""
+    path: str = ""
+    sha256: dict[str, str] = Field(default_factory=dict)
+
+
+class PredictSettings(_Part):
+    """How the network is run.
+
+    Axes, pixel size and unit are those of image files, where the files do not say them
+    or are not believed.
+    """
+
+    engine: str = "auto"
+    device: str = "auto"
+    axes: str | None = None
+    pixel_size: tuple[float, ...] | None = None
+    unit: str | None = None
+    tile: tuple[int, ...] | None = None
+    channels: tuple[int, ...] | None = None
+    planes: dict[str, int | tuple[int, int]] | None = None
+    scale: float | tuple[float, ...] | None = None
+    halo: tuple[int, ...] | None = None
+    normalize: Normalize = "as described"
+    larger_tiles: bool = True
+    overlap: float = OVERLAP
+    percentiles: tuple[float, float] = PERCENTILES
+    region: Region | None = None
+    verify: bool = True
+    seams: Seams = "crop"
+    memory: float | None = Field(None, gt=0)
+    classes: tuple[str, ...] | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """What `predict` takes, but for engine and device; one size is for all axes."""
+        values = {name: getattr(self, name) for name in PredictSettings.model_fields}
+        for name in ("engine", "device", "axes", "pixel_size", "unit"):
+            del values[name]
+        for name in ("tile", "halo"):
+            if values[name] is not None and len(values[name]) == 1:
+                values[name] = values[name][0]
+        return values
+
+    def believed(self, image: ImageInput) -> ImageInput:
+        """An image from a file, with the pixel size that counts."""
+        size = self.pixel_size if self.pixel_size is not None else image.pixel_size
+        unit = image.unit if self.unit is None else self.unit
+        unit = None if unit == "pixel" else unit
+        if (size, unit) == (image.pixel_size, image.unit):
+            return image
+        return replace(image, pixel_size=size, unit=unit)
+
+
+class Used(_Part):
+    """What really ran, and what was assumed; for people to read."""
+
+    engine: str = ""
+    device: str = ""
+    napari_imagec_ai: str = ""
+    assumed: tuple[str, ...] = ()
+
+
+class Recipe(_Part):
+    """Every setting of a run.
+
+    Attributes
+    ----------
+    version : int
+        Of the file's layout.
+    model : ModelRef
+        Which model.
+    predict : PredictSettings
+        How the network is run.
+    decoder : str or None
+        Which decoder; None: the model's own.
+    settings : mapping
+        Its settings, those that are left out as the model says.
+    classes : ClassMap or None
+        Which objects count, and their names.
+    used : Used
+        What really ran; not read when the recipe is run.
+    """
+
+    version: int = VERSION
+    model: ModelRef
+    predict: PredictSettings = PredictSettings()
+    decoder: str | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    classes: ClassMap | None = None
+    used: Used = Used()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """Read a recipe; one of an older layout is brought to today's.
+
+        Raises
+        ------
+        ImagecAIError
+            If the file is no recipe, or one of a later version.
+        """
+        path = Path(path)
+        try:
+            data = read_yaml(path.read_bytes())
+            return cls.model_validate(_of_today(data, path.name))
+        except OSError as error:
+            raise ImagecAIError(
+                f"Could not read the recipe '{path}': {error.strerror or error}."
+            ) from error
+        except ValidationError as error:
+            name, problem = _first(error)
+            where = f"'{name}': " if name else ""
+            raise ImagecAIError(
+                f"'{path.name}' is not a recipe: {where}{problem}."
+            ) from error
+        except ValueError as error:
+            first = " ".join(str(error).split())[:300]
+            raise ImagecAIError(f"'{path.name}' is not a recipe: {first}") from error
+
+    def text(self) -> str:
+        """The recipe as YAML."""
+        # None is kept: that a class "becomes" None leaves it out.
+        data = self.model_dump(mode="json")
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the recipe as YAML."""
+        return files.replace_text(Path(path), self.text())
+
+    def open_model(self) -> Model:
+        """The model that the recipe means: at its path, or in the library.
+
+        Raises
+        ------
+        ModelError
+            If it is not here, or its weights are others.
+        """
+        changed = ""
+        for found in self._candidates():
+            problem = self._changed(found)
+            if not problem:
+                return found.with_classes(self.predict.classes)
+            changed = changed or problem
+        if changed:
+            raise ModelError(changed)
+        hashes = ", ".join(f"{n} {sha}" for n, sha in self.model.sha256.items())
+        raise ModelError(
+            f"The recipe's model '{self.model.name}' is neither at "
+            f"'{self.model.path}' nor in the library; put it into ./models"
+            f"{f' (sha256: {hashes})' if hashes else ''}."
+        )
+
+    def _candidates(self) -> Iterator[Model]:
+        """The model at the recipe's path, then those of its name in the library."""
+        if self.model.path:
+            with contextlib.suppress(ModelError):
+                yield load_model(self.model.path)
+        for entry in find_models():
+            if entry.model is not None and entry.model.name == self.model.name:
+                yield entry.model
+
+    def _changed(self, found: Model) -> str:
+        """Why a model is not the recipe's; empty: it is."""
+        for name, expected in self.model.sha256.items():
+            weights = found.weights.get(name)
+            file = weights.file.path if weights is not None else None
+            sha = sha256(file) if file is not None else None
+            if sha is not None and sha != expected:
+                return (
+                    f"The {name} weights of '{found.name}' have changed: the recipe "
+                    f"was made with sha256 {expected}, found {sha}; bring the old "
+                    "model back, or make a new recipe."
+                )
+        return ""
+
+    def decoder_settings(self, model: Model) -> Settings:
+        """Settings of the decoder: the model's own, changed as the recipe says."""
+        decoder = choose_decoder(model, self.decoder)
+        usual: Settings = starting_settings(decoder, model)
+        return settings_with(usual, self.settings)
+
+    def run(self, image: InputImages, engine: Engine | None = None) -> Result:
+        """Run the whole recipe on an image.
+
+        Parameters
+        ----------
+        image : ImageInput, mapping or sequence
+            What the model takes: see :func:`napari_imagec_ai.predict`.
+        engine : Engine, optional
+            One that is open already.
+        """
+        return self.tune(self.predict_image(image, engine))
+
+    def predict_image(
+        self, image: InputImages, engine: Engine | None = None
+    ) -> Prediction:
+        """Run the network as the recipe says."""
+        chosen = self.predict
+        return predict(
+            self.open_model(),
+            image,
+            engine=engine or chosen.engine,
+            device=chosen.device,
+            **chosen.arguments(),
+        )
+
+    def tune(self, prediction: Prediction) -> Result:
+        """Decode and classify a prediction as the recipe says."""
+        model = prediction.model
+        decoder = choose_decoder(model, self.decoder)
+        found = run_decoder(decoder, prediction, self.decoder_settings(model))
+        return classify(found, self.classes)
+
+
+def _of_today(data: Any, name: str) -> Any:
+    """What lies in a file, in today's layout; what is no mapping is refused later."""
+    if not isinstance(data, dict):
+        return data
+    found = data.get("version", 0)
+    if not isinstance(found, int) or isinstance(found, bool) or found < 0:
+        raise ValueError(f"its version is {found!r}, where a number was expected.")
+    if found > VERSION:
+        raise ImagecAIError(
+            f"'{name}' was written by a later version (layout {found}, known is "
+            f"{VERSION}); update napari-imagec-ai."
+        )
+    return migrated(data)
+
+
+def _first(error: ValidationError) -> tuple[str, str]:
+    """Where the first problem is, and what it is."""
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    return name, problem["msg"][:1].lower() + problem["msg"][1:]
+
+
+def describe_model(model: Model) -> ModelRef:
+    """How a recipe names a model."""
+    hashes = {
+        name: sha256(weights.file.path)
+        for name, weights in model.weights.items()
+        if weights.problem is None and weights.file.path is not None
+    }
+    return ModelRef(
+        name=model.name,
+        version=model.version,
+        path=str(model.path.absolute()),
+        sha256=hashes,
+    )
+
+
+def class_threshold(model: Model) -> float:
+    """The class threshold to begin with: the description's own, else what is usual."""
+    yolo = model.hints.get("yolo")
+    told = yolo.get("conf") if isinstance(yolo, Mapping) else None
+    for value in (model.settings.get("class_threshold"), told):
+        if isinstance(value, (int, float)) and 0 <= value <= 1:
+            return float(value)
+    decoder = guess_decoder(model)
+    usual = None if decoder is None else decoder.defaults(model)
+    # Objects below are not even made: the filter must not take more of them.
+    least = getattr(usual, "prob_threshold", 1.0)
+    return 0.25 if model.kind in DETECTORS else min(0.5, least)

@@ -1,0 +1,194 @@
+"""Predictions on disk: one file, a zip of arrays, without the image's pixels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.image.region import Region
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.rdf import parse_rdf
+from napari_imagec_ai.results.letterbox import Letterbox
+from napari_imagec_ai.results.placing import Cut
+from napari_imagec_ai.results.prediction_check import check_prediction
+from napari_imagec_ai.run.boxes.detect_run import WindowResult
+from napari_imagec_ai.run.boxes.yolo_rows import Candidates, Layout
+from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.system import whole_files as files
+
+FORMAT = 2
+"""Version of the file's layout."""
+
+_PLAIN = ("space", "engine", "device", "network_seconds", "network_calls")
+
+
+class _Run(TypedDict):
+    """The plain values of a prediction."""
+
+    space: str
+    engine: str
+    device: str
+    network_seconds: float
+    network_calls: int
+
+
+# What a file says is believed only where it has the type that was written.
+_RUN = TypeAdapter(_Run)
+_FRAME = TypeAdapter(Frame)
+_LAYOUT = TypeAdapter(Layout)
+_BOX = TypeAdapter(Letterbox)
+_WORDS = TypeAdapter(tuple[str, ...])
+_COUNTS = TypeAdapter(tuple[int, ...])
+_SIZES = TypeAdapter(tuple[float, ...])
+_CORE = TypeAdapter(tuple[tuple[int, int], tuple[int, int]])
+
+_COLUMNS = ("boxes", "confidence", "class_id", "coefficients")
+
+
+def write_prediction(prediction: Prediction, path: Path) -> None:
+    """Write a prediction; see :meth:`Prediction.save`."""
+    layout = prediction.layout
+    meta = {name: getattr(prediction, name) for name in _PLAIN} | {
+        "format": FORMAT,
+        "rdf": str(prediction.model.path.absolute()),
+        "frame": asdict(prediction.frame),
+        "outputs": list(prediction.maps),
+        "vectors": list(prediction.vectors),
+        "assumed": list(prediction.assumed),
+        "channels": list(prediction.channels),
+        "classes": _told_classes(prediction.model),
+        "scale": list(prediction.scale),
+        "cut": None if prediction.cut is None else _cut_meta(prediction.cut),
+        "layout": None if layout is None else asdict(layout),
+        "windows": [_window_meta(window) for window in prediction.windows],
+    }
+    arrays: dict[str, Any] = {
+        f"map{i}": values for i, values in enumerate(prediction.maps.values())
+    }
+    for i, values in enumerate(prediction.vectors.values()):
+        arrays[f"vector{i}"] = values
+    for i, window in enumerate(prediction.windows):
+        for name in _COLUMNS:
+            arrays[f"window{i}_{name}"] = getattr(window.found, name)
+        if window.prototypes is not None:
+            arrays[f"window{i}_prototypes"] = window.prototypes
+        if window.found.pictures is not None:
+            arrays[f"window{i}_pictures"] = window.found.pictures
+    arrays["rdf"] = np.frombuffer(prediction.model.source, np.uint8)
+    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as stream:
+            # Before 2.1 numpy takes `allow_pickle` for one more array to write.
+            np.savez(stream, **arrays)
+
+    files.replace_whole(path, write)
+
+
+def read_prediction(path: Path) -> Prediction:
+    """Read a prediction; see :meth:`Prediction.load`."""
+    try:
+        # Opened here, as numpy forgets to close a file that turns out to be damaged.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            meta = json.loads(stored["meta"].tobytes())
+            if meta["format"] <= FORMAT:
+                prediction = _prediction(meta, stored)
+                check_prediction(prediction)
+                return prediction
+    except FileNotFoundError as error:
+        raise ImageError(
+            f"There is no file '{path}'; give one that 'imagec-ai predict "
+            "--save-prediction' wrote."
+        ) from error
+    except Exception as error:  # those of damaged zips and arrays have no common root
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        if "allow_pickle" in reason:  # numpy's advice, for whatever it does not know
+            reason = "neither a zip of arrays nor an array"
+        raise ImageError(
+            f"'{path}' is not a saved prediction ({reason}); give a file that "
+            "'imagec-ai predict --save-prediction' wrote."
+        ) from error
+    raise ImageError(
+        f"'{path.name}' was written by a later version (layout {meta['format']}, known "
+        f"is {FORMAT}); update napari-imagec-ai."
+    )
+
+
+def _prediction(meta: dict[str, Any], stored: Mapping[str, Any]) -> Prediction:
+    cut = meta.get("cut")
+    layout = meta["layout"]
+    return Prediction(
+        model=parse_rdf(stored["rdf"].tobytes(), Path(meta["rdf"])).with_classes(
+            meta.get("classes")
+        ),
+        frame=_frame(meta["frame"]),
+        cut=None if cut is None else _cut(cut),
+        maps={name: stored[f"map{i}"] for i, name in enumerate(meta["outputs"])},
+        vectors={
+            name: stored[f"vector{i}"] for i, name in enumerate(meta.get("vectors", ()))
+        },
+        windows=tuple(
+            _window(entry, i, stored) for i, entry in enumerate(meta["windows"])
+        ),
+        layout=None if layout is None else _LAYOUT.validate_python(layout),
+        assumed=_WORDS.validate_python(meta["assumed"]),
+        channels=_COUNTS.validate_python(meta["channels"]),
+        scale=_SIZES.validate_python(meta.get("scale", ())),
+        **_RUN.validate_python({name: meta[name] for name in _PLAIN}),
+    )
+
+
+def _frame(meta: dict[str, Any]) -> Frame:
+    return _FRAME.validate_python(meta)
+
+
+def _cut_meta(cut: Cut) -> dict[str, Any]:
+    return {
+        "region": cut.region.model_dump(mode="json"),
+        "whole": asdict(cut.whole),
+        "begin": list(cut.begin),
+    }
+
+
+def _cut(meta: dict[str, Any]) -> Cut:
+    region = Region.model_validate(meta["region"])
+    return Cut(region, _frame(meta["whole"]), _COUNTS.validate_python(meta["begin"]))
+
+
+def _told_classes(model: Model) -> list[str] | None:
+    """Classes that a person told; None: those of the description."""
+    return list(model.classes) if model.classes_by_hand else None
+
+
+def _window_meta(window: WindowResult) -> dict[str, Any]:
+    return {
+        "plane": list(window.plane),
+        "box": asdict(window.box),
+        "core": [[part.start, part.stop] for part in window.core],
+    }
+
+
+def _window(
+    entry: dict[str, Any], number: int, stored: Mapping[str, Any]
+) -> WindowResult:
+    name = f"window{number}_"
+    y, x = (slice(*part) for part in _CORE.validate_python(entry["core"]))
+    return WindowResult(
+        plane=_COUNTS.validate_python(entry["plane"]),
+        box=_BOX.validate_python(entry["box"]),
+        core=(y, x),
+        found=Candidates(
+            **{column: stored[name + column] for column in _COLUMNS},
+            pictures=stored.get(name + "pictures"),
+        ),
+        prototypes=stored.get(name + "prototypes"),
+    )

@@ -1,0 +1,369 @@
+"""Runs a detector over an image: windows of its own size, candidates kept, not maps.
+
+A small image is fitted into one window; a large one is cut into overlapping windows at
+full resolution. Each window answers for its core, and cores partition the image.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai.engines.calls import Calls
+from napari_imagec_ai.engines.faults import is_memory
+from napari_imagec_ai.engines.opening import Engine
+from napari_imagec_ai.errors import EngineError, ImageError, OutOfMemory
+from napari_imagec_ai.model.description import FixedSize, Model, SteppedSize
+from napari_imagec_ai.model.steps import steps as processing
+from napari_imagec_ai.results.letterbox import FILL, Letterbox, fit
+from napari_imagec_ai.run.boxes import rcnn_tables as instances
+from napari_imagec_ai.run.boxes import yolo_rows as candidates
+from napari_imagec_ai.run.boxes.yolo_rows import Candidates, Layout
+from napari_imagec_ai.run.feed.feed import Feed, clean
+from napari_imagec_ai.system.progress import Progress
+
+FITS_ONCE = 2.0
+"""Images up to this many times the window are fitted into one."""
+
+PERCENTILES = (0.0, 99.8)
+"""Grey values that become black and white where nothing else is said."""
+
+DETECTORS = ("boxes", "boxes_masks")
+"""Kinds whose output is read window by window."""
+
+OVERLAP = 0.2
+"""Part of a window that it shares with the next one."""
+
+_MANY = 64
+"""Windows above which prototypes are kept in half precision."""
+
+USUAL = 640
+"""Window of a network that takes any size, the one that YOLO is trained at."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowResult:
+    """What the network said about one window.
+
+    Attributes
+    ----------
+    plane : tuple of int
+        Index of the plane in the result.
+    box : Letterbox
+        Where the window lies.
+    core : tuple of slice
+        Part of the image that it answers for.
+    found : Candidates
+        Above the floor.
+    prototypes : (M, h, w) float32 or float16, or None
+        Of the masks; None without, or where nothing was found.
+    """
+
+    plane: tuple[int, ...]
+    box: Letterbox
+    core: tuple[slice, slice]
+    found: Candidates
+    prototypes: NDArray[Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class DetectSettings:
+    """How a detector is run.
+
+    Attributes
+    ----------
+    scale : float or None
+        Window pixels for each image pixel; None: one window where the image is not much
+        larger than it, else 1.
+    overlap : float
+        Part of a window that it shares with the next one.
+    percentiles : tuple of float
+        Grey values that become black and white, where the description does not say and
+        the image has not 8 bits.
+    """
+
+    scale: float | None = None
+    overlap: float = OVERLAP
+    percentiles: tuple[float, float] = PERCENTILES
+
+    def __post_init__(self) -> None:
+        low, high = self.percentiles
+        if not 0 <= low < high <= 100:
+            raise ImageError(
+                f"Expected two percentiles from 0 to 100, the lower first, found "
+                f"{self.percentiles}."
+            )
+        if not 0 <= self.overlap <= 0.8:
+            raise ImageError(
+                f"Expected an overlap from 0 to 0.8, found {self.overlap}."
+            )
+        if self.scale is not None and not 0.01 <= self.scale <= 100:
+            raise ImageError(f"Expected a scale from 0.01 to 100, found {self.scale}.")
+
+
+class DetectRun:
+    """One run in progress; see :func:`napari_imagec_ai.predict_iter`."""
+
+    def __init__(
+        self, model: Model, feed: Feed, engine: Engine, settings: DetectSettings
+    ) -> None:
+        if len(feed.space) != 2:
+            raise ImageError("Detectors of boxes take 2D images; choose another model.")
+        self.model, self.feed, self.engine = model, feed, engine
+        self.settings = settings
+        self.layout: Layout | None = None
+        self._certain = False
+        self.windows: list[WindowResult] = []
+        self.seconds, self.calls = 0.0, 0
+        self.notices: list[str] = []
+        shape = (feed.shape[0], feed.shape[1])
+        self.places = plan_windows(shape, network_window(model, shape), settings)
+        # A slide has thousands of windows: half precision is enough to draw a mask.
+        self._precision = np.float16 if len(self.places) > _MANY else np.float32
+        self._say_scale()
+
+    def _say_scale(self) -> None:
+        box, _ = self.places[0]
+        if len(self.places) == 1 and box.inner != box.piece:
+            height, width = box.window
+            self.notices.append(
+                f"The image was fitted into one window of {width} x {height} pixels "
+                f"(scaled by {box.gain[0]:.2f})."
+            )
+
+    def steps(self) -> Generator[Progress, None, None]:
+        """Run; yields before the first and after each call of the network."""
+        total = len(self.places) * math.prod(len(span) for span in self.feed.ranges)
+        yield Progress(0, total, f"{self.engine.name} on {self.engine.device}")
+        with Calls(self.engine) as calls:
+            for index, positions in self.feed.planes():
+                plane, notice = clean(
+                    self.feed.read(positions), self.feed.image.name, self.feed.many
+                )
+                if notice:
+                    self.notices.append(notice)
+                prepare = self._preparation(plane)
+                for box, core in self.places:
+                    running = calls.start(self._run, prepare(plane, box))
+                    outputs = yield from calls.wait(
+                        running, Progress(self.calls, total, "windows")
+                    )
+                    self._take(index, box, core, outputs)
+                    yield Progress(self.calls, total, "windows")
+        self._settle()
+
+    def _preparation(self, plane: NDArray[np.float32]) -> Any:
+        """A function that turns a piece of the plane into the network's window."""
+        spec, letters = self.model.inputs[0], self.feed.letters
+        white = 255.0 if self._takes_bytes() else 1.0
+        eight_bits = np.dtype(self.feed.image.data.dtype) == np.uint8
+        if self._prepared:
+            source = plane
+            if self._expects_bytes() and not eight_bits and plane.max() > 255:
+                low, scale = self._stretch(plane)
+                source = np.clip((plane - low) * scale, 0, 1) * np.float32(255)
+            prepared = processing.prepare(spec.steps, source, letters)
+
+            def by_description(_: Any, box: Letterbox) -> Any:
+                return box.apply(prepared(_piece(source, box)), FILL)
+
+            return by_description
+        if eight_bits:
+
+            def by_bytes(plane: Any, box: Letterbox) -> Any:
+                window = box.apply(_piece(plane, box).astype(np.uint8), 114)
+                return window.astype(np.float32) / np.float32(255 / white)
+
+            return by_bytes
+        low, scale = self._stretch(plane)
+
+        def by_percentiles(plane: Any, box: Letterbox) -> Any:
+            piece = np.clip((_piece(plane, box) - low) * scale, 0, 1)
+            return box.apply(piece.astype(np.float32) * np.float32(white), FILL * white)
+
+        return by_percentiles
+
+    @property
+    def _prepared(self) -> bool:
+        """Whether the description says how grey values are prepared."""
+        steps = self.model.inputs[0].steps
+        return any(step.id != "ensure_dtype" for step in steps)
+
+    def _takes_bytes(self) -> bool:
+        """Whether the network itself takes values from 0 to 255, as described."""
+        spec = self.model.inputs[0]
+        return "int" in spec.dtype or spec.data_range[1] == 255
+
+    def _expects_bytes(self) -> bool:
+        """Whether the description's steps are fixed numbers meant for 8-bit images."""
+        steps = self.model.inputs[0].steps
+        if any(processing.measures(step) for step in steps):
+            return False
+        gains = [step.kwargs.get("gain") for step in steps if step.id == "scale_linear"]
+        return any(isinstance(gain, (int, float)) and gain < 0.01 for gain in gains)
+
+    def _stretch(self, plane: NDArray[np.float32]) -> tuple[float, float]:
+        low, high = np.percentile(plane, self.settings.percentiles)
+        lowest, highest = self.settings.percentiles
+        self.notices.append(
+            f"Grey values were scaled by percentiles: {low:.6g} ({lowest:g} %) became "
+            f"0, {high:.6g} ({highest:g} %) became 1."
+        )
+        return float(low), float(1 / max(high - low, 1e-6))
+
+    def _run(self, window: NDArray[np.float32]) -> list[NDArray[Any]]:
+        """What the network gives for a window."""
+        started = time.perf_counter()
+        try:
+            outputs = self.engine.run([self.feed.to_network(window)])
+        except (EngineError, MemoryError) as error:
+            if isinstance(error, MemoryError) or is_memory(str(error)):
+                sizes = " x ".join(map(str, window.shape[1:]))
+                raise OutOfMemory(
+                    f"The network ran out of memory on a window of {sizes} pixels, the "
+                    "size that it takes; close other programs, or try another engine "
+                    f"or device. {error}"
+                ) from error
+            raise
+        self.seconds += time.perf_counter() - started
+        self.calls += 1
+        return outputs
+
+    def _take(
+        self,
+        index: tuple[int, ...],
+        box: Letterbox,
+        core: tuple[slice, slice],
+        outputs: list[NDArray[Any]],
+    ) -> None:
+        layout = self.layout
+        if layout is None or not self._certain:
+            # Empty tables tell little: until something was found, each is looked at.
+            self.layout = layout = self._find_layout(outputs, box.window)
+        reader = instances if layout.name == "separate" else candidates
+        found = reader.read(layout, outputs, box.window)
+        self._certain = self._certain or len(found) > 0
+        prototypes = None
+        if layout.prototypes is not None and len(found):
+            prototypes = outputs[layout.prototypes][0].astype(self._precision)
+        self.windows.append(WindowResult(index, box, core, found, prototypes))
+
+    def _find_layout(
+        self, outputs: list[NDArray[Any]], window: tuple[int, int]
+    ) -> Layout:
+        """The layout of a network's outputs."""
+        layout = instances.find_layout(self.model, outputs, window)
+        if layout is None:
+            metadata = getattr(self.engine, "metadata", {})
+            layout = candidates.find_layout(self.model, outputs, metadata)
+        return layout
+
+    def _settle(self) -> None:
+        """Tell from all windows what one alone does not tell: classes."""
+        if self.layout is None:
+            return
+        found = [window.found for window in self.windows]
+        if self.layout.name != "separate":
+            self.layout = candidates.settle(self.layout, found)
+            return
+        self.layout, found = instances.settle(self.layout, found, self.model)
+        self.windows = [
+            replace(window, found=each)
+            for window, each in zip(self.windows, found, strict=True)
+        ]
+        if not self._prepared and not self._takes_bytes():
+            self.notices.append(
+                "The description has no preprocessing: the network was given values "
+                "from 0 to 1, as torchvision's take them. Where it finds little, it "
+                "may take 0 to 255, as detectron2's do; the range of the input's data "
+                "in the description says so."
+            )
+
+
+def _piece(plane: NDArray[Any], box: Letterbox) -> NDArray[Any]:
+    (y, x), (height, width) = box.origin, box.piece
+    return plane[:, y : y + height, x : x + width]
+
+
+def network_window(model: Model, shape: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the window of a detector.
+
+    One that takes any size gets what an image of this shape needs, up to the usual.
+    """
+    spec = model.inputs[0]
+    scale = min(1.0, USUAL / max(shape)) if max(shape) <= FITS_ONCE * USUAL else 1.0
+    sizes = []
+    for name, length in zip("yx", shape, strict=True):
+        axis = spec.axis(name)
+        size = axis.size if axis is not None else None
+        if isinstance(size, FixedSize):
+            sizes.append(size.size)
+            continue
+        step = size.step if isinstance(size, SteppedSize) else 32
+        least = size.min if isinstance(size, SteppedSize) else 32
+        wanted = min(USUAL, math.ceil(length * scale))
+        sizes.append(max(least, least + math.ceil((wanted - least) / step) * step))
+    return (sizes[0], sizes[1])
+
+
+def plan_windows(
+    shape: tuple[int, int], window: tuple[int, int], settings: DetectSettings
+) -> list[tuple[Letterbox, tuple[slice, slice]]]:
+    """Windows over an image, and the core that each of them answers for.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the image (Y, X).
+    window : tuple of int
+        Of the network (Y, X).
+    settings : DetectSettings
+        Scale and overlap.
+    """
+    scale = settings.scale
+    if scale is None:
+        once = all(
+            size <= FITS_ONCE * side for size, side in zip(shape, window, strict=True)
+        )
+        if once:
+            whole = (slice(0, shape[0]), slice(0, shape[1]))
+            return [(fit((0, 0), shape, window), whole)]
+        scale = 1.0
+    pieces = [
+        min(size, max(1, round(side / scale)))
+        for size, side in zip(shape, window, strict=True)
+    ]
+    spans = [
+        _spans(size, piece, settings.overlap)
+        for size, piece in zip(shape, pieces, strict=True)
+    ]
+    return [
+        (
+            fit((y, x), (pieces[0], pieces[1]), window),
+            (core_y, core_x),
+        )
+        for y, core_y in spans[0]
+        for x, core_x in spans[1]
+    ]
+
+
+def _spans(size: int, piece: int, overlap: float) -> list[tuple[int, slice]]:
+    """Start and core of each window along one axis; cores meet amid the overlaps."""
+    if piece >= size:
+        return [(0, slice(0, size))]
+    stride = max(1, piece - math.ceil(piece * overlap))
+    count = 1 + math.ceil((size - piece) / stride)
+    starts = [round((size - piece) * i / (count - 1)) for i in range(count)]
+    cuts: Sequence[int] = [
+        0,
+        *((a + piece + b) // 2 for a, b in itertools.pairwise(starts)),
+        size,
+    ]
+    return [(start, slice(cuts[i], cuts[i + 1])) for i, start in enumerate(starts)]

@@ -1,0 +1,107 @@
+"""Pixel sizes: units of length, and the scale between an image and a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.model.description import TensorSpec
+
+_METERS = {
+    "meter": 1.0,
+    "decimeter": 1e-1,
+    "centimeter": 1e-2,
+    "millimeter": 1e-3,
+    "micrometer": 1e-6,
+    "micron": 1e-6,
+    "um": 1e-6,
+    "µm": 1e-6,
+    "μm": 1e-6,
+    "nanometer": 1e-9,
+    "nm": 1e-9,
+    "mm": 1e-3,
+    "angstrom": 1e-10,
+    "picometer": 1e-12,
+    "inch": 0.0254,
+}
+
+_SAME = 0.02
+"""Pixel sizes that differ by less are the same: resampling would cost sharpness."""
+
+_LEAST, _MOST = 0.01, 100.0
+"""Scales beyond these are slips of the pen."""
+
+
+def unit_ratio(unit: str | None, other: str | None) -> float | None:
+    """How many of ``other`` one ``unit`` is; None where one is no length."""
+    first, second = _METERS.get(unit or ""), _METERS.get(other or "")
+    return None if first is None or second is None else first / second
+
+
+def chosen_scale(wanted: float | Sequence[float], space: str) -> tuple[float, ...]:
+    """A person's scale, for each of the space axes.
+
+    Raises
+    ------
+    ImageError
+        If there are too many or too few, or one is out of range.
+    """
+    several = not isinstance(wanted, (int, float))
+    scales = tuple(wanted) if isinstance(wanted, Sequence) else (wanted,) * len(space)
+    if several and len(scales) == 1:
+        scales = scales * len(space)
+    if len(scales) != len(space) or not all(_LEAST <= s <= _MOST for s in scales):
+        raise ImageError(
+            f"Expected a scale from {_LEAST:g} to {_MOST:g} for each of the axes "
+            f"'{space}', found {wanted}; give one number, or {len(space)}."
+        )
+    return tuple(float(scale) for scale in scales)
+
+
+def natural_scale(
+    spec: TensorSpec, image: ImageInput, space: str
+) -> tuple[tuple[float, ...], str]:
+    """Scale that gives the network pixels of the size it was made for.
+
+    Parameters
+    ----------
+    spec : TensorSpec
+        Its input.
+    image : ImageInput
+        The image.
+    space : str
+        The network's space axes, such as ``YX``.
+
+    Returns
+    -------
+    scale, sentence
+        Ones and no sentence where one of the pixel sizes is not known, or both are the
+        same.
+    """
+    unchanged = (1.0,) * len(space)
+    known = dict(zip(image.frame.space, image.frame.pixel_size, strict=True))
+    scales, sizes, unit = [], [], None
+    for axis in space:
+        wanted = spec.axis(axis.lower())
+        ratio = None if wanted is None else unit_ratio(image.unit, wanted.unit)
+        if wanted is None or ratio is None or axis not in known:
+            return unchanged, ""
+        unit = wanted.unit
+        sizes.append(wanted.pixel_size)
+        scales.append(known[axis] * ratio / wanted.pixel_size)
+    if all(abs(scale - 1) < _SAME for scale in scales):
+        return unchanged, ""
+    if not all(_LEAST <= scale <= _MOST for scale in scales):
+        return unchanged, (
+            f"The network was made for pixels of {_joined(sizes)} {unit}, which is too "
+            f"far from those of '{image.name}' to resample; check its pixel size."
+        )
+    return tuple(scales), (
+        f"The image was resampled to the pixel size that the network was made for, "
+        f"{_joined(sizes)} {unit} ({space}); scale {_joined(scales)}."
+    )
+
+
+def _joined(numbers: Sequence[float]) -> str:
+    return " x ".join(f"{number:.3g}" for number in numbers)
