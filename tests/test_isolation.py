@@ -264,7 +264,7 @@ def test_a_folder_full_of_python_files_is_not_a_place_to_import_from(
 
 SCRIPT = """
 import os, sys, numpy as np
-from napari_imagec_ai.engines import open_file
+from napari_imagec_ai.engines.opening import open_file
 from pathlib import Path
 engine = open_file("onnx", Path(sys.argv[1]), isolated=True)
 engine.run([np.ones((1, 1, 64, 64), np.float32)])

@@ -23,8 +23,10 @@ from napari_imagec_ai.system import whole_files as files
 SCRIPT = """
 import json, os, resource, signal, sys
 from pathlib import Path
-from napari_imagec_ai import batch, cli, runner  # once, for all processes
-import napari_imagec_ai.export, torch, tifffile
+from napari_imagec_ai import cli  # once, for all processes
+from napari_imagec_ai.recipes import runner
+from napari_imagec_ai.recipes.batch import run_batch as batch
+import napari_imagec_ai.export.writing, torch, tifffile
 
 recipe, plate, moments = json.loads(sys.argv[1])
 
