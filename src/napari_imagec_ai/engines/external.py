@@ -1,28 +1,75 @@
 """Numbers that an ONNX file keeps in other files: only in its own folder.
 
 Networks above 2 GB have to be written so. A file of a stranger could name any other on
-the disk, though, and older runtimes read whatever is named.
+the disk, though, and older runtimes read whatever is named. So no runtime is told a
+path: what lies beside a network is read here, and handed over with it.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai.engines.onnx_walk import named_files
 from napari_imagec_ai.errors import EngineError
 
-_KEY = b"\x0a\x08location"
-"""How an entry for another file begins, in the bytes of a protocol buffer."""
+LARGEST = (1 << 31) - 1
+"""Bytes that a protocol buffer may have."""
+
+_NOWHERE = f"{os.devnull}/none"
+"""The place of numbers that are handed over apart; no file can be there."""
 
 
-def has_external(source: bytes) -> bool:
-    """Whether a network may keep numbers in other files; a look at its bytes only."""
-    return _KEY in source
+@dataclass(frozen=True, slots=True)
+class Network:
+    """An ONNX network with all its numbers, as a runtime takes it without a path.
+
+    Attributes
+    ----------
+    content : bytes
+        The network.
+    apart : dict of array
+        Numbers that would make ``content`` too large, by the names of initializers.
+    """
+
+    content: bytes
+    apart: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def check_external(path: Path, source: bytes) -> bool:
-    """Whether a network keeps numbers in other files.
+def read_network(path: Path) -> Network:
+    """Read an ONNX file and what it keeps in other files of its folder.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.onnx`` file.
+
+    Raises
+    ------
+    EngineError
+        If it cannot be told which files it names, or one is not in its own folder.
+    OSError
+        If the file cannot be read.
+    """
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise EngineError(
+            f"'{path.name}' has {size / 1e9:.1f} GB, but an ONNX file holds at most "
+            "2.1 GB; export it again with its weights in a file beside it."
+        )
+    content = path.read_bytes()
+    places = external_files(path, content)
+    return _with_numbers(path, content, places) if places else Network(content)
+
+
+def external_files(path: Path, source: bytes) -> list[Path]:
+    """Other files that an ONNX file keeps its numbers in.
 
     Parameters
     ----------
@@ -34,50 +81,109 @@ def check_external(path: Path, source: bytes) -> bool:
     Raises
     ------
     EngineError
-        If one of them is not a file in its own folder.
+        If it cannot be told, or one of them is not a file in its own folder.
     """
-    if not has_external(source):
-        return False
     try:
-        import onnx
-
-        model = onnx.load_model_from_string(source)
-    except Exception as error:  # of protobuf, which has no common root, or no onnx
+        places = named_files(source)
+    except ValueError as error:
         raise EngineError(
-            f"It cannot be told which other files '{path.name}' reads ({error}); "
-            "export it again, with all weights inside."
+            f"It cannot be told which other files '{path.name}' reads ({error}); it "
+            "was left alone. Download or export it again."
         ) from error
-    places = set(_locations(model))
-    for place in sorted(places):
-        if not _is_inside(path.parent, place):
-            raise EngineError(
-                f"'{path.name}' keeps weights in '{place}', which is no file in its "
-                "folder; it was left alone. Download the whole model package again."
-            )
-    return bool(places)
+    return [_inside(path, place) for place in places]
 
 
-def _is_inside(folder: Path, place: str) -> bool:
+def _inside(path: Path, place: str) -> Path:
+    """A file of the network's folder, by the name that the network has for it."""
     relative = PurePosixPath(place.replace("\\", "/"))
     drive = bool(PureWindowsPath(place).drive) or "://" in place
-    if not place or "\x00" in place or relative.is_absolute() or drive:
-        return False
-    if ".." in relative.parts:
-        return False
-    found = (folder / relative).resolve()
-    return found.is_file() and found.is_relative_to(folder.resolve())
+    plain = place.isprintable() and not relative.is_absolute() and not drive
+    if place and plain and ".." not in relative.parts:
+        try:
+            found = (path.parent / relative).resolve()
+            if found.is_file() and found.is_relative_to(path.parent.resolve()):
+                return found
+        except (OSError, ValueError, RuntimeError):  # names too long, links in a circle
+            pass
+    raise EngineError(
+        f"'{path.name}' keeps weights in '{place:.200}', which is no file in its "
+        "folder; it was left alone. Download the whole model package again."
+    )
 
 
-def _locations(message: Any) -> Iterator[str]:
-    """Places of all tensors in a message, however deep."""
+def _with_numbers(path: Path, content: bytes, places: list[Path]) -> Network:
+    """The network with its numbers inside, or beside it where they are too many."""
+    import onnx
+
+    try:
+        model = onnx.load_model_from_string(content)
+    except Exception as error:  # those of protobuf have no common root
+        raise EngineError(
+            f"'{path.name}' cannot be read ({error}); download or export it again."
+        ) from error
+    apart: dict[str, NDArray[Any]] = {}
+    if len(content) + sum(place.stat().st_size for place in places) > LARGEST:
+        for tensor in model.graph.initializer:
+            if tensor.external_data:
+                apart[tensor.name] = _as_array(path, tensor)
+                del tensor.external_data[:]
+                tensor.external_data.add(key="location", value=_NOWHERE)
+    for tensor in _tensors(model):
+        if tensor.external_data and tensor.external_data[0].value != _NOWHERE:
+            tensor.raw_data = _numbers(path, tensor)
+            del tensor.external_data[:]
+            tensor.data_location = onnx.TensorProto.DEFAULT
+    try:
+        return Network(model.SerializeToString(), apart)
+    except ValueError as error:
+        raise EngineError(
+            f"The weights of '{path.name}' are too large for one network ({error}); "
+            "export it again with all weights as initializers."
+        ) from error
+
+
+def _numbers(path: Path, tensor: Any) -> bytes:
+    """The bytes of a tensor that lie in another file."""
+    told = {entry.key: entry.value for entry in tensor.external_data}
+    place = _inside(path, told.get("location", ""))
+    try:
+        start, size = int(told.get("offset") or 0), place.stat().st_size
+        length = int(told.get("length") or size - start)
+    except ValueError:
+        start = length = size = -1
+    if min(start, length) < 0 or start + length > size:
+        raise EngineError(
+            f"'{path.name}' expects numbers of '{tensor.name:.80}' in "
+            f"'{place.name}' that are not there: that file has "
+            f"{place.stat().st_size} bytes; download the whole model package again."
+        )
+    with place.open("rb") as stream:
+        stream.seek(start)
+        return stream.read(length)
+
+
+def _as_array(path: Path, tensor: Any) -> NDArray[Any]:
+    from onnx import helper
+
+    dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    try:
+        found = np.frombuffer(_numbers(path, tensor), dtype)
+        return found.reshape(tuple(tensor.dims))
+    except ValueError as error:
+        raise EngineError(
+            f"The numbers of '{tensor.name:.80}' do not fit '{path.name}' ({error}); "
+            "download the whole model package again."
+        ) from error
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """All tensors in a message, however deep."""
     if message.DESCRIPTOR.name == "TensorProto":
-        for entry in message.external_data:
-            if entry.key == "location":
-                yield entry.value
+        yield message
         return
-    for field, value in message.ListFields():
-        if field.message_type is None:
+    for about, value in message.ListFields():
+        if about.message_type is None:
             continue
         # Repeated fields are sequences, others the message itself.
         for one in [value] if hasattr(value, "DESCRIPTOR") else value:
-            yield from _locations(one)
+            yield from _tensors(one)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.engines.external import check_external
+from napari_imagec_ai.engines.external import Network, read_network
 from napari_imagec_ai.engines.faults import runtime_error
 from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.system import threads
@@ -44,13 +45,16 @@ _DTYPES = {
 }
 
 
+_FILES_FROM = "session.model_external_initializers_file_folder_path"
+
+
 class OnnxEngine:
     """A network in ONNX Runtime.
 
     Parameters
     ----------
     path : Path
-        The ``.onnx`` file, with all its weights inside.
+        The ``.onnx`` file; what it keeps in other files lies in its folder.
     device : str
         ``auto``, or a provider: ``cpu``, ``cuda``, ``rocm``, ``dml``, ``coreml``.
     """
@@ -59,11 +63,8 @@ class OnnxEngine:
 
     def __init__(self, path: Path, device: str = "auto") -> None:
         onnxruntime = _runtime()
-        content = path.read_bytes()
-        self._external = check_external(path, content)
-        # From bytes, so that the file cannot pull in data from elsewhere on the disk;
-        # from its path only where such data are known to lie in its own folder.
-        source = str(path) if self._external else content
+        # Without its path, so that it cannot pull in data from elsewhere on the disk.
+        source = read_network(path)
         self._runtime, self._asked, self._path = onnxruntime, device, path
         self._loose = False
         self._options: Any = None
@@ -124,8 +125,6 @@ class OnnxEngine:
             Whether they are free now; whether the network then runs is another matter.
         """
         shape = self._inputs[0].shape
-        if self._external:
-            return False
         if self._loose or not any(isinstance(shape[i], int) for i in axes):
             return True
         try:
@@ -133,7 +132,8 @@ class OnnxEngine:
         except ImportError:
             return False
         try:
-            source = _freed(onnx, self._path.read_bytes(), axes)
+            whole = read_network(self._path)
+            source = replace(whole, content=_freed(onnx, whole.content, axes))
             session = _open(self._runtime, source, self._path.name, self._asked)
         except Exception:  # noqa: BLE001 - of protobuf and the runtime; we stay as we are
             return False
@@ -215,7 +215,7 @@ def _runtime() -> Any:
     return onnxruntime
 
 
-def _open(onnxruntime: Any, source: bytes | str, name: str, device: str) -> Any:
+def _open(onnxruntime: Any, source: Network, name: str, device: str) -> Any:
     available = onnxruntime.get_available_providers()
     if device == "auto":
         wanted = [_PROVIDERS[n] for n in _AUTO if _PROVIDERS[n] in available]
@@ -234,8 +234,15 @@ def _open(onnxruntime: Any, source: bytes | str, name: str, device: str) -> Any:
     options.intra_op_num_threads = threads.limit()
     # Threads that spin while they wait steal the cores from the viewer, for no gain.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Where newer runtimes look for files that a network names: nowhere.
+    options.add_session_config_entry(_FILES_FROM, os.devnull)
     try:
-        return onnxruntime.InferenceSession(source, options, providers=wanted)
+        if source.apart:
+            values = [
+                *map(onnxruntime.OrtValue.ortvalue_from_numpy, source.apart.values())
+            ]
+            options.add_external_initializers([*source.apart], values)
+        return onnxruntime.InferenceSession(source.content, options, providers=wanted)
     except Exception as error:  # the runtime's errors have no common root
         sentence = (
             f"ONNX Runtime could not open '{name}' (damaged, or made for a newer "

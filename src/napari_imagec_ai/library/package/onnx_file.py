@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
-from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.engines.external import read_network
+from napari_imagec_ai.errors import EngineError, ModelError
 
 
 def whole_onnx(source: Path, target: Path) -> None:
@@ -22,21 +22,19 @@ def whole_onnx(source: Path, target: Path) -> None:
     ModelError
         If it is no ONNX file, or what lies beside it is missing.
     """
-    import onnx
-
-    model = _load(source)
-    if not any(tensor.external_data for tensor in model.graph.initializer):
-        shutil.copyfile(source, target)
-        return
+    _load(source)  # says what it is instead
     try:
-        onnx.load_external_data_for_model(model, str(source.parent))
-        onnx.save_model(model, str(target))
-    except Exception as error:  # those of onnx and protobuf have no common root
-        raise ModelError(
-            f"'{source.name}' keeps its weights in another file, which could not be "
-            f"taken in ({_first_line(error)}); put that file beside it, or export with "
-            "external_data=False."
-        ) from error
+        whole = read_network(source)
+        if not whole.apart:
+            target.write_bytes(whole.content)
+            return
+        reason = "together they are larger than one file may be"
+    except EngineError as error:
+        reason = f"{error}".rstrip(".")
+    raise ModelError(
+        f"'{source.name}' keeps its weights in another file, which could not be taken "
+        f"in ({reason}); put that file beside it, or export with external_data=False."
+    )
 
 
 def opset(path: Path) -> int:
