@@ -239,7 +239,7 @@ def test_bytes_that_may_be_read_in_two_ways_are_refused(
     source = in_initializer("w.bin")
     (folder / "w.bin").write_bytes(NUMBERS.tobytes())
     (folder / "a.onnx").write_bytes(source.SerializeToString() + more)
-    with pytest.raises(EngineError, match="It cannot be told which other files"):
+    with pytest.raises(EngineError, match="cannot be told which other files it reads"):
         open_file("onnx", folder / "a.onnx")
 
 

@@ -87,8 +87,8 @@ def external_files(path: Path, source: bytes) -> list[Path]:
         places = named_files(source)
     except ValueError as error:
         raise EngineError(
-            f"It cannot be told which other files '{path.name}' reads ({error}); it "
-            "was left alone. Download or export it again."
+            f"ONNX Runtime could not open '{path.name}' (damaged, so that it cannot be "
+            f"told which other files it reads: {error}); download or export it again."
         ) from error
     return [_inside(path, place) for place in places]
 
