@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scenes import CHANNELS, prediction
+from scipy import ndimage
 
 import napari_imagec_ai as ai
+from napari_imagec_ai.decoders import decoding, in_blocks
 from napari_imagec_ai.decoders.decoding import choose_decoder, settings_with
+from napari_imagec_ai.image import blocks as image_blocks
 from napari_imagec_ai.results.objects import Objects
 
 COUNTS = {kind: len(names) for kind, names in CHANNELS.items()}
@@ -110,3 +116,60 @@ def test_a_finer_output_leaves_no_object_without_pixels() -> None:
 def test_a_threshold_of_the_description_that_is_no_number_is_refused() -> None:
     with pytest.raises(ai.DecodeError, match="'Tiny'"):
         ai.decode(prediction(np.zeros((1, 20, 20)), mask_threshold="high"))
+
+
+NOISE = [*sorted(CHANNELS), "multi_class", "affinities"]
+FINER = {"as fine": (60, 70), "coarser": (25, 33), "finer": (139, 101)}
+
+
+def noisy(kind: str, seed: int, shape: tuple[int, ...]) -> Any:
+    """What no network is sure of: specks of all sizes that touch."""
+    rng = np.random.default_rng(seed)
+    values = rng.random((COUNTS[kind], *shape)).astype(np.float32)
+    values = ndimage.gaussian_filter(values, (0, 1.0, 1.0))
+    values = (values - values.min()) / np.ptp(values)
+    return prediction(values, kind, classes=["one", "two"][: COUNTS[kind]])
+
+
+def smallest_of(objects: Objects) -> int:
+    pixels = np.bincount(objects.as_labels().ravel(), minlength=len(objects) + 1)[1:]
+    np.testing.assert_array_equal(objects.features["area"], pixels)
+    return int(pixels.min())
+
+
+@pytest.mark.parametrize("filled", [False, True], ids=["holes stay", "holes filled"])
+@pytest.mark.parametrize("blocks", [False, True], ids=["whole", "in blocks"])
+@pytest.mark.parametrize("fine", FINER)
+@pytest.mark.parametrize("kind", NOISE)
+def test_what_is_too_small_is_no_object_of_any_decoder(
+    kind: str, fine: str, blocks: bool, filled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = noisy(kind, 7, FINER["as fine"])
+    size = {"min_size": 12, "fill_holes": filled}
+    if fine != "as fine":
+        made = replace(noisy(kind, 7, FINER[fine]), frame=made.frame)
+    if blocks:
+        monkeypatch.setattr(decoding, "LARGE", 1000)
+        monkeypatch.setitem(image_blocks.SIDE, 2, 24)
+        monkeypatch.setitem(in_blocks.OVERLAP, 2, 6)
+    usual = choose_decoder(made.model).defaults(made.model)
+    found = ai.decode(made, settings_with(usual, size))
+    assert isinstance(found, Objects)
+    assert smallest_of(found) >= 12
+
+
+@pytest.mark.parametrize("filled", [False, True], ids=["holes stay", "holes filled"])
+@pytest.mark.parametrize("kind", sorted(CHANNELS))
+def test_what_is_too_small_is_no_object_while_a_threshold_moves(
+    kind: str, filled: bool
+) -> None:
+    made = noisy(kind, 3, (60, 70))
+    decoder = choose_decoder(made.model)
+    usual = decoder.defaults(made.model)
+    before = settings_with(usual, {"min_size": 9, "fill_holes": filled})
+    found = ai.decode(made, before)
+    for threshold in (0.45, 0.55, 0.6):
+        moved = settings_with(before, {"mask_threshold": threshold})
+        seen = decoding.follow(decoder, made, moved, before, found)
+        if seen is not None and len(seen):
+            assert smallest_of(seen) >= 9

@@ -140,6 +140,47 @@ def test_every_object_is_connected(mask: np.ndarray) -> None:
     assert all(ndimage.label(labels == i)[1] == 1 for i in range(1, count + 1))
 
 
+@st.composite
+def hills(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """A mask, and heights for it: from its shape, with level ground, or any."""
+    mask = draw(MASKS)
+    kind = draw(st.sampled_from(["shape", "level", "any"]))
+    if kind == "shape":
+        sigma = draw(st.sampled_from([0.3, 0.6, 1.0]))
+        return mask, smooth(distance(mask), mask, sigma)
+    heights = st.integers(0, 3) if kind == "level" else st.floats(-1, 1, width=32)
+    heights = draw(hnp.arrays(np.float32, mask.shape, elements=heights))
+    return mask, np.where(mask, heights, -np.inf if kind == "any" else 0)
+
+
+TWICE = np.array(
+    [
+        [1, 0, 1, 1, 1],
+        [1, 1, 0, 1, 1],
+        [1, 0, 1, 1, 0],
+        [1, 1, 1, 1, 1],
+        [1, 1, 1, 0, 1],
+        [1, 1, 1, 1, 1],
+    ],
+    bool,
+)
+"""A hill of six pixels, two of which were passed on the way up from others."""
+
+
+@settings(deadline=None, max_examples=150)
+@example(made=(TWICE, smooth(distance(TWICE), TWICE, 0.3)), neck=1.0, smallest=7)
+@given(
+    made=hills(), neck=st.sampled_from([0, 0.5, 0.96, 1]), smallest=st.integers(0, 9)
+)
+def test_no_object_is_smaller_than_what_counts_as_one(
+    made: tuple[np.ndarray, np.ndarray], neck: float, smallest: int
+) -> None:
+    mask, relief = made
+    labels, count = split_touching(mask, relief, neck, smallest)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    assert (sizes >= max(smallest, 1)).all()
+
+
 @settings(deadline=None, max_examples=80)
 @given(mask=MASKS)
 def test_components_are_connected_by_edges_or_faces(mask: np.ndarray) -> None:

@@ -322,7 +322,8 @@ def _decoded(decoder: Decoder[S], prediction: Prediction, settings: S) -> Result
         assert isinstance(found, Objects)
         return found
 
-    return decode_in_blocks(prediction, decode_part, sentence)
+    smallest = int(getattr(settled, "min_size", 0))
+    return decode_in_blocks(prediction, decode_part, sentence, smallest)
 
 
 def follow(

@@ -40,7 +40,7 @@ Decode = Callable[[Prediction], Objects]
 
 
 def decode_in_blocks(
-    prediction: Prediction, decode: Decode, sentence: str = ""
+    prediction: Prediction, decode: Decode, sentence: str = "", smallest: int = 0
 ) -> Objects:
     """Decode a large prediction.
 
@@ -52,13 +52,16 @@ def decode_in_blocks(
         Decodes a small one, whose frame has space axes only.
     sentence : str
         What was assumed for the whole of it; empty: nothing.
+    smallest : int
+        Objects of fewer pixels are left out: also those of which a block has a piece
+        of at least so many, but not inside its core.
 
     Returns
     -------
     Objects
         With labels in a zarr array.
     """
-    work = _Work(prediction)
+    work = _Work(prediction, smallest)
     work.say(*prediction.assumed, sentence)
     with explain_full_disk(work.folder.path):
         for index in np.ndindex(prediction.planes):
@@ -72,6 +75,7 @@ class _Work:
     """Labels on the disk, and what is known of each piece of an object so far."""
 
     prediction: Prediction
+    smallest: int
     folder: Any = field(init=False)
     labels: Any = field(init=False)
     pieces: list[tuple[int, int, float, float]] = field(default_factory=list)
@@ -157,7 +161,7 @@ class _Work:
             np.array([piece[i] for piece in self.pieces], np.float64) for i in range(4)
         )
         weight = np.bincount(roots[1:], weights=size, minlength=len(roots))
-        present = weight > 0
+        present = weight >= max(self.smallest, 1)
         table = np.where(present, np.cumsum(present), 0)[roots].astype(np.int32)
         count = int(np.count_nonzero(present))
         sums = np.bincount(table[1:], weights=confidence * size, minlength=count + 1)

@@ -40,6 +40,9 @@ class Regions:
         one of it, and none that were only filled in.
     class_id : (count,) int32, or None
         Class of each object; None: all have the first.
+    smallest : int
+        Objects of fewer pixels of the image are left out where it has others than the
+        output.
     """
 
     labels: splitting.Labels
@@ -47,6 +50,7 @@ class Regions:
     confidence: splitting.Relief
     known: splitting.Mask
     class_id: NDArray[np.int32] | None = None
+    smallest: int = 0
 
 
 def tabulate(
@@ -107,7 +111,7 @@ def _table(prediction: Prediction, index: tuple[int, ...], regions: Regions) -> 
 
 
 def _resized(regions: Regions, shape: tuple[int, ...]) -> Regions:
-    """Regions at the resolution of the image; those that vanish there are left out."""
+    """Regions at the resolution of the image; what is too small there is left out."""
     if regions.labels.shape == shape:
         return regions
     nearest = np.ix_(
@@ -119,8 +123,10 @@ def _resized(regions: Regions, shape: tuple[int, ...]) -> Regions:
         )
     )
     labels = regions.labels[nearest]
-    present = np.bincount(labels.reshape(-1), minlength=regions.count + 1)[1:] > 0
-    labels, count = splitting.compact(labels, regions.count)
+    smallest = max(regions.smallest, 1)
+    sizes = np.bincount(labels.reshape(-1), minlength=regions.count + 1)
+    present = sizes[1:] >= smallest
+    labels, count = splitting.without_small(labels, regions.count, smallest)
     class_id = regions.class_id
     return Regions(
         labels,

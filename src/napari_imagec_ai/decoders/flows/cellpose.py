@@ -317,7 +317,7 @@ def _find(
     labels, count = splitting.without_small(labels, count, smallest)
     if settings.fill_holes:
         labels = splitting.fill_between(labels, count)
-    return Regions(labels, count, sure, known)
+    return Regions(labels, count, sure, known, smallest=settings.min_size)
 
 
 def default_settings(model: Model) -> CellposeSettings:

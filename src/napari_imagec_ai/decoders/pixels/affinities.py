@@ -114,7 +114,7 @@ def _apart(
     labels, count = mutex.put_together(labels, count, channels, nearest, far, known)
     smallest = grid.scaled(settings.min_size)
     labels, count = splitting.without_small(labels, count, smallest)
-    return Regions(labels, count, evidence.whole, known)
+    return Regions(labels, count, evidence.whole, known, smallest=settings.min_size)
 
 
 def _evidence(channels: Map, nearest: Mapping[int, Offset]) -> Evidence:

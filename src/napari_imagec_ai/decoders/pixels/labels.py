@@ -69,7 +69,8 @@ def decode_labels(prediction: Prediction, settings: LabelSettings) -> Objects:
         highest = int(ids.max(initial=0))
         labels, count = splitting.without_small(ids, highest, smallest)
         known = labels > 0
-        return Regions(labels, count, known.astype(np.float32), known)
+        confidence = known.astype(np.float32)
+        return Regions(labels, count, confidence, known, smallest=settings.min_size)
 
     return tabulate(prediction, find, _names(prediction, channel + 1)[channel:])
 

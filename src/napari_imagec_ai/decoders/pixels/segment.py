@@ -154,7 +154,7 @@ def segment(evidence: Evidence, settings: RegionSettings, grid: Grid) -> Regions
     labels, count = part(mask, known, evidence, settings, grid)
     if evidence.membranes:
         labels = splitting.close_gaps(labels, count, _reach(grid.spacing))
-    return Regions(labels, count, evidence.whole, known)
+    return Regions(labels, count, evidence.whole, known, smallest=settings.min_size)
 
 
 def carry(
@@ -178,7 +178,7 @@ def carry(
     known, mask = _masks(evidence, settings)
     smallest = grid.scaled(settings.min_size)
     labels, count = splitting.carry(mask, before, highest, smallest)
-    return Regions(labels, count, evidence.whole, known)
+    return Regions(labels, count, evidence.whole, known, smallest=settings.min_size)
 
 
 def only_threshold(settings: R, before: R) -> bool:

@@ -129,7 +129,14 @@ def _find(channels: Map, settings: SemanticSettings, grid: Grid) -> Regions:
         np.copyto(labels[place], mine + found, where=mine > 0)
         class_id.append(np.full(count, number - 1, np.int32))
         found += count
-    return Regions(labels, found, surest, known > 0, np.concatenate(class_id))
+    return Regions(
+        labels,
+        found,
+        surest,
+        known > 0,
+        np.concatenate(class_id),
+        settings.min_size,
+    )
 
 
 def _present(classes: splitting.Labels) -> Iterator[tuple[int, tuple[slice, ...]]]:

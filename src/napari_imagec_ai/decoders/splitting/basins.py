@@ -175,7 +175,7 @@ def _is_level(relief: Relief, beside: Steps, at: int) -> bool:
 
 
 @compiled
-def climb(
+def climb(  # noqa: C901 - one loop, compiled as a whole
     relief: Relief,
     parts: Labels,
     tops: Labels,
@@ -218,6 +218,8 @@ def climb(
         part = parts[start]
         if not wanted[part]:
             whole[part] += 1
+            continue
+        if found[start]:  # counted with the pixel below it, whose way led here
             continue
         above = start + beside[ways[start]]
         if ways[start] >= 0 and found[above]:  # so it is for most
