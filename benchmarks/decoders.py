@@ -18,16 +18,13 @@ import yaml
 from numpy.typing import NDArray
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders.decoding import (
-    choose_decoder,
-    settings_with,
-    starting_settings,
-)
+from napari_imagec_ai.decoders.decoder import settings_with
+from napari_imagec_ai.decoders.registry import choose_decoder, starting_settings
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.library.agreement import agreement
 from napari_imagec_ai.model.rdf import parse_rdf
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 SIDE, COUNT, RAYS = 2048, 1000, 32
 Map = NDArray[np.float32]

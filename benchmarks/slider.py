@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders.decoding import settings_with
+from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.image.samples import sample_image
 from napari_imagec_ai.recipes.recipe import PredictSettings
 from napari_imagec_ai.recipes.session import Session

@@ -211,9 +211,12 @@ def read(folder: Path) -> Make:
 def look(place: Path, text: bytes) -> None:
     """Read one description and all that is shown of it."""
     from napari_imagec_ai.cli import _size
-    from napari_imagec_ai.decoders.decoding import guess_decoder, starting_settings
+    from napari_imagec_ai.decoders.registry import (
+        class_threshold,
+        guess_decoder,
+        starting_settings,
+    )
     from napari_imagec_ai.library.folders import find_models, load_model
-    from napari_imagec_ai.recipes.recipe import class_threshold
 
     path = place / "rdf.yaml"
     path.write_bytes(text)

@@ -34,7 +34,7 @@ def main(prediction: Path, package: Path) -> None:
     """Serve until the input ends."""
     import napari_imagec_ai as ai
     from napari_imagec_ai.image.samples import sample_image
-    from napari_imagec_ai.run.predicting import Prediction
+    from napari_imagec_ai.results.prediction import Prediction
 
     raw = Prediction.load(prediction)
     object.__setattr__(raw, "image", sample_image())

@@ -71,7 +71,7 @@ def _parquet(path: Path) -> None:
 
 
 def _prediction(path: Path) -> None:
-    from napari_imagec_ai.run.predicting import Prediction
+    from napari_imagec_ai.results.prediction import Prediction
 
     Prediction.load(path)
 

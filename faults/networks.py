@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from napari_imagec_ai.engines.opening import Engine
+    from napari_imagec_ai.engines.engine import Engine
     from napari_imagec_ai.model.description import Model
 
 _SIDE = 32

@@ -232,7 +232,7 @@ def predictions(folder: Path) -> Make:
     """Predictions of a map and of a detector, changed on the disk."""
     import napari_imagec_ai as ai
     from napari_imagec_ai.image.samples import sample_image
-    from napari_imagec_ai.run.predicting import Prediction
+    from napari_imagec_ai.results.prediction import Prediction
 
     pixels = np.random.default_rng(0).random((40, 48), np.float32)
     tiny = ai.load_model(_tiny(folder))

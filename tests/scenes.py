@@ -14,7 +14,7 @@ from skimage.segmentation import find_boundaries
 from napari_imagec_ai.image.image_input import Frame, ImageInput
 from napari_imagec_ai.model.rdf import parse_rdf
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 CHANNELS = {
     "foreground": ["foreground"],

@@ -14,13 +14,14 @@ from scenes import prediction, scattered
 from scipy import special
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders.decoding import choose_decoder, settings_with
+from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.decoders.flows import follow_flows as flows
 from napari_imagec_ai.decoders.flows.cellpose import CellposeSettings, default_settings
+from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.model.description import Model, Step
 from napari_imagec_ai.model.steps import steps as processing
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 # Written by tools/make_cellpose_cases.py, where the entries are explained.
 STORED = dict(np.load(ROOT / "tests" / "data" / "cellpose_cases.npz"))

@@ -15,7 +15,8 @@ from scipy import ndimage
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.decoders import decoding, in_blocks
-from napari_imagec_ai.decoders.decoding import choose_decoder, settings_with
+from napari_imagec_ai.decoders.decoder import settings_with
+from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.image import blocks as image_blocks
 from napari_imagec_ai.results.objects import Objects
 

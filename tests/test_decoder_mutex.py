@@ -14,14 +14,11 @@ from scipy import ndimage
 from test_decoder_table import SCENES, overlaps
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders.decoding import (
-    choose_decoder,
-    settings_with,
-    starting_settings,
-)
+from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.decoders.pixels import mutex_watershed as mutex
+from napari_imagec_ai.decoders.registry import choose_decoder, starting_settings
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 NEAR = {2: [[-1, 0], [0, -1]], 3: [[-1, 0, 0], [0, -1, 0], [0, 0, -1]]}
 FAR = {

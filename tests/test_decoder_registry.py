@@ -9,7 +9,7 @@ import pytest
 from scenes import maps, pairs, prediction
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders.decoding import choose_decoder, decoders, guess_decoder
+from napari_imagec_ai.decoders.registry import choose_decoder, decoders, guess_decoder
 
 
 def test_an_unknown_decoder_is_refused_with_the_names_of_the_known() -> None:

@@ -11,7 +11,7 @@ from conftest import discs
 from scenes import maps, prediction
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders.decoding import choose_decoder
+from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.results.objects import Objects
 
 ANISOTROPIC = (3.0, 1.0, 1.0)

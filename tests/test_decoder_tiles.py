@@ -15,8 +15,8 @@ from test_decoder_table import ALL, DEPTH, SCENES, Scene
 from test_stardist import star_maps
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders.decoding import choose_decoder, decoders
-from napari_imagec_ai.decoders.decoding import settings_with as changed
+from napari_imagec_ai.decoders.decoder import settings_with as changed
+from napari_imagec_ai.decoders.registry import choose_decoder, decoders
 from napari_imagec_ai.results.objects import Objects
 
 RIM = 8

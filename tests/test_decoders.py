@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from scenes import CHANNELS, maps, pairs, prediction, scattered
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders.decoding import settings_with
+from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.decoders.pixels.unet import UNetSettings, default_settings
 
 KINDS = pytest.mark.parametrize("kind", CHANNELS)

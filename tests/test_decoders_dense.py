@@ -13,15 +13,15 @@ from scenes import depths, maps, pairs, prediction
 from scipy import special
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders.decoding import (
+from napari_imagec_ai.decoders.decoder import settings_with
+from napari_imagec_ai.decoders.pixels.unet import UNET
+from napari_imagec_ai.decoders.registry import (
     choose_decoder,
     keep_choice,
-    settings_with,
     starting_settings,
 )
-from napari_imagec_ai.decoders.pixels.unet import UNET
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 
 def found_in(made: Prediction, **changes: object) -> Objects:

@@ -16,15 +16,12 @@ from test_stardist import star_maps
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.decoders import cache as kept
-from napari_imagec_ai.decoders.decoding import (
-    choose_decoder,
-    settings_with,
-    starting_settings,
-)
+from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.decoders.flows import cellpose
+from napari_imagec_ai.decoders.registry import choose_decoder, starting_settings
 from napari_imagec_ai.decoders.stars import stardist
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ from napari_imagec_ai.model.description import Step
 from napari_imagec_ai.model.steps.steps import prepare
 from napari_imagec_ai.recipes.recipe import Recipe
 from napari_imagec_ai.results.correction.read_back import read_labels, read_outlines
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.system.safe_yaml import read_yaml
 
 FRAME = Frame("YX", (20, 24), (0.5, 0.5), "micrometer", "cells")
@@ -281,7 +281,8 @@ def test_a_stored_prediction_that_is_not_there_is_told_so(
 
 
 def test_scores_of_a_network_without_any_are_told_so(stored: Path) -> None:
-    from napari_imagec_ai.decoders.decoding import get_decoder, run_decoder
+    from napari_imagec_ai.decoders.decoding import run_decoder
+    from napari_imagec_ai.decoders.registry import get_decoder
 
     decoder = get_decoder("scores")
     with pytest.raises(DecodeError, match="gives none; choose another decoder"):

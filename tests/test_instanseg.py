@@ -14,8 +14,8 @@ from conftest import discs
 from scenes import prediction
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders.decoding import choose_decoder, starting_settings
-from napari_imagec_ai.decoders.decoding import settings_with as changed
+from napari_imagec_ai.decoders.decoder import settings_with as changed
+from napari_imagec_ai.decoders.registry import choose_decoder, starting_settings
 from napari_imagec_ai.results.objects import Objects
 
 SHAPE = (260, 300)

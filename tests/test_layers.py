@@ -19,9 +19,10 @@ from napari_imagec_ai._napari.layers.result_layers import (
     ResultLayers,
 )
 from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.image.region import Cut
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.outlines import Outline, draw
-from napari_imagec_ai.results.placing import Cut, in_whole
+from napari_imagec_ai.results.placing import in_whole
 
 
 def objects_of(

@@ -12,8 +12,9 @@ import pytest
 from conftest import CountingEngine, description, onnx_network, torchscript_network
 
 import napari_imagec_ai as ai
+from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.run import planning as runoptions
-from napari_imagec_ai.run.predicting import Prediction, Progress, predict, predict_iter
+from napari_imagec_ai.run.predicting import Progress, predict, predict_iter
 
 MakeModel = Callable[..., Path]
 RNG = np.random.default_rng(1)

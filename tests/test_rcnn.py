@@ -29,7 +29,8 @@ from detectors import (
 import napari_imagec_ai as ai
 from napari_imagec_ai.decoders.boxes.rcnn import RcnnSettings
 from napari_imagec_ai.decoders.boxes.yolo import YoloSettings
-from napari_imagec_ai.decoders.decoding import guess_decoder, settings_with
+from napari_imagec_ai.decoders.decoder import settings_with
+from napari_imagec_ai.decoders.registry import guess_decoder
 from napari_imagec_ai.model.rdf import read_rdf
 
 ONE = (SIDE, SIDE)

@@ -13,7 +13,7 @@ from detectors import SIDE, TORCHVISION, table_rdf
 from test_rcnn import onnx_tables, torchscript_tables
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders.decoding import choose_decoder
+from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.results.objects import Objects
 
 _COUNT = itertools.count()

@@ -18,11 +18,11 @@ from detectors import SceneEngine, detector_rdf, scene
 from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.image.region import Region
+from napari_imagec_ai.image.region import Cut, Region
 from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe, describe_model
 from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
-from napari_imagec_ai.results.placing import Cut, in_part, in_whole
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.placing import in_part, in_whole
+from napari_imagec_ai.results.prediction import Prediction
 
 Run = Callable[..., tuple[int, str, str]]
 MakeModel = Callable[..., Path]

@@ -11,7 +11,7 @@ from conftest import CountingEngine
 from scenes import maps, pairs
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders.decoding import Settings, settings_with
+from napari_imagec_ai.decoders.decoder import Settings, settings_with
 from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe
 from napari_imagec_ai.recipes.session import Session, forget, keep_feed, starting_feed
 from napari_imagec_ai.results.classes import ClassMap, ClassRule

@@ -13,13 +13,14 @@ from pydantic import ValidationError
 from scenes import prediction, scattered
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders.decoding import choose_decoder, settings_with
+from napari_imagec_ai.decoders.decoder import settings_with
+from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.decoders.stars.star_shapes import circle, golden_spiral
 from napari_imagec_ai.decoders.stars.stardist import StarDistSettings, default_settings
 from napari_imagec_ai.model.description import Model, Step
 from napari_imagec_ai.model.steps import steps as processing
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 # Written by tools/make_stardist_cases.py, where the entries are explained.
 STORED = dict(np.load(ROOT / "tests" / "data" / "stardist_cases.npz"))

@@ -13,7 +13,6 @@ from detectors import SceneEngine, detector_rdf, scene
 import napari_imagec_ai as ai
 from napari_imagec_ai.recipes import from_flags as flag_values
 from napari_imagec_ai.recipes.recipe import PredictSettings
-from napari_imagec_ai.results import prediction_file as storage
 
 BOXES = [(4, 6, 20, 30, 0), (36, 40, 60, 52, 1)]
 
@@ -101,7 +100,7 @@ def test_what_was_told_is_in_the_saved_prediction(
     model = unnamed(make_model)
     raw = ai.predict(model, picture(), engine=Turned(), classes=("round", "rod"))
     raw.save(tmp_path / "raw.npz")
-    again = storage.read_prediction(tmp_path / "raw.npz")
+    again = ai.Prediction.load(tmp_path / "raw.npz")
     assert again.model.classes == ("round", "rod")
     assert again.model.classes_by_hand
     assert ai.decode(again).counts() == {"round": 1, "rod": 1}

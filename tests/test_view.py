@@ -13,9 +13,12 @@ from scenes import maps, prediction, scattered
 from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders import decoding as decoders
 from napari_imagec_ai.decoders import in_blocks as large
-from napari_imagec_ai.decoders.decoding import choose_decoder, starting_settings
+from napari_imagec_ai.decoders.registry import (
+    choose_decoder,
+    get_decoder,
+    starting_settings,
+)
 from napari_imagec_ai.decoders.visible_part import View
 
 MakeModel = Callable[..., Path]
@@ -132,8 +135,8 @@ def test_what_the_whole_decides_is_looked_up_once(
 
 
 def test_a_view_beside_the_result_is_refused(raw: ai.Prediction) -> None:
-    decoder = decoders.choose_decoder(raw.model)
+    decoder = choose_decoder(raw.model)
     with pytest.raises(ai.DecodeError, match="No pixel of the result"):
         View(raw, decoder, ((400, 500), (0, 10)), (1,))
     with pytest.raises(ai.DecodeError, match="decode the whole"):
-        View(raw, decoders.get_decoder("image"), BOX, (1,))
+        View(raw, get_decoder("image"), BOX, (1,))

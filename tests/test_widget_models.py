@@ -248,7 +248,7 @@ def test_a_choice_of_channels_is_kept_with_the_model(
     viewer.theme = theme
     setting(widget, "foreground").value = 1
     setting(widget, "boundary").value = -1
-    from napari_imagec_ai.decoders.decoding import get_decoder, starting_settings
+    from napari_imagec_ai.decoders.registry import get_decoder, starting_settings
 
     kept: Any = starting_settings(get_decoder("unet"), widget.session.model)
     assert (kept.foreground, kept.boundary) == (1, -1)

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.decoders.boxes.yolo import YoloSettings
-from napari_imagec_ai.decoders.decoding import settings_with
+from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.results import boxes as box_math
 
 REFERENCE = "models/yolov5n_seg_synthetic"

@@ -20,8 +20,8 @@ from napari_imagec_ai.model.description import RUNNABLE, FixedSize, Model, Tenso
 from napari_imagec_ai.model.rdf import read_rdf
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.results.scores import Scores
-from napari_imagec_ai.run.predicting import Prediction
 
 ENGINES = ("onnx", "torchscript")
 FOLDERS = ("zoo_rdfs_2026", "zoo_rdfs", "zoo_rdfs_older")

@@ -30,14 +30,16 @@ if TYPE_CHECKING:
     from napari_imagec_ai.image.region import Region
     from napari_imagec_ai.library.folders import ModelEntry, find_models, load_model
     from napari_imagec_ai.library.package.package_model import Packaged, package_model
-    from napari_imagec_ai.library.selftest import TestResult, test_model
+    from napari_imagec_ai.library.selftest import test_model
     from napari_imagec_ai.model.description import Model
     from napari_imagec_ai.recipes.recipe import Recipe
     from napari_imagec_ai.recipes.session import Session
     from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter, classify
     from napari_imagec_ai.results.correction.read_back import read_labels, read_outlines
     from napari_imagec_ai.results.objects import Objects
-    from napari_imagec_ai.run.predicting import Prediction, predict, predict_iter
+    from napari_imagec_ai.results.prediction import Prediction
+    from napari_imagec_ai.run.predicting import predict, predict_iter
+    from napari_imagec_ai.run.published import TestResult
 
 _HOME = {
     "ClassMap": "results.classes",
@@ -62,12 +64,12 @@ _HOME = {
     "Objects": "results.objects",
     "Packaged": "library.package.package_model",
     "package_model": "library.package.package_model",
-    "Prediction": "run.predicting",
+    "Prediction": "results.prediction",
     "predict": "run.predicting",
     "predict_iter": "run.predicting",
     "Recipe": "recipes.recipe",
     "Region": "image.region",
-    "TestResult": "library.selftest",
+    "TestResult": "run.published",
     "test_model": "library.selftest",
     "Session": "recipes.session",
 }

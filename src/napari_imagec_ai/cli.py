@@ -21,7 +21,7 @@ from napari_imagec_ai.recipes import flags
 from napari_imagec_ai.recipes import from_flags as flag_values
 
 if TYPE_CHECKING:
-    from napari_imagec_ai.library.selftest import TestResult
+    from napari_imagec_ai.run.published import TestResult
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from napari_imagec_ai.decoders.decoding import guess_decoder
+    from napari_imagec_ai.decoders.registry import guess_decoder
     from napari_imagec_ai.library.folders import find_models
 
     rows = []
@@ -201,7 +201,7 @@ def _each_image(
 
 def _decode(options: argparse.Namespace) -> int:
     from napari_imagec_ai.recipes.runner import report_on, write_results
-    from napari_imagec_ai.run.predicting import Prediction
+    from napari_imagec_ai.results.prediction import Prediction
 
     prediction = Prediction.load(options.prediction)
     made = flag_values.recipe_of(options, prediction.model)

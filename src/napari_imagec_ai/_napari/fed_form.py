@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_imagec_ai._napari.tuned_form import TunedForm
-from napari_imagec_ai.decoders.decoding import keep_choice
+from napari_imagec_ai.decoders.registry import keep_choice
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe
 from napari_imagec_ai.recipes.session import forget, keep_feed, starting_feed

@@ -18,7 +18,7 @@ from napari_imagec_ai._napari.tune.calibrate_form import CalibrateForm
 from napari_imagec_ai._napari.tune.class_rows import ClassRows
 from napari_imagec_ai._napari.tune.thresholds_form import ThresholdsForm
 from napari_imagec_ai._napari.tune.told_and_assumed import Assumptions
-from napari_imagec_ai.engines.opening import engine_names
+from napari_imagec_ai.engines.engine import engine_names
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "dml")
 

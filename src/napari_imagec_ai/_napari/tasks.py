@@ -7,16 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_imagec_ai._napari.layers import lazy_labels
-from napari_imagec_ai.decoders.decoding import (
-    Result,
-    Settings,
-    get_decoder,
-    run_decoder,
-    settings_with,
-)
+from napari_imagec_ai.decoders.decoder import Settings, settings_with
+from napari_imagec_ai.decoders.decoding import run_decoder
+from napari_imagec_ai.decoders.registry import get_decoder
 from napari_imagec_ai.errors import DecodeError, ImagecAIError, WeightsError
 from napari_imagec_ai.library.folders import install
-from napari_imagec_ai.library.selftest import TestResult, keep_results, test_model
+from napari_imagec_ai.library.selftest import keep_results, test_model
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.recipes.recipe import PredictSettings
 from napari_imagec_ai.recipes.session import Session
@@ -30,8 +26,10 @@ from napari_imagec_ai.results.classes import ClassMap
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.placing import in_part
+from napari_imagec_ai.results.prediction import Prediction
+from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.run.feed.inputs import InputImages
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.run.published import TestResult
 from napari_imagec_ai.system.progress import Progress
 
 _LIVE_PIXELS = 1 << 21

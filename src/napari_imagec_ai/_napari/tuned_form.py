@@ -17,14 +17,16 @@ from napari_imagec_ai._napari.layers.result_layers import ResultLayers
 from napari_imagec_ai._napari.model.card import score_lines
 from napari_imagec_ai._napari.tune.history import History
 from napari_imagec_ai._napari.tune.tuner import State, Tuner
-from napari_imagec_ai.decoders.decoding import Result, Settings, settings_with
+from napari_imagec_ai.decoders.decoder import Settings, settings_with
+from napari_imagec_ai.decoders.registry import class_threshold
 from napari_imagec_ai.errors import DecodeError, ImagecAIError
-from napari_imagec_ai.recipes.recipe import PredictSettings, class_threshold
+from napari_imagec_ai.recipes.recipe import PredictSettings
 from napari_imagec_ai.recipes.session import Session
 from napari_imagec_ai.results.calibration import counted, shares
 from napari_imagec_ai.results.classes import ClassMap
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.results.scores import Scores
 
 if TYPE_CHECKING:

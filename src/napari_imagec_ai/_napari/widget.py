@@ -23,16 +23,16 @@ from napari_imagec_ai._napari.model.model_actions import Extras
 from napari_imagec_ai._napari.model.model_choice import ASK
 from napari_imagec_ai._napari.repeat.repeating import Repeating
 from napari_imagec_ai._napari.tune.settings_form import about_the_model
-from napari_imagec_ai.decoders.decoding import keep_choice
+from napari_imagec_ai.decoders.registry import class_threshold, keep_choice
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.library import trust
 from napari_imagec_ai.library.folders import ModelEntry
 from napari_imagec_ai.model.description import Model
-from napari_imagec_ai.recipes.recipe import PredictSettings, class_threshold
+from napari_imagec_ai.model.kinds import DETECTORS
+from napari_imagec_ai.recipes.recipe import PredictSettings
 from napari_imagec_ai.recipes.session import Session, starting_feed
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.boxes.detect_run import DETECTORS
 from napari_imagec_ai.system.progress import Progress
 
 if TYPE_CHECKING:

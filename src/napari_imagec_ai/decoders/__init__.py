@@ -4,11 +4,14 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "Decoder": "decoding",
-    "Settings": "decoding",
+    "Decoder": "decoder",
+    "Settings": "decoder",
+    "choose_decoder": "registry",
     "decode": "decoding",
-    "decoders": "decoding",
-    "get_decoder": "decoding",
+    "decoders": "registry",
+    "get_decoder": "registry",
+    "settings_with": "decoder",
+    "starting_settings": "registry",
 }
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_imagec_ai.decoders.decoding import Settings
+from napari_imagec_ai.decoders.decoder import Settings
+from napari_imagec_ai.decoders.output_grid import Map
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.image.blocks import grid
 from napari_imagec_ai.model.description import Model, TensorSpec
 from napari_imagec_ai.model.kinds import channel_roles, main_output
-from napari_imagec_ai.run.predicting import Prediction
-
-Map = NDArray[np.float32]
+from napari_imagec_ai.results.prediction import Prediction
 
 ROLES = ("foreground", "boundary", "background", "distance")
 """Names of the settings that hold a channel; -1 is none."""

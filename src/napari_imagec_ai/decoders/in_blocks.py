@@ -27,7 +27,7 @@ from napari_imagec_ai.results.intensities import (
     plane_position,
 )
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.system.scratch import Scratch, explain_full_disk
 
 OVERLAP = {2: 192, 3: 24}

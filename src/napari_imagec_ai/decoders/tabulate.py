@@ -18,7 +18,7 @@ from napari_imagec_ai.results.intensities import (
 )
 from napari_imagec_ai.results.measure import measure
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 Columns = dict[str, NDArray[Any]]
 

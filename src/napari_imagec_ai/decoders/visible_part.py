@@ -15,13 +15,13 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.decoders.decoding import Decoder, Settings, settings_with
+from napari_imagec_ai.decoders.decoder import Decoder, Settings, settings_with
 from napari_imagec_ai.decoders.in_blocks import OVERLAP
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.image.image_input import Frame, ImageInput
 from napari_imagec_ai.results.intensities import plane_position
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 S = TypeVar("S", bound=Settings)
 

@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "Engine": "opening",
+    "Engine": "engine",
     "open_engine": "opening",
     "open_file": "opening",
-    "engine_names": "opening",
+    "engine_names": "engine",
 }
 
 

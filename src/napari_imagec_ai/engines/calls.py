@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any, TypeVar
 
-from napari_imagec_ai.engines.opening import Engine
+from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.system.progress import Progress
 
 T = TypeVar("T")

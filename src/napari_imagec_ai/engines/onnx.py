@@ -77,7 +77,7 @@ class OnnxEngine:
         self._inputs = self._session.get_inputs()
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """See :meth:`napari_imagec_ai.engines.opening.Engine.run`."""
+        """See :meth:`napari_imagec_ai.engines.engine.Engine.run`."""
         if len(inputs) != len(self._inputs):
             raise EngineError(
                 f"The ONNX network has {len(self._inputs)} inputs, but "

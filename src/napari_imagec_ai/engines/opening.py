@@ -1,121 +1,22 @@
-"""Engines: what opens weights and runs the network, one batch at a time.
-
-Neither runtime is imported before it is needed. Others can be added under the entry
-point group ``napari_imagec_ai.engines``: the name is the weights format, the object a
-function ``(path, device) -> Engine``.
-"""
+"""Opens the weights of a model: which of them, with what, and in which process."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
 
-from numpy.typing import NDArray
-
+from napari_imagec_ai.engines.engine import BUILT_IN, Engine, engine_names, opener
 from napari_imagec_ai.engines.speed import by_speed
 from napari_imagec_ai.errors import EngineError, ModelError
 from napari_imagec_ai.model.description import FileRef, Model
 from napari_imagec_ai.model.weights import check_weights, mismatch, verify_hash
 from napari_imagec_ai.system import threads
 
-GROUP = "napari_imagec_ai.engines"
-
 _log = logging.getLogger(__name__)
-
-
-class Engine(Protocol):
-    """An opened network.
-
-    Attributes
-    ----------
-    name : str
-        The weights format, such as ``onnx``.
-    device : str
-        What really runs it, read back from the runtime, such as ``cpu`` or ``cuda``.
-
-    Notes
-    -----
-    An engine may have more, which is used where it is there: ``interrupt()`` makes a
-    call that is under way in another thread raise an error; ``loosen(axes)`` makes it
-    take other sizes than its file declares; ``metadata`` is what an exporter wrote.
-    """
-
-    name: str
-    device: str
-
-    def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """Run one batch, without any pre- or postprocessing.
-
-        Parameters
-        ----------
-        inputs : sequence of array
-            One for each input of the network, in the network's order and axes.
-
-        Returns
-        -------
-        list of array
-            One for each output, in the network's order.
-
-        Raises
-        ------
-        EngineError
-            If the network does not take these inputs.
-        """
-        ...
-
-    def close(self) -> None:
-        """Give the memory back."""
-        ...
-
 
 ISOLATED = "IMAGEC_AI_ISOLATED"
 """Environment variable: 1 runs every network in a process of its own, 0 none."""
-
-Opener = Callable[[Path, str], Engine]
-
-
-def _open_onnx(path: Path, device: str) -> Engine:
-    from napari_imagec_ai.engines.onnx import OnnxEngine
-
-    return OnnxEngine(path, device)
-
-
-def _open_torchscript(path: Path, device: str) -> Engine:
-    from napari_imagec_ai.engines.torchscript import TorchScriptEngine
-
-    return TorchScriptEngine(path, device)
-
-
-_BUILT_IN: dict[str, Opener] = {"onnx": _open_onnx, "torchscript": _open_torchscript}
-
-
-def engine_names() -> tuple[str, ...]:
-    """Names of all engines, the preferred one first."""
-    added = (point.name for point in entry_points(group=GROUP))
-    return tuple(dict.fromkeys((*_BUILT_IN, *added)))
-
-
-def opener(name: str) -> Opener:
-    """The function that opens weights of a format.
-
-    Raises
-    ------
-    EngineError
-        If there is no such engine.
-    """
-    if name in _BUILT_IN:
-        return _BUILT_IN[name]
-    for point in entry_points(group=GROUP, name=name):
-        found: Opener = point.load()
-        return found
-    raise EngineError(
-        f"There is no engine '{name}'; choose one of {', '.join(engine_names())} or "
-        "'auto'."
-    )
 
 
 def open_engine(
@@ -257,7 +158,7 @@ def _isolates(name: str, device: str, asked: bool | None) -> bool:
         from napari_imagec_ai.engines.onnx import accelerates
 
         return accelerates(device)
-    return name == "torchscript" and name in _BUILT_IN
+    return name == "torchscript" and name in BUILT_IN
 
 
 def candidates(model: Model, engine: str = "auto", device: str = "auto") -> list[str]:
@@ -280,7 +181,7 @@ def candidates(model: Model, engine: str = "auto", device: str = "auto") -> list
     if engine == "auto":
         if model.problems:
             raise ModelError(f"'{model.name}' cannot run. {model.problem}")
-        added = [n for n in engine_names() if n not in _BUILT_IN and n in model.weights]
+        added = [n for n in engine_names() if n not in BUILT_IN and n in model.weights]
         return list(dict.fromkeys([*by_speed(model, device), *added]))
     opener(engine)
     weights = model.weights.get(engine)
@@ -289,7 +190,7 @@ def candidates(model: Model, engine: str = "auto", device: str = "auto") -> list
             f"'{model.name}' has no {engine} weights, but "
             f"{', '.join(model.weights) or 'none at all'}; choose another engine."
         )
-    if weights.problem is not None and engine in _BUILT_IN:
+    if weights.problem is not None and engine in BUILT_IN:
         problem = weights.problem[:1].upper() + weights.problem[1:]
         raise ModelError(f"'{model.name}' cannot run with {engine}. {problem}.")
     if model.problems:

@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 from napari_imagec_ai import errors
 from napari_imagec_ai.engines import sharing
 from napari_imagec_ai.engines.faults import is_memory
-from napari_imagec_ai.engines.worker import ENVIRON
 from napari_imagec_ai.errors import EngineDied, EngineError, OutOfMemory
 
 _log = logging.getLogger(__name__)
@@ -37,6 +36,13 @@ _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from napari_imagec_ai.engines.worker import main; main()"
 )
+
+ENVIRON = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 36)}
+"""For the C library of Linux: memory of one layer is kept for the next.
+
+Else the system takes that of each large array back, and clears it again for the next
+one: windows of 2048 x 2048 took PyTorch twice as long.
+"""
 
 _PATIENCE = 10.0
 """Seconds that an ended process may take to be gone."""
@@ -263,7 +269,7 @@ class ProcessEngine:
         return self._held[0].pid if self._held else None
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """See :meth:`napari_imagec_ai.engines.opening.Engine.run`.
+        """See :meth:`napari_imagec_ai.engines.engine.Engine.run`.
 
         Raises
         ------

@@ -65,7 +65,7 @@ class TorchScriptEngine:
                 )
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """See :meth:`napari_imagec_ai.engines.opening.Engine.run`."""
+        """See :meth:`napari_imagec_ai.engines.engine.Engine.run`."""
         torch = self._torch
         with torch.inference_mode():
             try:

@@ -20,8 +20,8 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from napari_imagec_ai.engines import opening as engines
 from napari_imagec_ai.engines import sharing
+from napari_imagec_ai.engines.engine import Engine, opener
 from napari_imagec_ai.engines.faults import runtime_error
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.system import threads
@@ -35,13 +35,6 @@ PLAIN = ("metadata", "window", "output_names", "signature")
 """What an engine may have beside a name and a device, in plain values."""
 
 
-ENVIRON = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 36)}
-"""For the C library of Linux: memory of one layer is kept for the next.
-
-Else the system takes that of each large array back, and clears it again for the next
-one: windows of 2048 x 2048 took PyTorch twice as long.
-"""
-
 _IDLE = 2.0
 """After so many seconds without a request, memory that is free is given back."""
 
@@ -50,7 +43,7 @@ class Desk:
     """Does what is asked for, one request at a time."""
 
     def __init__(self) -> None:
-        self._engine: engines.Engine | None = None
+        self._engine: Engine | None = None
         self._segments: dict[str, sharing.Segment] = {}
         self._results: list[NDArray[Any]] = []
 
@@ -58,8 +51,8 @@ class Desk:
         """Open a network, instead of the one before."""
         self.close(request)
         threads.use(request["threads"])
-        opener = engines.opener(request["engine"])
-        self._engine = opener(Path(request["path"]), request["device"])
+        open_here = opener(request["engine"])
+        self._engine = open_here(Path(request["path"]), request["device"])
         told = {name: getattr(self._engine, name, None) for name in PLAIN}
         return {"name": self._engine.name, "device": self._engine.device, "plain": told}
 

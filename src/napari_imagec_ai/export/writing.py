@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_imagec_ai.decoders.decoding import Result
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export.coco import write_coco
 from napari_imagec_ai.export.formats import (
@@ -36,6 +35,7 @@ from napari_imagec_ai.export.yolo import CLASSES_FILE, write_yolo
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.results.scores import Scores
 from napari_imagec_ai.system import whole_files as files
 

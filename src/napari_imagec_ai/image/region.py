@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.image.image_input import Frame, ImageInput
 
 Box = Mapping[str, tuple[int, int]]
 """Along some axes, where a part begins and where it ends (half-open), in pixels."""
@@ -265,3 +265,22 @@ def corner(image: ImageInput, box: Box) -> tuple[int, ...]:
 
 def _clipped(start: int, stop: int, size: int) -> tuple[int, int]:
     return max(start, 0), min(stop, size)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a part was cut out.
+
+    Attributes
+    ----------
+    region : Region
+        What was asked for.
+    whole : Frame
+        Of the whole image.
+    begin : tuple of int
+        Where the part begins in the whole, for each axis of the frame.
+    """
+
+    region: Region
+    whole: Frame
+    begin: tuple[int, ...]

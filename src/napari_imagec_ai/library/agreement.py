@@ -19,8 +19,8 @@ from napari_imagec_ai.errors import DecodeError, ImagecAIError
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.model.description import Model, TensorSpec
 from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.run.feed.feed import from_network
-from napari_imagec_ai.run.predicting import Prediction
 
 LEAST = 0.98
 """Mean overlap (intersection over union) with the published objects."""

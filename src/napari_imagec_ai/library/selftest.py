@@ -4,58 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.engines import speed
-from napari_imagec_ai.engines.opening import Engine, open_engine
+from napari_imagec_ai.engines.engine import Engine
+from napari_imagec_ai.engines.opening import open_engine
 from napari_imagec_ai.errors import ImagecAIError, ModelError
+from napari_imagec_ai.library.agreement import LEAST, compare_objects
 from napari_imagec_ai.model import memory as model_memory
-from napari_imagec_ai.model.description import FileRef, Model, TensorSpec
-from napari_imagec_ai.model.steps import steps as processing
+from napari_imagec_ai.model.description import Model, TensorSpec
 from napari_imagec_ai.model.weights import fingerprint, sha256
+from napari_imagec_ai.run.published import (
+    TestResult,
+    is_decoded,
+    judged,
+    prepared,
+    published_inputs,
+    published_outputs,
+)
 
 _log = logging.getLogger(__name__)
-
-ABSOLUTE = 1e-4
-RELATIVE = 1e-3
-"""How far a value may be off: ``ABSOLUTE + RELATIVE * |published|``."""
-
-
-@dataclass(frozen=True, slots=True)
-class TestResult:
-    """How one engine did on one output.
-
-    Attributes
-    ----------
-    engine, device : str
-        What ran; device is empty where nothing did.
-    output : str
-        Name of the output; empty where nothing ran.
-    max_abs_error : float or None
-        Largest difference to the published output; of objects, the part of them that
-        differs: 1 - mean overlap.
-    passed : bool
-        Whether all values are near enough.
-    problem : str or None
-        What went wrong, in words.
-    compared : str
-        What was compared, where that is not the output's values.
-    """
-
-    __test__ = False  # pytest would take the name for a test
-
-    engine: str
-    device: str
-    output: str
-    max_abs_error: float | None
-    passed: bool
-    problem: str | None = None
-    compared: str = ""
 
 
 Verdict = Literal["passed", "failed", ""]
@@ -132,7 +103,7 @@ def test_model(
     if model.problems:
         raise ModelError(f"'{model.name}' cannot run. {model.problem}")
     names = model.runnable if engine in ("all", "auto") else (engine,)
-    inputs, expected = published_inputs(model), _published_outputs(model)
+    inputs, expected = published_inputs(model), published_outputs(model)
     results: list[TestResult] = []
     for name in names:
         try:
@@ -160,7 +131,7 @@ def _compare_speed(
     try:
         for name in names:
             opened.append(open_engine(model, name, verify=False))
-        speed.compare(model, opened, _prepared(model, inputs))
+        speed.compare(model, opened, prepared(model, inputs))
     except ImagecAIError as error:  # then the first one stays the first one
         _log.info("engines of '%s' were not compared: %s", model.name, error)
     finally:
@@ -171,68 +142,21 @@ def _compare_speed(
 test_model.__test__ = False  # type: ignore[attr-defined]
 
 
-def published_inputs(model: Model) -> list[NDArray[Any]]:
-    """The test tensors of all inputs, as they were published.
-
-    Raises
-    ------
-    ModelError
-        If one is missing or damaged.
-    """
-    return [_tensor(spec, spec.test_tensor, model) for spec in model.inputs]
-
-
-def _published_outputs(model: Model) -> list[NDArray[Any]]:
-    return [_tensor(spec, spec.test_tensor, model) for spec in model.outputs]
-
-
-def compare_published(model: Model, engine: Engine) -> list[TestResult]:
-    """Like :func:`test_model`, for an engine that is open already.
-
-    Raises
-    ------
-    ImagecAIError
-        If the test tensors are missing, or the network does not take them.
-    """
-    return _compare(model, engine, published_inputs(model), _published_outputs(model))
-
-
 def _compare(
     model: Model,
     engine: Engine,
     inputs: Sequence[NDArray[Any]],
     expected: Sequence[NDArray[Any]],
 ) -> list[TestResult]:
-    references: Mapping[str, NDArray[Any]] = {
-        spec.id: array for spec, array in zip(model.inputs, inputs, strict=True)
+    """Values by numbers, and labels by the objects that they are decoded to."""
+    found = engine.run(prepared(model, inputs))
+    results = {
+        each.output: each for each in judged(model, engine, inputs, found, expected)
     }
-    found = engine.run(_prepared(model, inputs))
-    results = []
-    for spec, array, target in zip(model.outputs, found, expected, strict=False):
-        if any(step.id in processing.DECODING for step in spec.steps):
-            results.append(_judge_objects(model, engine, spec, found, target))
-            continue
-        if array.shape == target.shape:  # else the steps would fail before we can say
-            post = processing.prepare(spec.steps, array, spec.letters, references)
-            array = post(array)
-        results.append(_judge(engine, spec, array, target, _tolerance(model)))
-    for spec in model.outputs[len(found) :]:
-        problem = f"The network gave only {len(found)} outputs."
-        results.append(
-            TestResult(engine.name, engine.device, spec.id, None, False, problem)
-        )
-    return results
-
-
-def _prepared(model: Model, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    """What the network gets for its test tensors."""
-    references: Mapping[str, NDArray[Any]] = {
-        spec.id: array for spec, array in zip(model.inputs, inputs, strict=True)
-    }
-    return [
-        processing.prepare(spec.steps, array, spec.letters, references)(array)
-        for spec, array in zip(model.inputs, inputs, strict=True)
-    ]
+    for spec, target in zip(model.outputs, expected, strict=True):
+        if is_decoded(spec) and spec.id not in results:
+            results[spec.id] = _judge_objects(model, engine, spec, found, target)
+    return [results[spec.id] for spec in model.outputs]
 
 
 def _judge_objects(
@@ -243,8 +167,6 @@ def _judge_objects(
     expected: NDArray[Any],
 ) -> TestResult:
     """Compare what is decoded with labels, where these are what was published."""
-    from napari_imagec_ai.library.agreement import LEAST, compare_objects
-
     name, device = engine.name, engine.device
     try:
         agrees = compare_objects(model, found, spec, expected)
@@ -264,74 +186,3 @@ def _judge_objects(
         None if agrees.enough else sentence,
         compared=f"decoded objects with published labels: {agrees}",
     )
-
-
-def _judge(
-    engine: Engine,
-    spec: TensorSpec,
-    found: NDArray[Any],
-    expected: NDArray[Any],
-    tolerance: tuple[float, float],
-) -> TestResult:
-    if found.shape != expected.shape:
-        problem = (
-            f"Expected the shape {expected.shape} of the published output, found "
-            f"{found.shape}; the description and the weights disagree."
-        )
-        return TestResult(engine.name, engine.device, spec.id, None, False, problem)
-    difference = np.abs(found.astype(np.float64) - expected.astype(np.float64))
-    error = float(difference.max()) if difference.size else 0.0
-    absolute, relative = tolerance
-    allowed = absolute + relative * np.abs(expected.astype(np.float64))
-    passed = bool(np.all(difference <= allowed))
-    sentence = (
-        f"The largest difference to the published output is {error:.3g}, more than "
-        f"{absolute:g} + {relative:g} of the value; the weights may not be those that "
-        "were published."
-    )
-    return TestResult(
-        engine.name, engine.device, spec.id, error, passed, None if passed else sentence
-    )
-
-
-def _tolerance(model: Model) -> tuple[float, float]:
-    """What the description allows, where that is more than our own."""
-    hints = model.hints.get("bioimageio")
-    entries = (
-        hints.get("reproducibility_tolerance") if isinstance(hints, dict) else None
-    )
-    absolute, relative = ABSOLUTE, RELATIVE
-    for entry in entries if isinstance(entries, list) else []:
-        try:
-            absolute = max(absolute, float(entry.get("absolute_tolerance", 0)))
-            relative = max(relative, float(entry.get("relative_tolerance", 0)))
-        except (AttributeError, TypeError, ValueError):
-            continue
-    return absolute, relative
-
-
-def _tensor(spec: TensorSpec, file: FileRef | None, model: Model) -> NDArray[Any]:
-    if file is None:
-        raise ModelError(
-            f"'{model.name}' was published without a test tensor for '{spec.id}', so "
-            "there is nothing to compare with."
-        )
-    if file.path is None:
-        raise ModelError(
-            f"The test tensor '{file.source}' of '{spec.id}' is not in the folder of "
-            f"'{model.name}'; download the whole model package again."
-        )
-    try:
-        array: NDArray[Any] = np.load(file.path, allow_pickle=False)
-    except Exception as error:  # those of damaged arrays have no common root
-        raise ModelError(
-            f"The test tensor '{file.source}' of '{spec.id}' is no array of numbers in "
-            f"numpy's format ({error}); download the model again."
-        ) from error
-    if not isinstance(array, np.ndarray) or array.ndim != len(spec.axes):
-        raise ModelError(
-            f"Expected the axes '{spec.letters}' in the test tensor '{file.source}' of "
-            f"'{spec.id}', found the shape {getattr(array, 'shape', None)}; correct "
-            "the description or download the model again."
-        )
-    return array

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import yaml
 
-from napari_imagec_ai.engines.opening import Engine, open_file
+from napari_imagec_ai.engines.engine import Engine
+from napari_imagec_ai.engines.opening import open_file
 from napari_imagec_ai.errors import EngineError, ImagecAIError, ModelError
 from napari_imagec_ai.library import undescribed_rcnn as mask_rcnn
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.rdf import parse_rdf
+from napari_imagec_ai.results.window_results import Layout
 from napari_imagec_ai.run.boxes import yolo_metadata
 from napari_imagec_ai.run.boxes import yolo_rows as candidates
-from napari_imagec_ai.run.boxes.yolo_rows import Layout
 
 SUFFIXES = {
     ".onnx": "onnx",

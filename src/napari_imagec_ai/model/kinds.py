@@ -354,3 +354,7 @@ def _find_roles(model: Model) -> dict[str, int]:
 def _are_numbered(names: tuple[str, ...]) -> bool:
     """Whether these names of channels only count; also if there are none."""
     return all(_NUMBERED.fullmatch(_plain(name)) for name in names)
+
+
+DETECTORS = ("boxes", "boxes_masks")
+"""Kinds whose output is read window by window."""

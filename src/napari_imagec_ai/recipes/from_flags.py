@@ -22,9 +22,10 @@ MOST_CLASSES = 10_000
 
 def recipe_of(options: argparse.Namespace, model: Model) -> Recipe:
     """The recipe that the tuning flags ask for."""
-    from napari_imagec_ai.decoders.decoding import (
+    from napari_imagec_ai.decoders.decoder import settings_with
+    from napari_imagec_ai.decoders.registry import (
         choose_decoder,
-        settings_with,
+        class_threshold,
         starting_settings,
     )
     from napari_imagec_ai.recipes import recipe
@@ -41,7 +42,7 @@ def recipe_of(options: argparse.Namespace, model: Model) -> Recipe:
     settings = settings_with(settings, dict(map(_pair, options.set)))
     threshold = options.class_threshold
     if threshold is None:
-        threshold = recipe.class_threshold(model)
+        threshold = class_threshold(model)
     elif not 0 <= threshold <= 1:
         raise ImagecAIError(
             f"Expected a class threshold from 0 to 1, found {threshold:g}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,13 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_imagec_ai.decoders.decoding import (
-    Result,
-    Settings,
+from napari_imagec_ai.decoders.decoder import Settings, settings_with
+from napari_imagec_ai.decoders.decoding import run_decoder
+from napari_imagec_ai.decoders.registry import (
     choose_decoder,
-    guess_decoder,
-    run_decoder,
-    settings_with,
     starting_settings,
 )
-from napari_imagec_ai.engines.opening import Engine
+from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import ImagecAIError, ModelError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.region import Region
@@ -29,10 +26,12 @@ from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.weights import sha256
 from napari_imagec_ai.recipes.migrations import VERSION, migrated
 from napari_imagec_ai.results.classes import ClassMap, classify
-from napari_imagec_ai.run.boxes.detect_run import DETECTORS, OVERLAP, PERCENTILES
+from napari_imagec_ai.results.prediction import Prediction
+from napari_imagec_ai.results.result import Result
+from napari_imagec_ai.run.boxes.detect_run import OVERLAP, PERCENTILES
 from napari_imagec_ai.run.feed.inputs import InputImages
 from napari_imagec_ai.run.feed.normalize import Normalize
-from napari_imagec_ai.run.predicting import Prediction, predict
+from napari_imagec_ai.run.predicting import predict
 from napari_imagec_ai.run.tiles.blending import Seams
 from napari_imagec_ai.system import whole_files as files
 from napari_imagec_ai.system.safe_yaml import read_yaml
@@ -293,17 +292,3 @@ def describe_model(model: Model) -> ModelRef:
         path=str(model.path.absolute()),
         sha256=hashes,
     )
-
-
-def class_threshold(model: Model) -> float:
-    """The class threshold to begin with: the description's own, else what is usual."""
-    yolo = model.hints.get("yolo")
-    told = yolo.get("conf") if isinstance(yolo, Mapping) else None
-    for value in (model.settings.get("class_threshold"), told):
-        if isinstance(value, (int, float)) and 0 <= value <= 1:
-            return float(value)
-    decoder = guess_decoder(model)
-    usual = None if decoder is None else decoder.defaults(model)
-    # Objects below are not even made: the filter must not take more of them.
-    least = getattr(usual, "prob_threshold", 1.0)
-    return 0.25 if model.kind in DETECTORS else min(0.5, least)

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from napari_imagec_ai.decoders.decoding import Result, prepare
-from napari_imagec_ai.engines.opening import Engine, open_engine
+from napari_imagec_ai.decoders.decoding import prepare
+from napari_imagec_ai.engines.engine import Engine
+from napari_imagec_ai.engines.opening import open_engine
 from napari_imagec_ai.export.summary.all_images import measured, write_thumbnail
 from napari_imagec_ai.export.writing import write_all
 from napari_imagec_ai.image.image_input import ImageInput
@@ -17,9 +18,11 @@ from napari_imagec_ai.image.opening import open_image
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.recipes.recipe import Recipe, Used
 from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.prediction import Prediction
+from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.run.feed.inputs import InputImages, main_image
 from napari_imagec_ai.run.maps.dense_run import DenseRun
-from napari_imagec_ai.run.predicting import Prediction, predict
+from napari_imagec_ai.run.predicting import predict
 from napari_imagec_ai.run.tiles.window_limits import main_input
 from napari_imagec_ai.system import threads
 from napari_imagec_ai.system.progress import Progress

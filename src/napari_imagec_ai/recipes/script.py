@@ -18,7 +18,7 @@ from typing import Any
 import platformdirs
 from pydantic import BaseModel
 
-from napari_imagec_ai.decoders.decoding import choose_decoder, starting_settings
+from napari_imagec_ai.decoders.registry import choose_decoder, starting_settings
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.library.folders import load_model

@@ -7,21 +7,16 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from napari_imagec_ai.decoders.decoding import (
-    Decoder,
-    Result,
-    Settings,
-    choose_decoder,
-    follow,
-    prepare,
-    run_decoder,
-    starting_settings,
-)
+from napari_imagec_ai.decoders.decoder import Decoder, Settings
+from napari_imagec_ai.decoders.decoding import follow, prepare, run_decoder
+from napari_imagec_ai.decoders.registry import choose_decoder, starting_settings
 from napari_imagec_ai.decoders.visible_part import View
-from napari_imagec_ai.engines.opening import Engine, open_engine, preferred_isolated
+from napari_imagec_ai.engines.engine import Engine
+from napari_imagec_ai.engines.opening import open_engine, preferred_isolated
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model import memory as model_memory
 from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.kinds import DETECTORS
 from napari_imagec_ai.recipes.recipe import (
     PredictSettings,
     Recipe,
@@ -30,9 +25,10 @@ from napari_imagec_ai.recipes.recipe import (
 )
 from napari_imagec_ai.results.classes import ClassMap, classify
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.boxes.detect_run import DETECTORS
+from napari_imagec_ai.results.prediction import Prediction
+from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.run.feed.inputs import InputImages, input_key
-from napari_imagec_ai.run.predicting import Prediction, predict_iter
+from napari_imagec_ai.run.predicting import predict_iter
 from napari_imagec_ai.system import threads
 from napari_imagec_ai.system.progress import Progress
 from napari_imagec_ai.system.version import version

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from napari_imagec_ai.decoders.decoding import Result
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.result import Result
 
 EDGE = "touches_edge"
 """The column that tells whether an object touches the image's edge."""

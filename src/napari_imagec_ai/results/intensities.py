@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.run.feed.channels import EMPTY
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import EMPTY, Prediction
 
 MOST_OTHERS = 16
 """Channels that are measured beside those that were fed: a spectrum has hundreds."""

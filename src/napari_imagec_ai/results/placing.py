@@ -7,35 +7,15 @@ whole image.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.image.image_input import Frame
-from napari_imagec_ai.image.region import Part, Placed, Region
+from napari_imagec_ai.image.region import Cut, Part, Placed
 from napari_imagec_ai.results.masks import Masks
 from napari_imagec_ai.results.objects import Objects
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Where a part was cut out.
-
-    Attributes
-    ----------
-    region : Region
-        What was asked for.
-    whole : Frame
-        Of the whole image.
-    begin : tuple of int
-        Where the part begins in the whole, for each axis of the frame.
-    """
-
-    region: Region
-    whole: Frame
-    begin: tuple[int, ...]
 
 
 def in_whole(objects: Objects, cut: Cut) -> Objects:

@@ -3,49 +3,58 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.image.image_input import Frame
-from napari_imagec_ai.run.boxes.detect_run import WindowResult
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.image.region import Cut
+from napari_imagec_ai.results.window_results import WindowResult
 
 _LARGEST = 1 << 31
 """Elements along an axis of an image."""
 
 
-def check_prediction(prediction: Prediction) -> None:
+def check_prediction(fields: Mapping[str, Any]) -> None:
     """Check that all parts of a prediction fit each other.
+
+    Parameters
+    ----------
+    fields : mapping of str to object
+        Of the prediction.
 
     Raises
     ------
     ValueError
         If one does not; the message says which.
     """
-    _check_frame(prediction.frame)
-    if prediction.cut is not None:
-        _check_frame(prediction.cut.whole)
-        _demand(len(prediction.cut.begin) == len(prediction.frame.axes), "its region")
-    space = prediction.space
-    _demand(bool(space) and prediction.frame.axes.endswith(space), "its axes")
-    _demand(len(prediction.scale) in (0, len(space)), "its scale")
-    _demand(all(0 < size < math.inf for size in prediction.scale), "its scale")
-    planes = prediction.planes
-    known = {spec.id for spec in prediction.model.outputs}
-    for name, values in prediction.maps.items():
+    frame: Frame = fields["frame"]
+    cut: Cut | None = fields["cut"]
+    space: str = fields["space"]
+    scale: tuple[float, ...] = fields["scale"]
+    _check_frame(frame)
+    if cut is not None:
+        _check_frame(cut.whole)
+        _demand(len(cut.begin) == len(frame.axes), "its region")
+    _demand(bool(space) and frame.axes.endswith(space), "its axes")
+    _demand(len(scale) in (0, len(space)), "its scale")
+    _demand(all(0 < size < math.inf for size in scale), "its scale")
+    planes = frame.shape[: len(frame.shape) - len(space)]
+    known = {spec.id for spec in fields["model"].outputs}
+    for name, values in fields["maps"].items():
         fits = values.ndim == len(planes) + 1 + len(space) and values.dtype.kind == "f"
         fits = fits and values.shape[: len(planes)] == planes and 0 not in values.shape
         _demand(fits and name in known, f"the map '{name!s:.40}'")
-    for name, values in prediction.vectors.items():
+    for name, values in fields["vectors"].items():
         fits = values.shape[:-1] == planes and values.dtype.kind == "f"
         fits = fits and values.size > 0 and name in known
         _demand(fits, f"the scores '{name!s:.40}'")
-    if prediction.windows:
-        _demand(prediction.layout is not None, "its layout")
-    for number, window in enumerate(prediction.windows):
-        _check_window(window, prediction, f"window {number}")
+    if fields["windows"]:
+        _demand(fields["layout"] is not None, "its layout")
+    for number, window in enumerate(fields["windows"]):
+        _check_window(window, planes, frame.shape, f"window {number}")
 
 
 def _demand(fits: bool, what: str) -> None:
@@ -65,8 +74,10 @@ def _check_frame(frame: Frame) -> None:
     _demand(fits, "its pixel size")
 
 
-def _check_window(window: WindowResult, prediction: Prediction, name: str) -> None:
-    found, planes, shape = window.found, prediction.planes, prediction.frame.shape
+def _check_window(
+    window: WindowResult, planes: tuple[int, ...], shape: tuple[int, ...], name: str
+) -> None:
+    found = window.found
     count = len(found.boxes)
     fits = len(window.plane) == len(planes)
     fits = fits and all(0 <= n < m for n, m in zip(window.plane, planes, strict=False))

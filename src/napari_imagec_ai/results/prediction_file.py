@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,12 @@ from typing_extensions import TypedDict
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import Frame
-from napari_imagec_ai.image.region import Region
+from napari_imagec_ai.image.region import Cut, Region
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.rdf import parse_rdf
 from napari_imagec_ai.results.letterbox import Letterbox
-from napari_imagec_ai.results.placing import Cut
 from napari_imagec_ai.results.prediction_check import check_prediction
-from napari_imagec_ai.run.boxes.detect_run import WindowResult
-from napari_imagec_ai.run.boxes.yolo_rows import Candidates, Layout
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.window_results import Candidates, Layout, WindowResult
 from napari_imagec_ai.system import whole_files as files
 
 FORMAT = 2
@@ -54,36 +51,47 @@ _CORE = TypeAdapter(tuple[tuple[int, int], tuple[int, int]])
 _COLUMNS = ("boxes", "confidence", "class_id", "coefficients")
 
 
-def write_prediction(prediction: Prediction, path: Path) -> None:
-    """Write a prediction; see :meth:`Prediction.save`."""
-    layout = prediction.layout
-    meta = {name: getattr(prediction, name) for name in _PLAIN} | {
+def write_prediction(fields: Mapping[str, Any], path: Path) -> None:
+    """Write the fields of a prediction; see :class:`Prediction`, which saves itself.
+
+    Parameters
+    ----------
+    fields : mapping of str to object
+        All of them, by name.
+    path : Path
+        The file.
+    """
+    model: Model = fields["model"]
+    cut: Cut | None = fields["cut"]
+    layout: Layout | None = fields["layout"]
+    windows: Sequence[WindowResult] = fields["windows"]
+    meta = {name: fields[name] for name in _PLAIN} | {
         "format": FORMAT,
-        "rdf": str(prediction.model.path.absolute()),
-        "frame": asdict(prediction.frame),
-        "outputs": list(prediction.maps),
-        "vectors": list(prediction.vectors),
-        "assumed": list(prediction.assumed),
-        "channels": list(prediction.channels),
-        "classes": _told_classes(prediction.model),
-        "scale": list(prediction.scale),
-        "cut": None if prediction.cut is None else _cut_meta(prediction.cut),
+        "rdf": str(model.path.absolute()),
+        "frame": asdict(fields["frame"]),
+        "outputs": list(fields["maps"]),
+        "vectors": list(fields["vectors"]),
+        "assumed": list(fields["assumed"]),
+        "channels": list(fields["channels"]),
+        "classes": _told_classes(model),
+        "scale": list(fields["scale"]),
+        "cut": None if cut is None else _cut_meta(cut),
         "layout": None if layout is None else asdict(layout),
-        "windows": [_window_meta(window) for window in prediction.windows],
+        "windows": [_window_meta(window) for window in windows],
     }
     arrays: dict[str, Any] = {
-        f"map{i}": values for i, values in enumerate(prediction.maps.values())
+        f"map{i}": values for i, values in enumerate(fields["maps"].values())
     }
-    for i, values in enumerate(prediction.vectors.values()):
+    for i, values in enumerate(fields["vectors"].values()):
         arrays[f"vector{i}"] = values
-    for i, window in enumerate(prediction.windows):
+    for i, window in enumerate(windows):
         for name in _COLUMNS:
             arrays[f"window{i}_{name}"] = getattr(window.found, name)
         if window.prototypes is not None:
             arrays[f"window{i}_prototypes"] = window.prototypes
         if window.found.pictures is not None:
             arrays[f"window{i}_pictures"] = window.found.pictures
-    arrays["rdf"] = np.frombuffer(prediction.model.source, np.uint8)
+    arrays["rdf"] = np.frombuffer(model.source, np.uint8)
     arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
 
     def write(temporary: Path) -> None:
@@ -94,16 +102,22 @@ def write_prediction(prediction: Prediction, path: Path) -> None:
     files.replace_whole(path, write)
 
 
-def read_prediction(path: Path) -> Prediction:
-    """Read a prediction; see :meth:`Prediction.load`."""
+def read_prediction(path: Path) -> dict[str, Any]:
+    """Read what was written; gives the fields of a prediction.
+
+    Raises
+    ------
+    ImageError
+        If it is no such file, or one of a later version.
+    """
     try:
         # Opened here, as numpy forgets to close a file that turns out to be damaged.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             meta = json.loads(stored["meta"].tobytes())
             if meta["format"] <= FORMAT:
-                prediction = _prediction(meta, stored)
-                check_prediction(prediction)
-                return prediction
+                fields = _fields(meta, stored)
+                check_prediction(fields)
+                return fields
     except FileNotFoundError as error:
         raise ImageError(
             f"There is no file '{path}'; give one that 'imagec-ai predict "
@@ -123,10 +137,10 @@ def read_prediction(path: Path) -> Prediction:
     )
 
 
-def _prediction(meta: dict[str, Any], stored: Mapping[str, Any]) -> Prediction:
+def _fields(meta: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
     cut = meta.get("cut")
     layout = meta["layout"]
-    return Prediction(
+    return dict(
         model=parse_rdf(stored["rdf"].tobytes(), Path(meta["rdf"])).with_classes(
             meta.get("classes")
         ),

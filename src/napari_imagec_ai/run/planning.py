@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from napari_imagec_ai.engines.opening import Engine, open_engine
+from napari_imagec_ai.engines.engine import Engine
+from napari_imagec_ai.engines.opening import open_engine
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import ImageInput
-from napari_imagec_ai.image.region import Box, Region, as_region, corner, cropped
+from napari_imagec_ai.image.region import Box, Cut, Region, as_region, corner, cropped
 from napari_imagec_ai.model.description import Model
-from napari_imagec_ai.results.placing import Cut
-from napari_imagec_ai.run.boxes.detect_run import DETECTORS, DetectRun, DetectSettings
+from napari_imagec_ai.model.kinds import DETECTORS
+from napari_imagec_ai.run.boxes.detect_run import DetectRun, DetectSettings
 from napari_imagec_ai.run.feed.feed import Planes
 from napari_imagec_ai.run.feed.inputs import Given, InputImages, Inputs, plan_inputs
 from napari_imagec_ai.run.feed.normalize import Normalize

@@ -1,32 +1,17 @@
-"""Runs a network over an image, once, and keeps what it said.
-
-A :class:`Prediction` holds the raw output, stitched from tiles; no threshold has
-touched it. Everything that a person tunes afterwards starts from it.
-"""
+"""Runs a network over an image, once, and keeps what it said."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from napari_imagec_ai.engines.opening import Engine
+from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import OutOfMemory
-from napari_imagec_ai.image.image_input import Frame, ImageInput
-from napari_imagec_ai.image.region import Box, Region, whole
+from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.image.region import Box, Cut, Region, whole
 from napari_imagec_ai.model.description import Model
-from napari_imagec_ai.results.placing import Cut
-from napari_imagec_ai.run.boxes.detect_run import (
-    OVERLAP,
-    PERCENTILES,
-    DetectRun,
-    WindowResult,
-)
-from napari_imagec_ai.run.boxes.yolo_rows import Layout
+from napari_imagec_ai.results.prediction import Prediction
+from napari_imagec_ai.run.boxes.detect_run import OVERLAP, PERCENTILES, DetectRun
 from napari_imagec_ai.run.feed.feed import Feed, Planes
 from napari_imagec_ai.run.feed.inputs import InputImages, Inputs
 from napari_imagec_ai.run.feed.normalize import Normalize
@@ -35,93 +20,6 @@ from napari_imagec_ai.run.planning import RunOptions
 from napari_imagec_ai.run.tiles.blending import Seams
 from napari_imagec_ai.system import file_changes as filestate
 from napari_imagec_ai.system.progress import Progress
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prediction:
-    """What the network said about an image.
-
-    Attributes
-    ----------
-    model : Model
-        Which network.
-    frame : Frame
-        Where it lies.
-    space : str
-        Space axes of one map, such as ``YX``; the frame's other axes are planes.
-    maps : mapping of str to array
-        For each output of the network, float32 with the axes planes, channel, space.
-        After the description's postprocessing, except binarisation.
-    vectors : mapping of str to array
-        For each output without space axes, float32 with the axes planes, channel.
-    engine, device : str
-        What ran.
-    network_seconds : float
-        Time inside the network.
-    network_calls : int
-        How often it was called.
-    assumed : tuple of str
-        Sentences: whatever was not in the description and had to be assumed.
-    windows : tuple of WindowResult
-        Of a detector: candidates above a low floor, instead of maps.
-    layout : Layout or None
-        How a detector's tensors are laid out.
-    halo : tuple of int or None
-        Overlap of the windows, where it was measured; None where it was told, or where
-        there was one window.
-    scale : tuple of float
-        Pixels of the network for each pixel of the image; empty: 1.
-    image : ImageInput or None
-        The pixels that were run, for intensities; None after loading from a file.
-    cut : Cut or None
-        Where all this lies in the image, if a region of it was run.
-    place : object
-        Keeps the folder alive that large maps lie in, as zarr arrays.
-    """
-
-    model: Model
-    frame: Frame
-    space: str
-    engine: str
-    device: str
-    network_seconds: float
-    network_calls: int
-    maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    assumed: tuple[str, ...] = ()
-    channels: tuple[int, ...] = (0,)
-    windows: tuple[WindowResult, ...] = ()
-    layout: Layout | None = None
-    halo: tuple[int, ...] | None = None
-    scale: tuple[float, ...] = ()
-    image: ImageInput | None = None
-    cut: Cut | None = None
-    place: object = field(default=None, repr=False)
-    key: object = field(default_factory=object)
-
-    @property
-    def planes(self) -> tuple[int, ...]:
-        """Sizes of the plane axes; empty for a single plane or volume."""
-        return self.frame.shape[: len(self.frame.shape) - len(self.space)]
-
-    def save(self, path: str | Path) -> None:
-        """Write everything but the image's pixels into one file (a zip of arrays)."""
-        from napari_imagec_ai.results.prediction_file import write_prediction
-
-        write_prediction(self, Path(path))
-
-    @classmethod
-    def load(cls, path: str | Path) -> Prediction:
-        """Read a file that :meth:`save` wrote.
-
-        Raises
-        ------
-        ImagecAIError
-            If it is no such file, or one of a later version.
-        """
-        from napari_imagec_ai.results.prediction_file import read_prediction
-
-        return read_prediction(Path(path))
 
 
 def predict(

@@ -12,7 +12,7 @@ from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.stack import stack_channels
 from napari_imagec_ai.model.description import TensorSpec
-from napari_imagec_ai.run.feed.channels import EMPTY
+from napari_imagec_ai.results.prediction import EMPTY
 
 MOST = 8
 """More channels than these are taken in order: nobody chooses 61 of them."""

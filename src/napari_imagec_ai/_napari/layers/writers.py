@@ -19,14 +19,14 @@ from napari_imagec_ai._napari.layers.result_layers import PLACE
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export.writing import write_as
 from napari_imagec_ai.image.image_input import Frame
-from napari_imagec_ai.image.region import Region
+from napari_imagec_ai.image.region import Cut, Region
 from napari_imagec_ai.results.correction.read_back import (
     joined,
     read_labels,
     read_outlines,
 )
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.results.placing import Cut, in_whole
+from napari_imagec_ai.results.placing import in_whole
 
 LayerData = tuple[Any, dict[str, Any], str]
 

@@ -7,9 +7,10 @@ from html import escape
 from pathlib import Path
 
 from napari_imagec_ai.library.folders import ModelEntry
-from napari_imagec_ai.library.selftest import TestResult, Verdict
+from napari_imagec_ai.library.selftest import Verdict
 from napari_imagec_ai.model.description import FixedSize, Model, SteppedSize, TensorSpec
 from napari_imagec_ai.results.scores import Scores
+from napari_imagec_ai.run.published import TestResult
 
 GIVES = {
     "foreground": "objects (foreground map)",

@@ -17,11 +17,11 @@ from napari_imagec_ai._napari.model.packaging import PackageDialog, packaged
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.library import trust
 from napari_imagec_ai.library.package.package_model import Packaged
-from napari_imagec_ai.library.selftest import TestResult
 from napari_imagec_ai.library.undescribed import SUFFIXES
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.recipes.session import Session
 from napari_imagec_ai.results.calibration import Calibration, Truth
+from napari_imagec_ai.run.published import TestResult
 
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.widget import ClassifierWidget

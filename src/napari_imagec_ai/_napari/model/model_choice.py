@@ -28,7 +28,7 @@ from napari_imagec_ai._napari.model.folders import (
     open_folder,
     search_folders,
 )
-from napari_imagec_ai.decoders.decoding import decoders, guess_decoder
+from napari_imagec_ai.decoders.registry import decoders, guess_decoder
 from napari_imagec_ai.library.folders import ModelEntry, find_models
 from napari_imagec_ai.library.selftest import Verdict, verdict
 from napari_imagec_ai.model.description import Model

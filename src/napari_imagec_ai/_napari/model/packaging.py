@@ -11,7 +11,7 @@ from magicgui.widgets import ComboBox, FileEdit, LineEdit
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout
 
 from napari_imagec_ai._napari.controls import column, text
-from napari_imagec_ai.decoders.decoding import decoders
+from napari_imagec_ai.decoders.registry import decoders
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.library.folders import user_models
 from napari_imagec_ai.library.package.facts import SCALINGS

@@ -13,7 +13,7 @@ from napari_imagec_ai._napari.image.origin import Origin, origin
 from napari_imagec_ai._napari.image.region_choice import rings
 from napari_imagec_ai._napari.layers.layers import placed
 from napari_imagec_ai._napari.repeat.batch_panel import BatchPanel
-from napari_imagec_ai.decoders.decoding import decoders
+from napari_imagec_ai.decoders.registry import decoders
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.recipes import script

@@ -17,7 +17,7 @@ from magicgui.widgets import (
 from pydantic.fields import FieldInfo
 
 from napari_imagec_ai._napari.controls import align, keep_low, whole_numbers
-from napari_imagec_ai.decoders.decoding import OF_MODEL, Settings
+from napari_imagec_ai.decoders.decoder import OF_MODEL, Settings
 
 
 def about_the_model(settings: Settings) -> tuple[str, ...]:

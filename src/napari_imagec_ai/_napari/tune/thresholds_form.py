@@ -10,7 +10,7 @@ from magicgui.widgets import CheckBox, PushButton
 from napari_imagec_ai._napari.controls import Fold, column, put, quiet, row
 from napari_imagec_ai._napari.tune.settings_form import SettingsForm, about_the_model
 from napari_imagec_ai._napari.tune.threshold import Histogram, Threshold
-from napari_imagec_ai.decoders.decoding import Settings
+from napari_imagec_ai.decoders.decoder import Settings
 
 _ELSEWHERE = {"mask_threshold", "split"}
 """Settings of decoders that have a control of their own."""

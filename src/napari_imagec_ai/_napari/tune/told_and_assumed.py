@@ -18,7 +18,7 @@ from napari_imagec_ai._napari.controls import (
     whole_numbers,
 )
 from napari_imagec_ai._napari.tune.settings_form import SettingsForm
-from napari_imagec_ai.decoders.decoding import Settings
+from napari_imagec_ai.decoders.decoder import Settings
 from napari_imagec_ai.recipes.from_flags import MOST_CLASSES
 from napari_imagec_ai.recipes.recipe import PredictSettings
 from napari_imagec_ai.run.boxes.detect_run import OVERLAP, PERCENTILES

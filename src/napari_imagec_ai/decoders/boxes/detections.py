@@ -20,15 +20,14 @@ from napari_imagec_ai.decoders.boxes.join_windows import (
     concatenated,
     join_windows,
 )
-from napari_imagec_ai.decoders.decoding import Settings
+from napari_imagec_ai.decoders.decoder import Settings
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.results import boxes as box_math
 from napari_imagec_ai.results.intensities import measured_pixels, physical_area
 from napari_imagec_ai.results.masks import Masks
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.boxes.detect_run import WindowResult
-from napari_imagec_ai.run.boxes.yolo_rows import Layout
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
+from napari_imagec_ai.results.window_results import Layout, WindowResult
 
 DrawMasks = Callable[[Sequence[WindowResult], Found, float], Masks]
 """Draws the mask of each box at the image's resolution, by the mask threshold."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.results import boxes as box_math
-from napari_imagec_ai.run.boxes.detect_run import WindowResult
+from napari_imagec_ai.results.window_results import WindowResult
 
 _CUT = 2.0
 """A box this near (pixels of the window) to an inner border was cut by it."""

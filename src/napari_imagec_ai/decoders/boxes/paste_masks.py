@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai.decoders.boxes.join_windows import Found
 from napari_imagec_ai.decoders.boxes.prototype_masks import interpolated
 from napari_imagec_ai.results.masks import Masks
-from napari_imagec_ai.run.boxes.detect_run import WindowResult
+from napari_imagec_ai.results.window_results import WindowResult
 
 
 def paste_masks(

@@ -14,13 +14,13 @@ from napari_imagec_ai.decoders.boxes.detections import (
     layout_of,
 )
 from napari_imagec_ai.decoders.boxes.paste_masks import paste_masks
-from napari_imagec_ai.decoders.decoding import Decoder, as_described
+from napari_imagec_ai.decoders.decoder import Decoder, as_described
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.kinds import DETECTORS
+from napari_imagec_ai.model.table_outputs import gives_tables
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.boxes import rcnn_tables as instances
-from napari_imagec_ai.run.boxes.detect_run import DETECTORS
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 
 class RcnnSettings(BoxSettings):
@@ -60,7 +60,7 @@ def default_settings(model: Model) -> RcnnSettings:
 
 def recognises(model: Model) -> bool:
     """Whether a model gives boxes, classes and scores in tensors of their own."""
-    return model.kind in DETECTORS and instances.is_described(model)
+    return model.kind in DETECTORS and gives_tables(model)
 
 
 RCNN = Decoder(

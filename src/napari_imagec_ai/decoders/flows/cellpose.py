@@ -24,10 +24,10 @@ from scipy import special
 from napari_imagec_ai.decoders import activation
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.cache import Kept
-from napari_imagec_ai.decoders.channel_roles import Map, main_map
-from napari_imagec_ai.decoders.decoding import OF_MODEL, Decoder, Settings, as_described
+from napari_imagec_ai.decoders.channel_roles import main_map
+from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, Settings, as_described
 from napari_imagec_ai.decoders.flows.follow_flows import flow_errors, follow, gather
-from napari_imagec_ai.decoders.pixels.segment import grid_of
+from napari_imagec_ai.decoders.output_grid import Map, grid_of
 from napari_imagec_ai.decoders.splitting import split_touching as splitting
 from napari_imagec_ai.decoders.tabulate import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
@@ -35,7 +35,7 @@ from napari_imagec_ai.image.blocks import grid
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.kinds import main_output
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 Direction = Literal["auto", "inward", "outward"]
 

@@ -21,15 +21,14 @@ from pydantic import Field
 
 from napari_imagec_ai.decoders import activation
 from napari_imagec_ai.decoders.activation import Activation
-from napari_imagec_ai.decoders.channel_roles import Map, main_map, parts
-from napari_imagec_ai.decoders.decoding import OF_MODEL, Decoder, as_described
+from napari_imagec_ai.decoders.channel_roles import main_map, parts
+from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, as_described
+from napari_imagec_ai.decoders.output_grid import Grid, Map, grid_of
 from napari_imagec_ai.decoders.pixels import mutex_watershed as mutex
 from napari_imagec_ai.decoders.pixels.segment import (
     NECK_OF_MEMBRANES,
     Evidence,
-    Grid,
     RegionSettings,
-    grid_of,
     segment,
     settled,
 )
@@ -38,7 +37,7 @@ from napari_imagec_ai.decoders.tabulate import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 Offset = tuple[int, ...]
 

@@ -12,15 +12,15 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from napari_imagec_ai.decoders.channel_roles import Map, main_map, pick
-from napari_imagec_ai.decoders.decoding import OF_MODEL, Decoder, Settings, as_described
+from napari_imagec_ai.decoders.channel_roles import main_map, pick
+from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, Settings, as_described
+from napari_imagec_ai.decoders.output_grid import Map, grid_of
 from napari_imagec_ai.decoders.pixels.layered import put_together
-from napari_imagec_ai.decoders.pixels.segment import grid_of
 from napari_imagec_ai.decoders.splitting import split_touching as splitting
 from napari_imagec_ai.decoders.tabulate import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 _SLACK = 0.1
 """Ids may be this far from whole numbers, and a few of them farther."""

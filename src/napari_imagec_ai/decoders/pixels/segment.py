@@ -7,24 +7,20 @@ boundaries or the distances that the network drew, and by their shape: see
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from napari_imagec_ai.decoders.activation import Activation
-from napari_imagec_ai.decoders.decoding import OF_MODEL, Settings
+from napari_imagec_ai.decoders.decoder import OF_MODEL, Settings
+from napari_imagec_ai.decoders.output_grid import Grid, Map
 from napari_imagec_ai.decoders.splitting import split_touching as splitting
 from napari_imagec_ai.decoders.tabulate import Regions
-from napari_imagec_ai.image.scales import scale_between
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.system import threads
-
-Map = NDArray[np.float32]
 
 NECK_WHERE_DRAWN = 0.5
 """Where the network tells objects apart, shape only parts what is nearly cut off."""
@@ -119,33 +115,6 @@ class Evidence:
     rim: Map | None = None
     depth: Map | None = None
     membranes: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The pixels of the output: their size, and how many make one of the image."""
-
-    spacing: tuple[float, ...]
-    density: float = 1.0
-
-    def sigmas(self, sigma: float, least: float = 0.0) -> tuple[float, ...]:
-        """The same length along each axis, in its pixels, or at least so many."""
-        finest = min(self.spacing)
-        return tuple(max(sigma * finest / step, least) for step in self.spacing)
-
-    def scaled(self, count: int) -> int:
-        """How many it has where the image has at least so many."""
-        return math.ceil(count * self.density - 1e-6)
-
-
-def grid_of(prediction: Prediction, values: Map) -> Grid:
-    """The grid of a map (planes, C, space) of the prediction."""
-    space = len(prediction.space)
-    own, image = values.shape[-space:], prediction.frame.shape[-space:]
-    factors = list(map(scale_between, own, image))
-    sizes = prediction.frame.pixel_size[-space:]
-    spacing = tuple(s / f for s, f in zip(sizes, factors, strict=True))
-    return Grid(spacing, float(np.prod(factors)))
 
 
 def segment(evidence: Evidence, settings: RegionSettings, grid: Grid) -> Regions:

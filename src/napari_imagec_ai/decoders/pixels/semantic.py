@@ -12,19 +12,17 @@ from scipy import ndimage
 from napari_imagec_ai.decoders import activation
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.channel_roles import (
-    Map,
     assumption,
     described,
     main_map,
     parts,
     pick_any,
 )
-from napari_imagec_ai.decoders.decoding import OF_MODEL, Decoder, as_described
+from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, as_described
+from napari_imagec_ai.decoders.output_grid import Grid, Map, grid_of
 from napari_imagec_ai.decoders.pixels.segment import (
     Evidence,
-    Grid,
     RegionSettings,
-    grid_of,
     part,
     settled,
 )
@@ -33,7 +31,7 @@ from napari_imagec_ai.decoders.tabulate import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 
 class SemanticSettings(RegionSettings):

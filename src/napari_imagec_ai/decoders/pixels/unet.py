@@ -21,7 +21,6 @@ from scipy import special
 from napari_imagec_ai.decoders import activation
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.channel_roles import (
-    Map,
     assumption,
     described,
     main_map,
@@ -29,15 +28,14 @@ from napari_imagec_ai.decoders.channel_roles import (
     pick,
     pick_any,
 )
-from napari_imagec_ai.decoders.decoding import OF_MODEL, Decoder, as_described
+from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, as_described
+from napari_imagec_ai.decoders.output_grid import Grid, Map, grid_of
 from napari_imagec_ai.decoders.pixels.segment import (
     NECK_OF_MEMBRANES,
     NECK_WHERE_DRAWN,
     Evidence,
-    Grid,
     RegionSettings,
     carry,
-    grid_of,
     only_threshold,
     segment,
     settled,
@@ -47,7 +45,7 @@ from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model.description import Model, TensorSpec
 from napari_imagec_ai.model.kinds import main_output
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 KINDS = (
     "foreground",

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_imagec_ai.decoders.channel_roles import Map, main_map
+from napari_imagec_ai.decoders.channel_roles import main_map
+from napari_imagec_ai.decoders.output_grid import Map
 from napari_imagec_ai.decoders.stars.star_shapes import (
     Rays,
     circle,
@@ -19,7 +20,7 @@ from napari_imagec_ai.decoders.stars.star_shapes import (
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.image.blocks import grid
 from napari_imagec_ai.model.description import Model
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 STEP = "stardist_postprocessing"
 """What a description calls the decoding, if it has it among the processing steps."""

@@ -25,8 +25,8 @@ from pydantic import Field
 from napari_imagec_ai.decoders import activation
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.cache import Kept
-from napari_imagec_ai.decoders.channel_roles import Map
-from napari_imagec_ai.decoders.decoding import OF_MODEL, Decoder, Settings, as_described
+from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, Settings, as_described
+from napari_imagec_ai.decoders.output_grid import Map
 from napari_imagec_ai.decoders.stars.star_nms import KnownShares, suppress
 from napari_imagec_ai.decoders.stars.star_output import (
     Output,
@@ -43,7 +43,7 @@ from napari_imagec_ai.decoders.tabulate import Regions, tabulate
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.kinds import main_output
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.predicting import Prediction
+from napari_imagec_ai.results.prediction import Prediction
 
 _SHORTEST = 1e-3
 """Pixels that a ray has at least: networks give distances below 0, too."""

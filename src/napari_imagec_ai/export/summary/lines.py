@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.decoders.decoding import Result
 from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.results.scores import Scores
 
 

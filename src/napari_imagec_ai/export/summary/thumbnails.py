@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from napari_imagec_ai.decoders.decoding import Result
 from napari_imagec_ai.export.formats import Beside
 from napari_imagec_ai.export.overlay import Picture, as_png, draw_image, draw_outlines
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.system import whole_files as files
 
 SIDE = 320

@@ -7,14 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from napari_imagec_ai.decoders.decoding import get_decoder, settings_with
-from napari_imagec_ai.engines.opening import Engine
+from napari_imagec_ai.decoders.decoder import settings_with
+from napari_imagec_ai.decoders.registry import get_decoder
+from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import DecodeError, ModelError
 from napari_imagec_ai.library.package.facts import Facts, Scaling, identifier, title
 from napari_imagec_ai.library.package.network import Growth, Network, Output, probe
 from napari_imagec_ai.library.undescribed import bare_model
 from napari_imagec_ai.model.description import Kind
-from napari_imagec_ai.run.boxes.detect_run import DETECTORS
+from napari_imagec_ai.model.kinds import DETECTORS
 from napari_imagec_ai.system.safe_yaml import read_yaml
 
 FORMAT = "0.5.4"
@@ -111,7 +112,7 @@ def _of_detector(path: Path, facts: Facts) -> Rdf:
     except ModelError as error:
         if facts.decoder:
             raise
-        from napari_imagec_ai.decoders.decoding import decoders
+        from napari_imagec_ai.decoders.registry import decoders
 
         raise ModelError(
             f"'{path.name}' is no YOLO export, so it does not tell what it gives; say "

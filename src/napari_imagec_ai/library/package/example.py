@@ -11,21 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.decoders.decoding import decode
-from napari_imagec_ai.engines.opening import Engine
+from napari_imagec_ai.decoders.registry import class_threshold
+from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.export.overlay import as_png, overlay
 from napari_imagec_ai.image.image_input import Frame, ImageInput
 from napari_imagec_ai.image.samples import sample_image
 from napari_imagec_ai.model.description import Model, TensorSpec
+from napari_imagec_ai.model.kinds import DETECTORS
 from napari_imagec_ai.model.steps import steps as processing
-from napari_imagec_ai.recipes.recipe import class_threshold
 from napari_imagec_ai.results.classes import classify
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.letterbox import FILL, fit
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.run.boxes.detect_run import DETECTORS, network_window
+from napari_imagec_ai.results.prediction import Prediction
+from napari_imagec_ai.run.boxes.detect_run import network_window
 from napari_imagec_ai.run.feed.feed import Feed, clean, plan_feed
-from napari_imagec_ai.run.predicting import Prediction, predict
+from napari_imagec_ai.run.predicting import predict
 from napari_imagec_ai.run.tiles.window_limits import window_sizes
 
 Array = NDArray[Any]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_imagec_ai.engines.opening import Engine
+from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import EngineError, ModelError
 from napari_imagec_ai.library.package.facts import Facts
 

@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 import yaml
 
-from napari_imagec_ai.engines.opening import Engine, open_file
+from napari_imagec_ai.engines.engine import Engine
+from napari_imagec_ai.engines.opening import open_file
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.library.folders import load_model

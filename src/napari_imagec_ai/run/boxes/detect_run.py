@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.engines.calls import Calls
+from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.faults import is_memory
-from napari_imagec_ai.engines.opening import Engine
 from napari_imagec_ai.errors import EngineError, ImageError, OutOfMemory
 from napari_imagec_ai.model.description import FixedSize, Model, SteppedSize
 from napari_imagec_ai.model.steps import steps as processing
 from napari_imagec_ai.results.letterbox import FILL, Letterbox, fit
+from napari_imagec_ai.results.window_results import Layout, WindowResult
 from napari_imagec_ai.run.boxes import rcnn_tables as instances
 from napari_imagec_ai.run.boxes import yolo_rows as candidates
-from napari_imagec_ai.run.boxes.yolo_rows import Candidates, Layout
 from napari_imagec_ai.run.feed.feed import Feed, clean
 from napari_imagec_ai.system.progress import Progress
 
@@ -35,8 +35,6 @@ FITS_ONCE = 2.0
 PERCENTILES = (0.0, 99.8)
 """Grey values that become black and white where nothing else is said."""
 
-DETECTORS = ("boxes", "boxes_masks")
-"""Kinds whose output is read window by window."""
 
 OVERLAP = 0.2
 """Part of a window that it shares with the next one."""
@@ -46,31 +44,6 @@ _MANY = 64
 
 USUAL = 640
 """Window of a network that takes any size, the one that YOLO is trained at."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WindowResult:
-    """What the network said about one window.
-
-    Attributes
-    ----------
-    plane : tuple of int
-        Index of the plane in the result.
-    box : Letterbox
-        Where the window lies.
-    core : tuple of slice
-        Part of the image that it answers for.
-    found : Candidates
-        Above the floor.
-    prototypes : (M, h, w) float32 or float16, or None
-        Of the masks; None without, or where nothing was found.
-    """
-
-    plane: tuple[int, ...]
-    box: Letterbox
-    core: tuple[slice, slice]
-    found: Candidates
-    prototypes: NDArray[Any] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ Class 0 is background for torchvision, and a class for detectron2: see :func:`se
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,25 +28,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import DecodeError
-from napari_imagec_ai.model.description import FixedSize, Model
-from napari_imagec_ai.run.boxes.rcnn_masks import pictures_of
-from napari_imagec_ai.run.boxes.yolo_rows import (
-    FLOOR,
-    UNNAMED,
-    Candidates,
-    Layout,
-    numbered,
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.table_outputs import (
+    gives_tables,
+    outputs_by_role,
+    roles_by_name,
 )
+from napari_imagec_ai.results.window_results import FLOOR, Candidates, Layout
+from napari_imagec_ai.run.boxes.rcnn_masks import pictures_of
+from napari_imagec_ai.run.boxes.yolo_rows import UNNAMED, numbered
 
 Array = NDArray[Any]
 
-_WORDS = {
-    "scores": {"score", "scores", "confidence", "confidences"},
-    "classes": {"class", "classes", "label", "labels"},
-    "boxes": {"box", "boxes", "bbox", "bboxes"},
-    "masks": {"mask", "masks"},
-}
-"""Words in names of outputs; ``box_scores`` are scores."""
 
 _BACKGROUND = ("background", "bg")
 
@@ -61,16 +53,6 @@ class _Roles:
     classes: int | None
     masks: int | None
     named: bool
-
-
-def is_described(model: Model) -> bool:
-    """Whether a description has boxes, classes and scores in outputs of their own."""
-    named = _named(model)
-    if "boxes" in named and "scores" in named:
-        return True
-    axes = [spec.axes for spec in model.outputs]
-    table = any(len(a) == 2 and a[1].size == FixedSize(4) for a in axes)
-    return table and sum(len(a) == 1 for a in axes) > 1
 
 
 def roles_of(
@@ -93,7 +75,7 @@ def roles_of(
         None where this is another family of networks.
     """
     tables = _unbatched(outputs)
-    at = _roles_in(names)
+    at = roles_by_name(names)
     roles = _checked(at, tables) if len(names) >= len(tables) else None
     roles = roles or _by_shape(tables, window)
     if roles is None:
@@ -129,7 +111,7 @@ def find_layout(
     tables = _unbatched(outputs)
     roles = _by_name(model, tables) or _by_shape(tables, window)
     if roles is None:
-        if is_described(model):
+        if gives_tables(model):
             raise _unknown(model, outputs)
         return None
     assumed: tuple[str, ...] = ()
@@ -197,26 +179,11 @@ def read(
 # -- which output is what --------------------------------------------------------------
 
 
-def _named(model: Model) -> dict[str, int]:
-    """Outputs by what their names say."""
-    return _roles_in([spec.id for spec in model.outputs])
-
-
-def _roles_in(names: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for number, name in enumerate(names):
-        words = set(re.split(r"[^a-z]+", name.lower()))
-        role = next((role for role, known in _WORDS.items() if words & known), None)
-        if role is not None:
-            found.setdefault(role, number)
-    return found
-
-
 def _by_name(model: Model, tables: Sequence[Array]) -> _Roles | None:
     """What is what by the description's names, if the shapes agree."""
     if len(tables) != len(model.outputs):
         return None
-    return _checked(_named(model), tables)
+    return _checked(outputs_by_role(model), tables)
 
 
 def _checked(at: Mapping[str, int], tables: Sequence[Array]) -> _Roles | None:
@@ -355,7 +322,7 @@ def _first_class(
         return 0, ""
     if numbers[-1] == len(names):
         return 1, ""
-    named = _named(model).get("classes") == layout.labels
+    named = outputs_by_role(model).get("classes") == layout.labels
     name = model.outputs[layout.labels].id if named else ""
     if "class" in name.lower():
         return 0, (

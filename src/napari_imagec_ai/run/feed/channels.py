@@ -9,12 +9,10 @@ import numpy as np
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.model.description import TensorSpec
+from napari_imagec_ai.results.prediction import EMPTY
 
 LUMINANCE = np.array([0.2125, 0.7154, 0.0721], np.float32)
 """Weights of red, green and blue in the luminance of ITU-R BT.709, as scikit-image."""
-
-EMPTY = -1
-"""In the place of a channel: the network gets zeros there."""
 
 
 def match_channels(

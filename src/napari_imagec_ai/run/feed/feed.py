@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from napari_imagec_ai.errors import EngineError, ImageError
 from napari_imagec_ai.image.image_input import Frame, ImageInput
 from napari_imagec_ai.model.description import TensorSpec, takes_one
-from napari_imagec_ai.run.feed.channels import EMPTY, LUMINANCE, match_channels
+from napari_imagec_ai.results.prediction import EMPTY
+from napari_imagec_ai.run.feed.channels import LUMINANCE, match_channels
 from napari_imagec_ai.run.feed.pixel_size import chosen_scale, natural_scale
 
 Planes = Mapping[str, int | tuple[int, int]]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.engines.opening import Engine
+from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.model.description import FixedSize, Model, TensorSpec
 

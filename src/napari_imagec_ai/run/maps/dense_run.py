@@ -15,8 +15,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_imagec_ai.engines.calls import Calls, called
+from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.faults import is_memory
-from napari_imagec_ai.engines.opening import Engine
 from napari_imagec_ai.errors import EngineDied, EngineError, ModelError, OutOfMemory
 from napari_imagec_ai.image.blocks import Blocks
 from napari_imagec_ai.model.description import Model

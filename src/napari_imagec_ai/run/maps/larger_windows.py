@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.engines.opening import Engine
+from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import EngineError, ImagecAIError, OutOfMemory
-from napari_imagec_ai.library import selftest
 from napari_imagec_ai.model import memory as model_memory
 from napari_imagec_ai.model.description import Model
-from napari_imagec_ai.model.steps import steps as processing
 from napari_imagec_ai.model.weights import fingerprint
 from napari_imagec_ai.run.feed.feed import from_network
+from napari_imagec_ai.run.published import prepared, published_inputs, reproduces
 from napari_imagec_ai.run.tiles.window_limits import geometry, main_input, window_sizes
 
 _TOPIC = "sizes"
@@ -84,10 +83,7 @@ def _tried(model: Model, engine: Engine, space: str, step: int) -> bool:
     try:
         if not _loosened(model, engine):
             return False
-        results = selftest.compare_published(model, engine)
-        if not results or not all(result.passed for result in results):
-            return False
-        return _agrees(model, engine, space, step)
+        return reproduces(model, engine) and _agrees(model, engine, space, step)
     except OutOfMemory:
         raise
     except ImagecAIError:
@@ -97,8 +93,7 @@ def _tried(model: Model, engine: Engine, space: str, step: int) -> bool:
 def _agrees(model: Model, engine: Engine, space: str, step: int) -> bool:
     """Whether a larger window gives the same at its beginning."""
     spec = main_input(model)
-    array = selftest.published_inputs(model)[0]
-    array = processing.prepare(spec.steps, array, spec.letters)(array)
+    (array,) = prepared(model, published_inputs(model))
     widths = [(0, step if axis.name in spec.space else 0) for axis in spec.axes]
     small = engine.run([array])
     large = engine.run([np.pad(array, widths, mode="symmetric")])

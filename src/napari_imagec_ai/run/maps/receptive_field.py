@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_imagec_ai.engines.opening import Engine
+from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.model import memory as model_memory
 from napari_imagec_ai.model.description import Model, TensorSpec
