@@ -71,7 +71,7 @@ def test_a_batch_asks_too(
     _, widget = asking
     widget.consent.no.native.click()
     widget.repeat.batch.native.click()
-    panel = widget._repeating.panel
+    panel = widget.repeating.panel
     tifffile.imwrite(tmp_path / "one.tif", squares)
     panel.images.value, panel.output.value = str(tmp_path), str(tmp_path / "out")
     panel.run_button.native.click()
@@ -93,15 +93,15 @@ def test_weights_of_strangers_are_asked_about_before_they_are_tried(
 ) -> None:
     _, widget = open_widget(squares)
     weights = torchscript_network(tmp_path / "stranger.pt")
-    widget._extras.ask_weights(weights)
+    widget.model_actions.ask_weights(weights)
     dialog = widget.native.findChild(PackageDialog)
     dialog.decoder.value, dialog.classes.value = "unet", "square"
     dialog.buttons.accepted.emit()
     assert "'stranger.pt' is a program" in widget.consent.said.value
     assert "press 'Try it' or 'Not now'" in widget.status.value
-    assert not widget._extras.busy
+    assert not widget.model_actions.busy
     widget.consent.yes.native.click()
-    qtbot.waitUntil(lambda: not widget._extras.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not widget.model_actions.busy, timeout=30_000)
     assert "Made 'stranger'" in widget.status.value
     # The copy in the model folder is the same file: it is not asked about again.
     assert widget.entry.name == "stranger"
@@ -123,10 +123,10 @@ def test_weights_that_were_run_knowingly_are_so_in_the_recipe(
     widget.consent.yes.native.click()
     finish(qtbot, widget)
     assert "run knowingly" in widget.status.value
-    assert "verify=False" in widget._repeating.copy_python()
-    widget._repeating.save(tmp_path / "r.yaml")
+    assert "verify=False" in widget.repeating.copy_python()
+    widget.repeating.save(tmp_path / "r.yaml")
     assert not Recipe.load(tmp_path / "r.yaml").predict.verify
-    widget._repeating.load(tmp_path / "r.yaml")
+    widget.repeating.load(tmp_path / "r.yaml")
     assert "not those of the description" in widget.status.value
     widget.run()
     finish(qtbot, widget)

@@ -35,7 +35,7 @@ def plate(tmp_path: Path) -> Path:
 
 def batch(widget: Any) -> Any:
     widget.repeat.batch.native.click()
-    return widget._repeating.panel
+    return widget.repeating.panel
 
 
 def end(qtbot: Any, panel: Any) -> None:
@@ -65,7 +65,7 @@ def test_a_folder_gives_what_the_command_line_gives(
     assert failure.startswith("broken.tif: ")
 
     widget.class_threshold.value = 0.5
-    widget._repeating.save(tmp_path / "same.yaml")
+    widget.repeating.save(tmp_path / "same.yaml")
     images = sorted(map(str, plate.glob("well*.tif")))
     words = ["run", str(tmp_path / "same.yaml"), *images]
     words += ["-o", str(tmp_path / "line"), "--workers", "1", "--export", "csv,labels"]

@@ -161,7 +161,7 @@ def test_a_model_is_tested_on_its_own_tensors(qtbot: Any, open_widget: Open) -> 
     said = widget.choice.tested
     widget.choice.test.native.click()
     settle(qtbot, lambda: "without a test tensor" in said.value)
-    settle(qtbot, lambda: not widget._extras.busy)
+    settle(qtbot, lambda: not widget.model_actions.busy)
     widget.choose("nuclei-unet")
     assert said.value == ""
     widget.choice.test.native.click()

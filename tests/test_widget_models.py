@@ -161,7 +161,7 @@ def test_a_layer_that_is_not_fed_can_be_measured_and_filtered_by(
     assert sorted(found["mean_intensity_1"] > 300) == [False, False, True]
     rows = widget.classes[0]
     rows.filters.set_filters([Filter(feature="mean_intensity_1", minimum=300.0)])
-    widget._tuner.tune()
+    widget.tune()
     qtbot.waitUntil(lambda: rows.number.value == "1", timeout=5000)
     assert "GFP" in widget.source.beyond_a_file()
     viewer.layers.remove("GFP")

@@ -103,10 +103,10 @@ def test_what_flags_cannot_say_is_in_a_recipe_that_the_command_runs(
     shown = tables(widget, tmp_path)
     assert b"speck" in shown
     assert b"colony" in shown
-    command = widget._repeating.copy_command()
+    command = widget.repeating.copy_command()
     assert command.startswith("imagec-ai run ")
     assert ".recipe.yaml" in widget.status.value
-    python = widget._repeating.copy_python()
+    python = widget.repeating.copy_python()
     assert replayed(command, tmp_path / "command", monkeypatch) == shown
     assert replayed(python, tmp_path / "python", monkeypatch) == shown
 
@@ -122,14 +122,14 @@ def test_a_saved_recipe_gives_the_same_table_and_comes_back(
     sort_by_size(widget)
     shown = tables(widget, tmp_path)
     saved = tmp_path / "tuned.recipe.yaml"
-    widget._repeating.save(saved)
+    widget.repeating.save(saved)
     line = f"imagec-ai run {shlex.quote(str(saved))} {shlex.quote(str(dish))} -o out"
     assert replayed(line, tmp_path / "run", monkeypatch) == shown
 
     monkeypatch.chdir(tmp_path)
     widget.choose("nuclei-unet")
     widget.assumptions.forget.native.click()
-    widget._repeating.load(saved)
+    widget.repeating.load(saved)
     assert widget.entry.path.name == "tiny"
     assert widget.mask_threshold.value == pytest.approx(0.4)
     assert widget.class_threshold.value == pytest.approx(0.3)
@@ -145,12 +145,12 @@ def test_what_of_a_recipe_cannot_be_restored_is_said(
 ) -> None:
     _, widget = tuned
     saved = tmp_path / "odd.yaml"
-    widget._repeating.save(saved)
+    widget.repeating.save(saved)
     data = yaml.safe_load(saved.read_text(encoding="utf-8"))
     data["predict"] |= {"engine": "tensorrt", "axes": "TZYX", "tile": [64]}
     data["classes"]["rules"][0]["source"] = "cat"
     saved.write_text(yaml.safe_dump(data), encoding="utf-8")
-    widget._repeating.load(saved)
+    widget.repeating.load(saved)
     said = widget.status.value
     assert "engine 'tensorrt' is not known here" in said
     assert "axes TZYX" in said
@@ -166,10 +166,10 @@ def test_a_recipe_whose_model_is_gone_says_which_and_changes_nothing(
     recipe = widget.recipe()
     gone = recipe.model.model_copy(update={"name": "Gone", "path": "/nowhere"})
     recipe.model_copy(update={"model": gone}).save(saved)
-    widget._repeating.load(saved)
+    widget.repeating.load(saved)
     assert "'Gone' is neither at" in widget.status.value
     assert widget.entry.path.name == "tiny"
-    widget._repeating.load(tmp_path / "none.yaml")
+    widget.repeating.load(tmp_path / "none.yaml")
     assert "Could not read the recipe" in widget.status.value
 
 
@@ -184,7 +184,7 @@ def test_a_model_outside_the_library_comes_with_its_recipe(
     )
     saved = tmp_path / "elsewhere.yaml"
     recipe.model_copy(update={"model": there}).save(saved)
-    widget._repeating.load(saved)
+    widget.repeating.load(saved)
     assert widget.entry.name == "Elsewhere"
     widget.refresh_models()
     assert widget.entry.name == "Elsewhere"
@@ -194,8 +194,8 @@ def test_an_image_that_is_no_file_is_said(
     open_widget: Open, dish: Path, tmp_path: Path
 ) -> None:
     _, widget = open_widget(tifffile.imread(dish))
-    assert "'image.tif'" in widget._repeating.copy_python()
+    assert "'image.tif'" in widget.repeating.copy_python()
     assert "'dish' was not opened from a file" in widget.status.value
-    assert " image.tif " in widget._repeating.copy_command()
-    widget._repeating.save(tmp_path / "one")
+    assert " image.tif " in widget.repeating.copy_command()
+    widget.repeating.save(tmp_path / "one")
     assert Recipe.load(tmp_path / "one.yaml").model.name == "Tiny"

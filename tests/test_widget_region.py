@@ -281,11 +281,11 @@ def test_the_region_of_a_recipe_comes_back_and_can_be_drawn_and_removed(
     run(qtbot, widget)
     first = ai.write(widget.objects(), tmp_path / "first.csv").read_bytes()
     assert first.count(b"\n") == 3
-    widget._repeating.save(tmp_path / "r.yaml")
+    widget.repeating.save(tmp_path / "r.yaml")
 
     region.where.value = "whole image"
     viewer.layers.remove("mine")
-    widget._repeating.load(tmp_path / "r.yaml")
+    widget.repeating.load(tmp_path / "r.yaml")
     assert "not restored" not in widget.status.value
     assert region.where.value == "region of the recipe"
     assert region.place.value == "Y 8 to 84, X 8 to 84, in 2 shapes"

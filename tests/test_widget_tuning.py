@@ -14,6 +14,7 @@ from scipy.ndimage import gaussian_filter
 from test_widget_classes import settle, typed
 from test_widget_lasting import another
 
+from napari_imagec_ai._napari.form import MODEL
 from napari_imagec_ai.recipes import session as session_module
 
 Open = Callable[..., tuple[Any, Any]]
@@ -179,7 +180,7 @@ def test_what_was_assumed_is_listed(
     qtbot: Any, open_widget: Open, scene: np.ndarray
 ) -> None:
     _, widget = ran(qtbot, open_widget, scene)
-    section = widget.assumptions
+    section, widget.form.front = widget.assumptions, MODEL
     assert "assumed)" in section.title
     assert not section.sentences.native.isVisible()
     qtbot.mouseClick(section.button, LEFT)
@@ -257,9 +258,10 @@ def test_it_can_be_read_at_360_pixels(open_widget: Open, scene: np.ndarray) -> N
     for section in sections:
         section.button.setChecked(True)
     widget.classes[0].fold.setChecked(True)
-    assert widget._body.native.minimumSizeHint().width() <= 340
+    for page in (*widget.form.pages, widget.form.bar):
+        assert page.native.minimumSizeHint().width() <= 340
     widget.repeat.batch.native.click()
-    panel = widget._repeating.panel
+    panel = widget.repeating.panel
     assert panel._body.native.minimumSizeHint().width() <= 340
 
 

@@ -176,8 +176,8 @@ def classes_and_filters(theme: str) -> Callable[[], None]:
         line.target.value = line.otherwise.value = "round"
         line.fold.setChecked(True)
         fold(widget, widget.thresholds, widget.class_section)
-        widget._tuner.tune()
-        widget._extras.show_table()
+        widget.tune()
+        widget.showing.show_table()
         settle(40)
         viewer.fit_to_view()
         shoot(f"classes_{theme}", viewer)
@@ -193,7 +193,7 @@ def sections() -> None:
     widget.choose("cells-yolov5seg")
     widget.choice.about.button.setChecked(True)
     widget.choice.test.native.click()
-    finish(lambda: widget._extras.busy)
+    finish(lambda: widget.model_actions.busy)
     fold(widget, widget.model_section)
     details = widget.choice.details
     details.value = details.value.replace(str(ROOT), "~/napari-imagec-ai")
@@ -208,7 +208,7 @@ def sections() -> None:
     fold(widget, widget.calibration)
     widget.calibration.known.value = 85
     widget.calibration.go.native.click()
-    finish(lambda: widget._extras.busy)
+    finish(lambda: widget.model_actions.busy)
     shoot_part("calibrate", widget.calibration)
     fold(widget, widget.layer_options, widget.repeat)
     shoot_part("repeat", widget.layer_options, widget.repeat)
@@ -250,7 +250,7 @@ def batch() -> None:
         (plate / "B03.tif").write_bytes(b"half an image")
         os.chdir(place)
         widget.repeat.batch.native.click()
-        panel = widget._repeating.panel
+        panel = widget.repeating.panel
         assert panel is not None
         panel.images.value, panel.output.value = "plate", "results"
         settle()

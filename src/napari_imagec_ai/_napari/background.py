@@ -12,7 +12,6 @@ from typing import Any
 from napari.qt.threading import create_worker
 
 from napari_imagec_ai._napari import preferences
-from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai.system.progress import Progress
 
 
@@ -40,7 +39,7 @@ class Run:
         function: Callable[..., Any],
         *arguments: Any,
         progressed: Callable[[Progress, str], None],
-        returned: Callable[[work.Outcome], None],
+        returned: Callable[[Any], None],
         failed: Callable[[str], None],
         finished: Callable[[], None],
     ) -> None:
@@ -99,6 +98,51 @@ class Run:
         self._progressed(
             progress, words(progress, now - self._begun[0], self._begun[1])
         )
+
+
+class Jobs:
+    """Things that are done in the background, one for each button.
+
+    Parameters
+    ----------
+    say : callable
+        Told a sentence when one broke.
+    """
+
+    def __init__(self, say: Callable[..., None]) -> None:
+        self._say = say
+        self._runs: dict[str, Run] = {}
+
+    def start(
+        self, button: Any, done: Callable[[Any], None], function: Any, *arguments: Any
+    ) -> None:
+        """Do something in the background; its button is off until it has ended."""
+        if button.name in self._runs:
+            return
+        button.enabled = False
+        self._runs[button.name] = Run(
+            function,
+            *arguments,
+            progressed=lambda *_: None,
+            returned=done,
+            failed=partial(self._say, bad=True),
+            finished=partial(self._finished, button),
+        )
+        self._runs[button.name].start()
+
+    def _finished(self, button: Any) -> None:
+        del self._runs[button.name]
+        button.enabled = True
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way."""
+        return bool(self._runs)
+
+    def stop(self) -> None:
+        """Tell nobody any more: the window is gone."""
+        for run in self._runs.values():
+            run.drop()
 
 
 def _stoppable(

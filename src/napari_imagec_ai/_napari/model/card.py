@@ -9,7 +9,6 @@ from pathlib import Path
 from napari_imagec_ai.library.folders import ModelEntry
 from napari_imagec_ai.library.selftest import Verdict
 from napari_imagec_ai.model.description import FixedSize, Model, SteppedSize, TensorSpec
-from napari_imagec_ai.results.scores import Scores
 from napari_imagec_ai.run.published import TestResult
 
 GIVES = {
@@ -178,16 +177,6 @@ def _weights(model: Model) -> list[str]:
 
 def _size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
-
-
-def score_lines(scores: Scores, most: int = 10) -> str:
-    """The highest scores as HTML, the highest first; for the first plane."""
-    values = scores.values.reshape(-1, scores.values.shape[-1])[0]
-    order = values.argsort()[::-1][:most]
-    lines = [f"{escape(scores.classes[i])}: {values[i]:.3g}" for i in order]
-    if len(values) > most:
-        lines.append(f"and {len(values) - most} more")
-    return "<br>".join(["<b>Scores</b>", *lines])
 
 
 def tested_lines(results: Sequence[TestResult]) -> str:

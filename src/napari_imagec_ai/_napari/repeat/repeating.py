@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.image.image_choice import SOME_PLANES
 from napari_imagec_ai._napari.image.origin import Origin, origin
 from napari_imagec_ai._napari.image.region_choice import rings
 from napari_imagec_ai._napari.layers.layers import placed
 from napari_imagec_ai._napari.repeat.batch_panel import BatchPanel
+from napari_imagec_ai._napari.repeat.recipe_form import RecipeForm
 from napari_imagec_ai.decoders.registry import decoders
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model.description import Model
@@ -20,29 +22,40 @@ from napari_imagec_ai.recipes import script
 from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe
 
 if TYPE_CHECKING:
-    from napari_imagec_ai._napari.widget import ClassifierWidget
+    from napari_imagec_ai._napari.image.feeding import Feeding
+    from napari_imagec_ai._napari.model.opening import Opening
+    from napari_imagec_ai._napari.tune.tuning import Tuning
 
 _FILES = "Recipes (*.yaml *.yml)"
 
 
 class Repeating:
-    """Handlers of the buttons under 'Repeat'.
+    """The section for recipes, scripts and batches, and what its buttons do.
 
     Parameters
     ----------
-    widget : ClassifierWidget
-        Whose buttons they are.
+    desk : Desk
+        Who to tell.
+    opening : Opening
+        Opens the model of a recipe.
+    feeding : Feeding
+        Shows how a recipe feeds it.
+    tuning : Tuning
+        Shows what a recipe makes of its output.
     """
 
-    def __init__(self, widget: ClassifierWidget) -> None:
-        self._widget = widget
+    def __init__(
+        self, desk: Desk, opening: Opening, feeding: Feeding, tuning: Tuning
+    ) -> None:
+        self._desk, self._opening = desk, opening
+        self._feeding, self._tuning = feeding, tuning
         self.panel: BatchPanel | None = None
-        form = widget.repeat
+        self.form = form = RecipeForm()
         form.save.changed.connect(lambda: self._ask_where())
         form.load.changed.connect(lambda: self._ask_which())
         form.python.changed.connect(lambda: self.copy_python())
         form.command.changed.connect(lambda: self.copy_command())
-        widget.source.region.draw.changed.connect(lambda: self.draw_region())
+        feeding.source.region.draw.changed.connect(lambda: self.draw_region())
         form.batch.changed.connect(lambda: self.open_batch())
 
     def stop(self) -> None:
@@ -54,27 +67,26 @@ class Repeating:
 
     def _shown(self) -> tuple[Recipe, Origin] | None:
         """The recipe, and where its image lies; None, and the reason is said."""
-        widget = self._widget
-        recipe = widget.recipe()
+        recipe = self._desk.recipe()
         if recipe is None:
             return None
         try:
-            whole = widget.source.whole()
+            whole = self._feeding.source.whole()
         except ImagecAIError as error:
             return recipe, Origin(None, {}, str(error))
-        found = origin(widget.source.layer.value, whole.image)
+        found = origin(self._feeding.source.layer.value, whole.image)
         fed = recipe.predict.model_copy(update=found.opened)
         return recipe.model_copy(update={"predict": fed}), found
 
     def _lost(self) -> list[str]:
         """What neither a recipe nor a script can say of what feeds the network."""
-        return [self._widget.source.beyond_a_file()]
+        return [self._feeding.source.beyond_a_file()]
 
     # -- recipes -----------------------------------------------------------------------
 
     def _ask_where(self) -> None:
         name, _ = QFileDialog.getSaveFileName(
-            self._widget.native, "Save the recipe", "my.recipe.yaml", _FILES
+            self._desk.native, "Save the recipe", "my.recipe.yaml", _FILES
         )
         if name:
             self.save(Path(name))
@@ -88,22 +100,22 @@ class Repeating:
         try:
             saved = shown[0].save(path)
         except ImagecAIError as error:
-            self._widget.say(str(error), bad=True)
+            self._desk.say(str(error), bad=True)
             return
-        self._widget.say(f"Saved '{saved.name}' into {saved.parent}.", *self._lost())
+        self._desk.say(f"Saved '{saved.name}' into {saved.parent}.", *self._lost())
 
     def _ask_which(self) -> None:
         name, _ = QFileDialog.getOpenFileName(
-            self._widget.native, "Load a recipe", "", _FILES
+            self._desk.native, "Load a recipe", "", _FILES
         )
         if name:
             self.load(Path(name))
 
     def load(self, path: Path) -> None:
         """Choose everything as a recipe says; what cannot be restored is said."""
-        widget = self._widget
-        if widget.running:
-            widget.say("A run is under way; load the recipe after it.", bad=True)
+        desk = self._desk
+        if desk.running:
+            self._desk.say("A run is under way; load the recipe after it.", bad=True)
             return
         try:
             recipe = Recipe.load(path)
@@ -112,39 +124,39 @@ class Repeating:
             model = recipe.model_copy(update={"predict": bare}).open_model()
             lost = self._restore(recipe, model)
         except ImagecAIError as error:
-            widget.say(str(error), bad=True)
+            self._desk.say(str(error), bad=True)
             return
-        ready = "" if widget.run_button.enabled else widget.reason()
-        widget.say(
+        ready = desk.reason()
+        self._desk.say(
             f"Loaded '{path.name}'.",
             *lost,
             ready or "Press Run to see what it finds in this image.",
         )
 
     def _restore(self, recipe: Recipe, model: Model) -> list[str]:
-        widget, lost = self._widget, []
-        widget.choice.choose_model(model)
+        lost: list[str] = []
+        self._opening.choice.choose_model(model)
         name = recipe.decoder
         if name is not None and name not in decoders():
             lost.append(f"The recipe's decoder '{name}' is not installed here.")
             name = None
-        session = widget.begin(name, recipe.predict)
+        session = self._desk.begin(name, recipe.predict)
         if session is None:
             return lost
         lost += self._restore_feeding(recipe.predict)
         settings = recipe.decoder_settings(session.model)
-        lost += widget.adopt(settings, recipe.classes)
+        lost += self._tuning.adopt(settings, recipe.classes)
         return lost
 
     def _restore_feeding(self, predict: PredictSettings) -> list[str]:
-        widget, lost = self._widget, []
+        lost: list[str] = []
         for name in ("engine", "device"):
-            control, value = getattr(widget, name), getattr(predict, name)
+            control, value = getattr(self._feeding, name), getattr(predict, name)
             if value in control.choices:
                 control.value = value
             else:
                 lost.append(f"The recipe's {name} '{value}' is not known here.")
-        source = widget.source
+        source = self._feeding.source
         if predict.axes is not None and source.axes.value != predict.axes:
             if predict.axes in source.axes.choices:
                 source.axes.value = predict.axes
@@ -165,20 +177,22 @@ class Repeating:
 
     def draw_region(self) -> None:
         """Draw the recipe's region on the image, where it can be changed."""
-        widget, choice = self._widget, self._widget.source.region
+        choice = self._feeding.source.region
         if choice.held is None:
             return
         corners = rings(choice.held)
         try:
-            whole = widget.source.whole()
+            whole = self._feeding.source.whole()
         except ImagecAIError as error:
-            widget.say(str(error), bad=True)
+            self._desk.say(str(error), bad=True)
             return
         if not corners:
-            widget.say("The recipe's region has no place along Y and X to be drawn at.")
+            self._desk.say(
+                "The recipe's region has no place along Y and X to be drawn at."
+            )
             return
         planes = len(whole.placement["scale"]) - 2  # drawn on the first one
-        layer = widget.viewer.add_shapes(
+        layer = self._desk.viewer.add_shapes(
             [np.pad(ring, ((0, 0), (planes, 0))) for ring in corners],
             shape_type="polygon",
             name=f"region ({whole.name})",
@@ -198,13 +212,13 @@ class Repeating:
         recipe, found = shown
         try:
             text = script.as_python(
-                recipe, self._widget.source.whole().image, found.path
+                recipe, self._feeding.source.whole().image, found.path
             )
         except ImagecAIError as error:
-            self._widget.say(str(error), bad=True)
+            self._desk.say(str(error), bad=True)
             return ""
         QApplication.clipboard().setText(text)
-        self._widget.say("Copied as Python.", found.problem, *self._lost())
+        self._desk.say("Copied as Python.", found.problem, *self._lost())
         return text
 
     def copy_command(self) -> str:
@@ -216,7 +230,7 @@ class Repeating:
         try:
             command = script.as_command(recipe, found.path)
         except ImagecAIError as error:
-            self._widget.say(str(error), bad=True)
+            self._desk.say(str(error), bad=True)
             return ""
         QApplication.clipboard().setText(command.text)
         beside = (
@@ -224,18 +238,17 @@ class Repeating:
             if command.recipe is not None
             else ""
         )
-        self._widget.say("Copied as a command.", beside, found.problem, *self._lost())
+        self._desk.say("Copied as a command.", beside, found.problem, *self._lost())
         return command.text
 
     # -- many images -------------------------------------------------------------------
 
     def open_batch(self) -> None:
         """Show the panel for many images, with what is chosen now."""
-        widget = self._widget
         if self.panel is None:
             self.panel = BatchPanel(self._recipe_for_many, self._model)
             self.panel.native.destroyed.connect(self._forget)
-            widget.viewer.window.add_dock_widget(
+            self._desk.viewer.window.add_dock_widget(
                 self.panel, name="Batch", area="right", tabify=True
             )
         dock = self.panel.native.parent()
@@ -248,11 +261,11 @@ class Repeating:
         """What is to be done to each image, and a sentence on what cannot be."""
         shown = self._shown()
         if shown is None:
-            return None, self._widget.reason() or "Choose a model first."
+            return None, self._desk.reason() or "Choose a model first."
         return shown[0], " ".join(filter(None, self._lost()))
 
     def _model(self) -> Model | None:
-        session = self._widget.session
+        session = self._desk.session
         return session.model if session is not None else None
 
     def _forget(self, *_: object) -> None:

@@ -9,13 +9,9 @@ from superqt.utils import qdebounced, qthrottled
 
 from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.background import Run
+from napari_imagec_ai._napari.desk import State
 from napari_imagec_ai._napari.layers.preview import Seen
-from napari_imagec_ai.decoders.decoder import Settings
 from napari_imagec_ai.recipes.session import Session
-from napari_imagec_ai.results.classes import ClassMap
-
-State = tuple[Session, Settings, ClassMap]
-"""What is tuned, and how."""
 
 
 class Tuner:

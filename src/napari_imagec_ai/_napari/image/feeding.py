@@ -1,0 +1,189 @@
+"""The part of the dock widget that feeds: the image, the engine, what was assumed.
+
+What a person says of how a model is fed is kept with the model.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import ComboBox
+
+from napari_imagec_ai._napari.controls import Fold, column
+from napari_imagec_ai._napari.desk import Desk
+from napari_imagec_ai._napari.image.image_choice import ImageChoice
+from napari_imagec_ai._napari.tune.settings_form import about_the_model
+from napari_imagec_ai._napari.tune.told_and_assumed import Assumptions
+from napari_imagec_ai.decoders.registry import keep_choice
+from napari_imagec_ai.engines.engine import engine_names
+from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.model.kinds import DETECTORS
+from napari_imagec_ai.recipes.recipe import PredictSettings
+from napari_imagec_ai.recipes.session import forget, keep_feed, starting_feed
+from napari_imagec_ai.results.images import Images
+
+if TYPE_CHECKING:
+    from napari_imagec_ai._napari.layers.showing import Showing
+    from napari_imagec_ai.model.description import Model
+    from napari_imagec_ai.recipes.session import Session
+
+DEVICES = ("auto", "cpu", "cuda", "mps", "dml")
+
+_ELSEWHERE = {"engine", "device", "channels", "planes", "region"}
+"""Settings of a run that have controls of their own, or are chosen with the image."""
+
+_OF_FILES = {"axes", "pixel_size", "unit"}
+"""Settings that tell how a file is opened: a layer is open."""
+
+
+class Feeding:
+    """Everything that a run needs to know beside the model.
+
+    Parameters
+    ----------
+    desk : Desk
+        Who to tell.
+    showing : Showing
+        Whether there is a result that was fed otherwise.
+    """
+
+    def __init__(self, desk: Desk, showing: Showing) -> None:
+        self._desk, self._showing = desk, showing
+        self._unshown: dict[str, Any] = {}
+        self.engine = ComboBox(
+            choices=["auto", *engine_names()],
+            name="engine",
+            label="Engine",
+            tooltip="What runs the network; auto takes the first that the model has.",
+        )
+        self.device = ComboBox(
+            choices=list(DEVICES),
+            name="device",
+            label="Device",
+            tooltip="Where it runs; auto takes a GPU where the runtime has one.",
+        )
+        self.engine_section = Fold(
+            "Engine and device",
+            [column(self.engine, self.device)],
+            tooltip="What runs the network, and where.",
+            open_=False,
+            minor=True,
+        )
+        self.source = ImageChoice(self._source_changed, self._channels_changed)
+        self.section = Fold("Image", [self.source, self.source.measured])
+        self.assumptions = Assumptions(
+            self._feeding_changed, self._reading_changed, self._forget
+        )
+
+    # -- what is shown -----------------------------------------------------------------
+
+    def show_model(self, model: Model | None) -> None:
+        """Show what this model needs to know, and how it was fed before."""
+        self._unshown = {}
+        self.source.show_model(model)
+        if model is not None:
+            self.show_feed(starting_feed(model))
+
+    def show_feed(self, feed: PredictSettings) -> None:
+        """Show how the network is fed, and keep what has no control here."""
+        self.assumptions.show_settings(feed)
+        self.source.suggest(feed.channels)
+        shown = {*self.assumptions.settings(), *_ELSEWHERE, *_OF_FILES}
+        names = set(PredictSettings.model_fields) - shown
+        self._unshown = {name: getattr(feed, name) for name in names}
+
+    def begin(self, session: Session, described: Model | None) -> None:
+        """Show how the output of a model is read."""
+        settings = session.defaults
+        self.assumptions.show_reading(settings, about_the_model(settings))
+        self.assumptions.show_kind(session.model.kind in DETECTORS)
+        self.assumptions.show_described(described.classes if described else ())
+        self.assumptions.telling.visible = session.decoder.gives is not Images
+        self.assumptions.show_sentences(())
+
+    # -- what a run takes --------------------------------------------------------------
+
+    def predict_settings(self) -> PredictSettings:
+        """How to run the network on what is chosen now.
+
+        Raises
+        ------
+        ImagecAIError
+            If something of the image is missing.
+        """
+        session, viewer = self._desk.session, self._desk.viewer
+        channels = None if session is None else self.source.inputs(session.model)[1]
+        return PredictSettings(
+            engine=self.engine.value,
+            device=self.device.value,
+            channels=channels,
+            planes=self.source.chosen_planes(viewer.dims.current_step),
+            region=self.source.chosen_region(),
+            **self.assumptions.settings(),
+            **self._beside(),
+        )
+
+    def without_image(self) -> PredictSettings:
+        """How to run the network, but for what is chosen of an image."""
+        return PredictSettings(
+            engine=self.engine.value,
+            device=self.device.value,
+            **self.assumptions.settings(),
+            **self._beside(),
+        )
+
+    def _beside(self) -> dict[str, Any]:
+        """Settings of a run that have no control, as a recipe or an answer set them."""
+        session = self._desk.session
+        knowingly = session is not None and not session.verify
+        return self._unshown | ({"verify": False} if knowingly else {})
+
+    # -- what the person changes -------------------------------------------------------
+
+    def _source_changed(self) -> None:
+        self._desk.check()
+
+    def _feeding_changed(self) -> None:
+        session = self._desk.session
+        if session is not None:
+            model = session.model
+            before = starting_feed(model)
+            feed = PredictSettings(
+                channels=before.channels, **self.assumptions.settings()
+            )
+            keep_feed(model, feed)
+            if feed.classes != before.classes and self._desk.classes_told(feed.classes):
+                return
+        if not self._desk.check() and self._showing.results is not None:
+            self._desk.say("Run again to feed the network so.")
+
+    def _channels_changed(self) -> None:
+        """Remember which channel of an image is which of the network's."""
+        session = self._desk.session
+        if session is None:
+            return
+        try:
+            _, channels = self.source.inputs(session.model)
+        except ImagecAIError:
+            return  # some rows are still to be chosen
+        feed = starting_feed(session.model).model_copy(update={"channels": channels})
+        keep_feed(session.model, feed)
+
+    def _reading_changed(self) -> None:
+        state = self._desk.state()
+        if state is not None:
+            session, settings, _ = state
+            keep_choice(session.model, session.decoder, settings)
+        self._desk.tune_soon()
+
+    def _forget(self) -> None:
+        """The description counts again, and nothing that was chosen before."""
+        session = self._desk.session
+        if session is None:
+            return
+        forget(session.model)
+        self.show_feed(starting_feed(session.model))
+        self._desk.classes_told(None)
+        self.assumptions.reading.set_values(session.defaults.model_dump())
+        self._desk.say(f"For '{session.model.name}' its description counts again.")
+        self._desk.tune_soon()

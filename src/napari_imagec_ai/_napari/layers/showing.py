@@ -1,0 +1,196 @@
+"""The part of the dock widget that shows: layers of results, table, maps, scores.
+
+It knows where results lie in the viewer. What is in them it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from html import escape
+from typing import TYPE_CHECKING
+
+from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari.controls import text
+from napari_imagec_ai._napari.desk import Desk
+from napari_imagec_ai._napari.layers.inspector import Inspector
+from napari_imagec_ai._napari.layers.layer_options import LayerOptions
+from napari_imagec_ai._napari.layers.preview import Glimpse, Seen
+from napari_imagec_ai._napari.layers.result_layers import ResultLayers
+from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe
+from napari_imagec_ai.results.images import Images
+from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.scores import Scores
+
+if TYPE_CHECKING:
+    from napari_imagec_ai._napari.layers.layers import Source, Style
+    from napari_imagec_ai.results.result import Result
+
+
+class Showing:
+    """Results in the viewer, and the section that says what is drawn of them.
+
+    Parameters
+    ----------
+    desk : Desk
+        Who to tell.
+    looked : callable
+        Called when the person looks elsewhere while a preview is shown.
+
+    Attributes
+    ----------
+    results : ResultLayers or None
+        Layers of the result that is tuned.
+    ran_with : PredictSettings
+        How the network ran that gave it.
+    """
+
+    def __init__(self, desk: Desk, looked: Callable[[], None]) -> None:
+        self._desk = desk
+        self.results: ResultLayers | None = None
+        self.ran_with = PredictSettings()
+        self._placed: dict[int, ResultLayers] = {}
+        self._busy = False
+        self.options = LayerOptions(desk.tune)
+        self.scores = text("scores")
+        self.scores.visible = False
+        self.preview = Glimpse(desk.viewer, looked)
+        self.inspector = Inspector(desk.viewer, desk.say)
+        self.options.maps.changed.connect(lambda: self.show_maps())
+        self.options.table.changed.connect(lambda: self.show_table())
+
+    def stop(self) -> None:
+        """Touch nothing any more: the window is gone."""
+        self.preview.stop()
+        self.inspector.stop()
+        for shown in self._placed.values():
+            shown.stop()
+
+    @property
+    def busy(self) -> bool:
+        """Whether results take the viewer's selection for a moment."""
+        return self._busy
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody follows the selection meanwhile."""
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+
+    def leave(self) -> None:
+        """Another model was chosen: what is shown stays, and is no longer tuned."""
+        self.drop_preview()
+        self.results = None
+
+    # -- the result --------------------------------------------------------------------
+
+    def place(self, source: Source, predicted: PredictSettings) -> None:
+        """Choose the layers that a new result goes to."""
+        self.results = self._layers_for(source)
+        self.ran_with = predicted
+
+    def _layers_for(self, source: Source) -> ResultLayers:
+        """Where a result goes: into the layers of an earlier run, or into new ones."""
+        before, keep = self._placed.get(source.layer), self.options.keep.value
+        if before is not None and not keep:
+            same = before.source.image.key == source.image.key
+            if same and before is self.results:
+                return before
+        spare = before.clear() if before is not None and not keep else []
+        made = ResultLayers(self._desk.viewer, source, spare)
+        self._placed[source.layer] = made
+        return made
+
+    def gone(self, source: Source) -> str:
+        """A sentence where the layer of a result is no longer there."""
+        if any(layer.name == source.name for layer in self._desk.viewer.layers):
+            return ""
+        return f"The layer '{source.name}' is gone; the result lies where it was."
+
+    def show(
+        self, result: Result, styles: Mapping[str, Style], outlines: bool
+    ) -> list[str]:
+        """Bring the layers up to date; gives sentences on what was not shown."""
+        self.scores.value = _score_lines(result) if isinstance(result, Scores) else ""
+        self.scores.visible = isinstance(result, Scores)
+        if self.results is None:
+            return []
+        with self._alone():
+            self.preview.clear()
+            if isinstance(result, Objects):
+                self.results.styles = dict(styles)
+                self.results.drawn = self.options.drawn()
+                notes = self.results.show(result, outlines)
+                self.inspector.watch(self.results)
+                return notes
+            if isinstance(result, Images) and outlines:
+                self.results.show_images(result)
+        return []
+
+    def note(self, recipe: Recipe) -> None:
+        """Write into the layers what would make them again."""
+        if self.results is not None:
+            self.results.note(recipe.model_dump(mode="json"))
+
+    def restyle(self, styles: Mapping[str, Style]) -> None:
+        """Give classes other colours, show them or hide them."""
+        if self.results is not None:
+            self.results.restyle(styles)
+            self.preview.restyle(self.results)
+
+    # -- while a setting moves ---------------------------------------------------------
+
+    def seen(self) -> Seen | None:
+        """The part of a large result that is looked at; None: it is not large."""
+        return None if self.results is None else self.preview.seen(self.results)
+
+    def show_preview(self, objects: Objects, seen: Seen) -> None:
+        """Show the visible part of a large result while the rest is being decoded."""
+        if self.results is not None:
+            with self._alone():
+                self.preview.show(objects, seen, self.results)
+
+    def drop_preview(self) -> None:
+        """Show the layers of the result again, also if nothing new came for them."""
+        with self._alone():
+            self.preview.clear()
+
+    # -- beside the canvas -------------------------------------------------------------
+
+    def show_maps(self) -> None:
+        """Show what the network gave as Image layers."""
+        session = self._desk.session
+        if session is None or self.results is None:
+            self._desk.say("Run the network first; then its maps can be shown.")
+            return
+        found = work.maps(session)
+        if isinstance(found, str):
+            self._desk.say(found, bad=True)
+        else:
+            self.results.show_images(found)
+
+    def show_table(self) -> None:
+        """List the objects beside the canvas."""
+        if self.results is None:
+            self._desk.say("There is no result to list yet; run the network first.")
+            return
+        if self.inspector.table is not None:
+            self.inspector.table.show()
+            self.inspector.table.parent().show()
+            return
+        table = self.inspector.make_table()
+        window = self._desk.viewer.window
+        window.add_dock_widget(table, name="Objects", area="bottom")
+
+
+def _score_lines(scores: Scores, most: int = 10) -> str:
+    """The highest scores as HTML, the highest first; for the first plane."""
+    values = scores.values.reshape(-1, scores.values.shape[-1])[0]
+    order = values.argsort()[::-1][:most]
+    lines = [f"{escape(scores.classes[i])}: {values[i]:.3g}" for i in order]
+    if len(values) > most:
+        lines.append(f"and {len(values) - most} more")
+    return "<br>".join(["<b>Scores</b>", *lines])
