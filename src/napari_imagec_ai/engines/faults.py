@@ -19,6 +19,48 @@ def is_memory(text: str) -> bool:
     return _MEMORY.search(text) is not None
 
 
+_NOISE = (
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : ",  # codes of ONNX Runtime
+    r"Load model from .*? failed:",
+    r"\S*/onnxruntime/core/\S+ .*\)(?= [A-Z])",  # where in its source, which function
+    r"\S*/onnxruntime_src/\S+",
+)
+"""What runtimes say before they come to the point; the last two are C++."""
+
+_MOST = 400
+"""Letters of a reason."""
+
+
+def reason(error: BaseException | str) -> str:
+    """Why a runtime failed, in one line: without what it says before and after.
+
+    Parameters
+    ----------
+    error : exception or str
+        What it raised, or said.
+    """
+    text = str(error).strip() or type(error).__name__
+    if "TorchScript" in text:
+        text = _of_torchscript(text)
+    for noise in _NOISE:
+        text = re.sub(noise, "", text)
+    # Lists of all that there is, and letters to the makers, come behind the reason.
+    text = " ".join(text.split("\n\n")[0].split())
+    if len(text) <= _MOST:
+        return text
+    end = max(text.rfind(mark, _MOST // 4, _MOST) for mark in (". ", "; "))
+    return text[: end + 1] if end > 0 else text[: text.rfind(" ", 0, _MOST)] + " ..."
+
+
+def _of_torchscript(text: str) -> str:
+    """What is behind the last traceback: the error itself, and what follows of it."""
+    lines = text.splitlines()
+    starts = [
+        i for i, line in enumerate(lines) if re.match(r"\w*(Error|Exception)", line)
+    ]
+    return "\n".join(lines[starts[-1] :]) if starts else lines[-1]
+
+
 def runtime_error(sentence: str, cause: BaseException) -> EngineError:
     """The error of this package for one that a runtime raised.
 

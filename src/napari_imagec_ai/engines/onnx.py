@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai.engines import onnx_graph as graphs
 from napari_imagec_ai.engines.external import Network, read_network
-from napari_imagec_ai.engines.faults import runtime_error
+from napari_imagec_ai.engines.faults import reason, runtime_error
+from napari_imagec_ai.engines.numbers import cast
 from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.system import threads
 
@@ -65,10 +68,20 @@ class OnnxEngine:
         onnxruntime = _runtime()
         # Without its path, so that it cannot pull in data from elsewhere on the disk.
         source = read_network(path)
+        source = replace(source, content=graphs.runnable(source.content))
         self._runtime, self._asked, self._path = onnxruntime, device, path
         self._loose = False
         self._options: Any = None
-        self._session = _open(onnxruntime, source, path.name, device)
+        try:
+            self._session = _open(onnxruntime, source, path.name, device)
+        except EngineError as error:
+            lacking = "find an implementation" in str(error.__cause__)
+            other = None
+            if lacking and not source.apart:
+                other = graphs.single(source.content)
+            if other is None:
+                raise
+            self._session = _open(onnxruntime, Network(other), path.name, device)
         # Which provider runs is known only once the session is there: a provider that
         # is listed may still have been unable to start.
         running = self._session.get_providers()[0]
@@ -79,22 +92,22 @@ class OnnxEngine:
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """See :meth:`napari_imagec_ai.engines.engine.Engine.run`."""
         if len(inputs) != len(self._inputs):
+            names = ", ".join(f"'{node.name}'" for node in self._inputs)
             raise EngineError(
-                f"The ONNX network has {len(self._inputs)} inputs, but "
-                f"{len(inputs)} were given; the description and the weights disagree."
+                f"The ONNX network has {len(self._inputs)} inputs, but {len(inputs)} "
+                f"were given; give one for each of {names}."
             )
         feed: dict[str, NDArray[Any]] = {}
         for node, array in zip(self._inputs, inputs, strict=True):
             _check_shape(node, array.shape)
-            dtype = _DTYPES.get(node.type, np.float32)
-            feed[node.name] = np.ascontiguousarray(array, dtype=dtype)
+            feed[node.name] = cast(array, _DTYPES.get(node.type, np.float32))
         self._options = self._runtime.RunOptions()
         try:
             results = self._session.run(None, feed, self._options)
         except Exception as error:  # the runtime's errors have no common root
             sentence = (
                 f"ONNX Runtime could not run the network on inputs of shape "
-                f"{[array.shape for array in inputs]}: {_first_line(error)}"
+                f"{[array.shape for array in inputs]}: {reason(error)}"
             )
             raise runtime_error(sentence, error) from error
         finally:
@@ -128,12 +141,8 @@ class OnnxEngine:
         if self._loose or not any(isinstance(shape[i], int) for i in axes):
             return True
         try:
-            import onnx
-        except ImportError:
-            return False
-        try:
             whole = read_network(self._path)
-            source = replace(whole, content=_freed(onnx, whole.content, axes))
+            source = replace(whole, content=graphs.freed(whole.content, axes))
             session = _open(self._runtime, source, self._path.name, self._asked)
         except Exception:  # noqa: BLE001 - of protobuf and the runtime; we stay as we are
             return False
@@ -164,6 +173,13 @@ class OnnxEngine:
         )
 
     @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Names of the types of numbers that the inputs take, such as ``uint8``."""
+        return tuple(
+            np.dtype(_DTYPES.get(node.type, np.float32)).name for node in self._inputs
+        )
+
+    @property
     def output_names(self) -> tuple[str, ...]:
         """Names of the outputs, in their order."""
         return tuple(node.name for node in self._session.get_outputs())
@@ -184,19 +200,6 @@ def accelerates(device: str) -> bool:
         return False
     available = onnxruntime.get_available_providers()
     return any(_PROVIDERS[name] in available for name in _AUTO if name != "cpu")
-
-
-def _freed(onnx: Any, source: bytes, axes: Sequence[int]) -> bytes:
-    """The network without sizes along these axes, and without those that follow."""
-    model = onnx.load_model_from_string(source)
-    dims = model.graph.input[0].type.tensor_type.shape.dim
-    for i in axes:
-        dims[i].dim_param = f"size{i}"
-    for output in model.graph.output:
-        output.type.tensor_type.ClearField("shape")
-    del model.graph.value_info[:]
-    freed: bytes = model.SerializeToString()
-    return freed
 
 
 def _runtime() -> Any:
@@ -244,11 +247,36 @@ def _open(onnxruntime: Any, source: Network, name: str, device: str) -> Any:
             options.add_external_initializers([*source.apart], values)
         return onnxruntime.InferenceSession(source.content, options, providers=wanted)
     except Exception as error:  # the runtime's errors have no common root
-        sentence = (
-            f"ONNX Runtime could not open '{name}' (damaged, or made for a newer "
-            f"version): {_first_line(error)}"
+        raise runtime_error(_not_opened(onnxruntime, name, error), error) from error
+
+
+def _not_opened(onnxruntime: Any, name: str, error: Exception) -> str:
+    """Why a file did not open; one that is too new for the runtime is not damaged."""
+    text, here = str(error), f"ONNX Runtime {onnxruntime.__version__}"
+    form = re.search(r"model IR version: (\d+), max supported IR version: (\d+)", text)
+    if form is not None:
+        return (
+            f"'{name}' has version {form[1]} of the ONNX format (IR version), and "
+            f"{here} reads up to {form[2]}; update onnxruntime, or export the network "
+            f"with IR version {form[2]} or less."
         )
-        raise runtime_error(sentence, error) from error
+    words = re.search(
+        r"Opset (\d+) is .* support for domain (\S+) is till opset (\d+)", text
+    )
+    if words is not None:
+        return (
+            f"'{name}' uses version {words[1]} of the operators (opset of "
+            f"{words[2]}), and {here} knows up to {words[3]}; update onnxruntime, or "
+            f"export the network with opset_version={words[3]} or less."
+        )
+    foreign = re.search(r"Fatal error: (\S+?)\(-?\d+\) is not a registered", text)
+    foreign = foreign or re.search(r"No Op registered for (\S+)", text)
+    if foreign is not None:
+        return (
+            f"'{name}' uses the operator '{foreign[1]}', which {here} does not have; "
+            "update onnxruntime, or export the network without it."
+        )
+    return f"ONNX Runtime could not open '{name}': {reason(error)}"
 
 
 def _check_shape(node: Any, shape: tuple[int, ...]) -> None:
@@ -259,9 +287,5 @@ def _check_shape(node: Any, shape: tuple[int, ...]) -> None:
     ):
         raise EngineError(
             f"The network's input '{node.name}' expects the shape {list(expected)}, "
-            f"but got {list(shape)}; the description and the weights disagree."
+            f"but got {list(shape)}; give windows of that shape."
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

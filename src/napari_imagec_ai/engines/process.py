@@ -259,6 +259,7 @@ class ProcessEngine:
         window = plain["window"]
         self.window = (window[0], window[1]) if window else None
         self.output_names = tuple(plain["output_names"] or ())
+        self.dtypes: tuple[str, ...] = tuple(plain["dtypes"] or ())
         self.signature: tuple[tuple[str, tuple[int | None, ...]], ...] = tuple(
             (name, tuple(shape)) for name, shape in plain["signature"] or ()
         )

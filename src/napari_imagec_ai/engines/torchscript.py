@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.engines import torchvision_calls
-from napari_imagec_ai.engines.faults import runtime_error
+from napari_imagec_ai.engines.faults import is_memory, reason, runtime_error
+from napari_imagec_ai.engines.numbers import cast
 from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.system import threads
 
@@ -55,30 +57,54 @@ class TorchScriptEngine:
                 )
             except Exception as error:  # PyTorch's errors have no common root
                 raise runtime_error(_not_opened(path, error), error) from error
-        # Convolutions over planes are a fifth faster with the channels last in memory.
+        self._path = path
         self._module = module.eval()
         self._takes_images = torchvision_calls.takes_images(module)
-        for weights in self._module.parameters():
-            if weights.dim() == 4:
-                weights.data = weights.data.contiguous(
-                    memory_format=torch.channels_last
-                )
+        self._weights = _type_of(torch, module)
+        self._channels_last = False
+        # Convolutions over planes are a fifth faster with the channels last in memory.
+        self._arrange(channels_last=True)
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """See :meth:`napari_imagec_ai.engines.engine.Engine.run`."""
         torch = self._torch
         with torch.inference_mode():
             try:
-                result = self._called([self._tensor(array) for array in inputs])
+                result = self._tried(inputs)
             except Exception as error:  # PyTorch's errors have no common root
-                sentence = (
-                    f"PyTorch could not run the network on inputs of shape "
-                    f"{[array.shape for array in inputs]}: {_last_line(error)}"
-                )
+                shapes = [array.shape for array in inputs]
                 if self.device == "cuda":  # what is cached is in the way of less
                     torch.cuda.empty_cache()
+                sentence = _not_run(self._path, self.device, shapes, error)
                 raise runtime_error(sentence, error) from error
             return [_array(torch, tensor) for tensor in _flatten(torch, result)]
+
+    def _tried(self, inputs: Sequence[NDArray[Any]]) -> Any:
+        """What the network gives; its weights are put back where that is what it needs.
+
+        Some networks look at numbers as they lie in memory (``view``), and fail where
+        they lie in another order.
+        """
+        try:
+            return self._called([self._tensor(array) for array in inputs])
+        except Exception as error:  # PyTorch's errors have no common root
+            if not self._channels_last or is_memory(str(error)):
+                raise
+            self._arrange(channels_last=False)
+            try:
+                return self._called([self._tensor(array) for array in inputs])
+            except Exception:
+                self._arrange(channels_last=True)  # it was something else
+                raise
+
+    def _arrange(self, channels_last: bool) -> None:
+        """Put the weights of convolutions over planes into an order in memory."""
+        torch = self._torch
+        order = torch.channels_last if channels_last else torch.contiguous_format
+        for weights in self._module.parameters():
+            if weights.dim() == 4:
+                weights.data = weights.data.contiguous(memory_format=order)
+        self._channels_last = channels_last
 
     def _called(self, tensors: Sequence[Any]) -> Any:
         if self._takes_images:
@@ -92,12 +118,15 @@ class TorchScriptEngine:
 
     def _tensor(self, array: NDArray[Any]) -> Any:
         if array.dtype.name not in _DTYPES:
-            array = array.astype(np.float32)
+            wide = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
+            array = cast(array, wide.get(array.dtype.name, np.float32))
         array = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
         if not array.flags.writeable:
             array = array.copy()  # PyTorch warns about memory that it must not write
         tensor = self._torch.from_numpy(array).to(self._device)
-        if tensor.dim() == 4:
+        if self._weights is not None and tensor.is_floating_point():
+            tensor = tensor.to(self._weights)
+        if tensor.dim() == 4 and self._channels_last:
             tensor = tensor.contiguous(memory_format=self._torch.channels_last)
         return tensor
 
@@ -117,10 +146,55 @@ def _not_opened(path: Path, error: Exception) -> str:
             f"'{path.name}' calls operators of torchvision, which is not installed; "
             "install it with pip install torchvision."
         )
+    newer = re.search(r"version (\d+)\D+supported\D+(\d+)", str(error), re.IGNORECASE)
+    if newer is not None:
+        import torch
+
+        return (
+            f"'{path.name}' has version {newer[1]} of TorchScript's format, and "
+            f"PyTorch {torch.__version__} reads up to {newer[2]}; update torch, or "
+            "export the network with an older one."
+        )
+    unknown = re.search(r"Unknown builtin op: ([\w:]+)", str(error))
+    if unknown is not None:
+        return (
+            f"'{path.name}' uses the operator '{unknown[1]}', which PyTorch here does "
+            "not have; update torch, or install the package that it comes from."
+        )
+    return f"PyTorch could not open '{path.name}': {reason(error)}"
+
+
+_BAKED = re.compile(
+    r"device\(?[\"']*(cuda(?::\d+)?|mps|xpu)|from the '(CUDA|MPS|XPU)\w*' backend"
+    r"|not compiled with (CUDA)|No (CUDA) GPUs|Found no NVIDIA driver"
+)
+"""How PyTorch says that a network asks for a device that is not there."""
+
+
+def _not_run(
+    path: Path, device: str, shapes: Sequence[tuple[int, ...]], error: Exception
+) -> str:
+    baked = _BAKED.search(str(error)) if device == "cpu" else None
+    if baked is not None:
+        wanted = next((part for part in baked.groups() if part), "cuda").lower()
+        return (
+            f"The device '{wanted}' is written into '{path.name}', as tracing on a GPU "
+            "does, and this run is on the processor; export the network again with "
+            "model.cpu() and example.cpu(), or choose that device where there is one."
+        )
     return (
-        f"PyTorch could not open '{path.name}' (damaged, or made for a newer "
-        f"version): {_last_line(error)}"
+        f"PyTorch could not run the network on inputs of shape {list(shapes)}: "
+        f"{reason(error)}"
     )
+
+
+def _type_of(torch: Any, module: Any) -> Any:
+    """The type of fractions that most of the weights have; None without any."""
+    counts: dict[Any, int] = {}
+    for weights in (*module.parameters(), *module.buffers()):
+        if weights.is_floating_point():
+            counts[weights.dtype] = counts.get(weights.dtype, 0) + weights.numel()
+    return max(counts, key=lambda kind: counts[kind]) if counts else None
 
 
 def _device(torch: Any, wanted: str) -> Any:
@@ -133,7 +207,7 @@ def _device(torch: Any, wanted: str) -> Any:
         torch.empty(1, device=device)
     except Exception as error:  # PyTorch's errors have no common root
         raise EngineError(
-            f"PyTorch here cannot use the device '{wanted}' ({_last_line(error)}); "
+            f"PyTorch here cannot use the device '{wanted}' ({reason(error)}); "
             "choose 'cpu' or 'auto'."
         ) from error
     return device
@@ -156,21 +230,16 @@ def _flatten(torch: Any, result: Any) -> Iterator[Any]:
 
 
 def _array(torch: Any, tensor: Any) -> NDArray[Any]:
-    if tensor.dtype == torch.bfloat16:
+    if tensor.dtype in (torch.bfloat16, torch.float16):
         tensor = tensor.float()
     try:
         array: NDArray[Any] = tensor.detach().cpu().numpy()
     except (TypeError, RuntimeError, NotImplementedError) as error:
         raise EngineError(
             "The network gave a tensor that is no plain array of numbers (sparse, "
-            f"quantized or without values): {_last_line(error)}"
+            f"quantized or without values): {reason(error)}"
         ) from error
     return array
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return (lines[-1].strip() if lines else type(error).__name__)[:300]
 
 
 def _text(value: Any) -> str:

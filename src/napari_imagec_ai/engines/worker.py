@@ -31,7 +31,7 @@ Reply = dict[str, Any]
 _FIRST_TO_GO = "700"
 """How gladly the kernel ends this process when memory is out; the viewer is at 0."""
 
-PLAIN = ("metadata", "window", "output_names", "signature")
+PLAIN = ("metadata", "window", "output_names", "signature", "dtypes")
 """What an engine may have beside a name and a device, in plain values."""
 
 
