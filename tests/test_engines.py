@@ -149,14 +149,14 @@ def missing(path: Path, device: str) -> Any:
 def test_a_missing_runtime_falls_to_the_next_format(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(engines._BUILT_IN, "onnx", missing)
+    monkeypatch.setitem(engines.BUILT_IN, "onnx", missing)
     assert open_engine(model).name == "torchscript"
 
 
 def test_a_missing_runtime_that_was_asked_for_is_an_error(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(engines._BUILT_IN, "onnx", missing)
+    monkeypatch.setitem(engines.BUILT_IN, "onnx", missing)
     with pytest.raises(EngineError, match=r"runtime is not installed.*with pip"):
         open_engine(model, "onnx")
 
