@@ -11,10 +11,19 @@ import tifffile
 from PIL import Image
 
 from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.image import opening as imagefile
 from napari_imagec_ai.image.opening import open_image
 from napari_imagec_ai.image.tiff_tags import ome_scale
 
 GREY = np.arange(30, dtype=np.uint8).reshape(5, 6)
+
+
+@pytest.fixture(autouse=True, params=["small", "large"])
+def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every file is read at once, or where it is needed."""
+    if request.param == "large":
+        monkeypatch.setattr(imagefile, "_LARGE", 0)
+    return str(request.param)
 
 
 def _write(path: Path, data: Any = GREY, **options: Any) -> Path:

@@ -174,3 +174,24 @@ def test_a_folder_that_is_gone_is_said_beside_run(
     panel.images.value = f"{plate};"
     assert not panel.run_button.enabled
     assert f"'{plate}' is not there" in panel.status.value
+
+
+def test_another_scene_of_each_file_is_chosen(
+    qtbot: Any, open_widget: Open, tmp_path: Path
+) -> None:
+    pixels = gaussian_filter(
+        (discs((64, 64), [(20, 20), (44, 44)], (9, 9)) > 0) * 0.96 + 0.02, 1
+    ).astype(np.float32)
+    with tifffile.TiffWriter(tmp_path / "dish.ome.tif", ome=True) as file:
+        file.write(pixels * 0 + 0.01, metadata={"axes": "YX", "Name": "empty"})
+        file.write(pixels, metadata={"axes": "YX", "Name": "full"})
+    _, widget = open_widget(pixels)
+    widget.mask_threshold.value = 0.3
+    panel = batch(widget)
+    panel.images.value = str(tmp_path / "dish.ome.tif")
+    panel.scene.value = "full"
+    panel.output.value = str(tmp_path / "out")
+    panel.run_button.native.click()
+    end(qtbot, panel)
+    table = (tmp_path / "out" / "dish.ome.objects.csv").read_text(encoding="utf-8")
+    assert table.count("\n") == 1 + 2

@@ -145,13 +145,15 @@ def _run(options: argparse.Namespace) -> int:
 
     workers = options.workers
     if workers is None:
-        workers = sensible_workers(len(expand(options.images)))
+        workers = sensible_workers(len(expand(options.images, options.scene)))
     if workers < 1:
         raise ImagecAIError(f"Expected 1 worker or more, found {workers}.")
     recipe = Recipe.load(options.recipe)
-    if options.unverified:
-        knowingly = recipe.predict.model_copy(update={"verify": False})
-        recipe = recipe.model_copy(update={"predict": knowingly})
+    told = {"verify": False} if options.unverified else {}
+    told |= {} if options.scene is None else {"scene": options.scene}
+    recipe = recipe.model_copy(
+        update={"predict": recipe.predict.model_copy(update=told)}
+    )
     return _each_image(
         options, recipe, resumable=True, workers=workers, scheduler=options.scheduler
     )
@@ -168,7 +170,7 @@ def _each_image(
 ) -> int:
     from napari_imagec_ai.recipes.batch.run_batch import Batch, expand, run_batch
 
-    images = expand(options.images)
+    images = expand(options.images, recipe.predict.scene)
     batch = Batch(
         recipe=recipe,
         folder=Path(options.output),

@@ -28,10 +28,11 @@ def _layer(name: str) -> LayerData:
     image = sample_image(name)
     axes = [axis for axis in image.axes if axis in "ZYX"]
     space = dict(zip(axes, image.pixel_size or (), strict=True))
+    known = image.frame.sizes
     options = {
         "name": name,
         "scale": [space.get(axis, 1.0) for axis in image.axes],
-        "units": [image.unit or "pixel" if a in space else "pixel" for a in image.axes],
+        "units": [image.unit or "pixel" if a in known else "pixel" for a in image.axes],
         "axis_labels": [axis.lower() for axis in image.axes],
     }
     return image.data, options, "image"

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.image.blocks import SIDE, Where, grid, with_rim
-from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.results import measure as features
 from napari_imagec_ai.results.intensities import (
     measured_pixels,
@@ -216,12 +215,12 @@ def _cut(prediction: Prediction, index: tuple[int, ...], window: Where) -> Predi
     """Part of one plane as a small prediction, without pixels to measure."""
     space = prediction.space
     whole = prediction.frame
-    frame = Frame(
+    frame = replace(
+        whole,
         axes=space,
         shape=tuple(part.stop - part.start for part in window),
         pixel_size=whole.pixel_size[-len(space) :],
-        unit=whole.unit,
-        name=whole.name,
+        origin=(),
     )
     maps = {}
     for name, values in prediction.maps.items():

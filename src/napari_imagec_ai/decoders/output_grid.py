@@ -37,6 +37,6 @@ def grid_of(prediction: Prediction, values: Map) -> Grid:
     space = len(prediction.space)
     own, image = values.shape[-space:], prediction.frame.shape[-space:]
     factors = list(map(scale_between, own, image))
-    sizes = prediction.frame.pixel_size[-space:]
+    sizes = prediction.frame.spacing[-space:]
     spacing = tuple(s / f for s, f in zip(sizes, factors, strict=True))
     return Grid(spacing, float(np.prod(factors)))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai.decoders.decoder import Decoder, Settings, settings_with
 from napari_imagec_ai.decoders.in_blocks import OVERLAP
 from napari_imagec_ai.errors import DecodeError
-from napari_imagec_ai.image.image_input import Frame, ImageInput
+from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.results.intensities import plane_position
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
@@ -146,12 +146,12 @@ class View(Generic[S]):
             )
             at: Any = (*self._index, slice(None), *there)
             maps[name] = np.ascontiguousarray(values[at])
-        frame = Frame(
+        frame = replace(
+            whole,
             axes=space,
             shape=tuple(-(-(b - a) // self.step) for a, b in self._seen),
             pixel_size=tuple(p * self.step for p in whole.pixel_size[-len(space) :]),
-            unit=whole.unit,
-            name=whole.name,
+            origin=(),
         )
         image = self._pixels()
         return replace(

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.image.units import as_unit
+from napari_imagec_ai.image.unreadable import AFTER_OPENING, cannot_be_read
 
 AXES = "TCZYX"
 """Axes that an image may have: time, channel and space."""
@@ -37,6 +39,10 @@ class Frame:
         Of the image.
     origin : tuple of int
         Where the frame begins in the image, for each axis, in pixels.
+    unsized : str
+        Space axes whose pixel size nobody knows, though those of others are known.
+    interval : float or None
+        Seconds from one time to the next.
     """
 
     axes: str
@@ -45,15 +51,34 @@ class Frame:
     unit: str | None = None
     name: str = ""
     origin: tuple[int, ...] = ()
+    unsized: str = ""
+    interval: float | None = None
 
     def __post_init__(self) -> None:
         if not self.origin:
             object.__setattr__(self, "origin", (0,) * len(self.axes))
+        object.__setattr__(self, "unit", as_unit(self.unit))
+        unsized = "".join(axis for axis in self.unsized if axis in self.space)
+        object.__setattr__(self, "unsized", unsized)
 
     @property
     def space(self) -> str:
         """The space axes, such as ``ZYX``."""
         return "".join(axis for axis in self.axes if axis in "ZYX")
+
+    @property
+    def sizes(self) -> dict[str, float]:
+        """Pixel size in ``unit`` of each space axis where it is known, by axis."""
+        known = zip(self.space, self.pixel_size, strict=True)
+        return {axis: size for axis, size in known if axis not in self.unsized}
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Pixel size along the space axes; where it is not known, as along X."""
+        return tuple(
+            self.pixel_size[-1] if axis in self.unsized else size
+            for axis, size in zip(self.space, self.pixel_size, strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,11 +92,12 @@ class ImageInput:
         It is only read.
     axes : str
         One letter of ``TCZYX`` for each dimension, in the order of ``data``.
-    pixel_size : tuple of float, optional
+    pixel_size : tuple of (float or None), optional
         Size of a pixel along each space axis, in the order of ``axes``; 1 where not
-        given.
+        given. None in it: that axis is one of ``unsized``, and gets 1.
     unit : str, optional
-        Of the pixel size, such as ``micrometer``.
+        Of the pixel size, such as ``micrometer``, in any usual spelling: ``um``,
+        ``nm``, ``inch``.
     name : str
         For layers, files and messages.
     rgb : bool
@@ -80,6 +106,12 @@ class ImageInput:
         Sentences: what a file did not say.
     key : hashable, optional
         Identity of the pixels; equal keys mean equal pixels.
+    unsized : str
+        Space axes whose pixel size nobody knows, though those of others are known.
+    interval : float, optional
+        Seconds from one time to the next.
+    channel_names : tuple of str
+        One for each channel, or none.
 
     Raises
     ------
@@ -89,12 +121,15 @@ class ImageInput:
 
     data: Any
     axes: str
-    pixel_size: tuple[float, ...] | None = None
+    pixel_size: tuple[float | None, ...] | None = None
     unit: str | None = None
     name: str = ""
     rgb: bool = False
     assumed: tuple[str, ...] = ()
     key: Hashable = field(default=None)
+    unsized: str = ""
+    interval: float | None = None
+    channel_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         axes = self.axes.upper()
@@ -103,19 +138,30 @@ class ImageInput:
             object.__setattr__(self, "data", _as_array(self.data, self.name))
         self._check_axes(axes)
         self._check_pixels()
-        space = sum(axis in "ZYX" for axis in axes)
-        given: Any = self.pixel_size
-        if isinstance(given, (int, float)):  # the same along all axes
-            given = (float(given),) * space
-        size = tuple(float(s) for s in (given or (1.0,) * space))
-        if len(size) != space or not all(np.isfinite(size)) or min(size) <= 0:
-            raise ImageError(
-                f"Expected {space} pixel sizes above 0 for the space axes of '{axes}', "
-                f"found {self.pixel_size}; give one for each."
-            )
-        object.__setattr__(self, "pixel_size", size)
+        self._settle_sizes([axis for axis in axes if axis in "ZYX"])
+        if len(self.channel_names) != self.size("C"):
+            object.__setattr__(self, "channel_names", ())
         if self.key is None:
             object.__setattr__(self, "key", (id(self.data), axes, self.name))
+
+    def _settle_sizes(self, space: list[str]) -> None:
+        """Pixel sizes as numbers, in a unit of the table."""
+        given: Any = self.pixel_size
+        if isinstance(given, (int, float)):  # the same along all axes
+            given = (float(given),) * len(space)
+        given = tuple(given or (1.0,) * len(space))
+        lacking = {a for a, s in zip(space, given, strict=False) if s is None}
+        size = tuple(1.0 if s is None else float(s) for s in given)
+        if len(size) != len(space) or not all(np.isfinite(size)) or min(size) <= 0:
+            raise ImageError(
+                f"Expected {len(space)} pixel sizes above 0 for the space axes of "
+                f"'{self.axes}', found {self.pixel_size}; give one for each."
+            )
+        lacking |= set(self.unsized.upper())
+        object.__setattr__(self, "pixel_size", size)
+        object.__setattr__(self, "unit", as_unit(self.unit))
+        unsized = "".join(axis for axis in space if axis in lacking)
+        object.__setattr__(self, "unsized", unsized)
 
     def _check_axes(self, axes: str) -> None:
         unknown = sorted(set(axes) - set(AXES))
@@ -171,9 +217,11 @@ class ImageInput:
         return Frame(
             axes=axes,
             shape=tuple(self.size(axis) for axis in axes),
-            pixel_size=tuple(sizes[axis] for axis in axes if axis in "ZYX"),
+            pixel_size=tuple(sizes[axis] or 1.0 for axis in axes if axis in "ZYX"),
             unit=self.unit,
             name=self.name,
+            unsized=self.unsized,
+            interval=self.interval,
         )
 
     def read(self, order: str, at: dict[str, int | slice]) -> NDArray[Any]:
@@ -217,10 +265,8 @@ class ImageInput:
         except Exception as error:  # those of stores and codecs have no common root
             if isinstance(self.data, np.ndarray):
                 raise
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ImageError(
-                f"The pixels of '{self.name}' cannot be read ({first[:200]}); the file "
-                "may be damaged, gone, or still be written to."
+                f"The pixels of {cannot_be_read(self.name, error, AFTER_OPENING)}"
             ) from error
 
 

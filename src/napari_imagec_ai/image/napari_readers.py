@@ -14,8 +14,9 @@ import numpy as np
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.image.scenes import choose_scene
 from napari_imagec_ai.image.stack import stack_channels
-from napari_imagec_ai.image.tiff_tags import as_unit
+from napari_imagec_ai.image.units import as_unit, in_one_unit
 
 _USUAL = {2: "YX", 3: "ZYX", 4: "TZYX"}
 
@@ -27,7 +28,10 @@ _NAPARI = "napari"
 
 
 def read_with_plugins(
-    path: Path, axes: str | None = None, napari: bool = True
+    path: Path,
+    axes: str | None = None,
+    napari: bool = True,
+    scene: int | str | None = None,
 ) -> tuple[ImageInput | None, str]:
     """Open an image file with the first reader that can.
 
@@ -39,6 +43,8 @@ def read_with_plugins(
         One letter of ``TCZYX`` for each dimension, instead of what the reader says.
     napari : bool
         Try napari's own readers, too.
+    scene : int or str, optional
+        Which of several images: its name, or its number from 0.
 
     Returns
     -------
@@ -63,7 +69,7 @@ def read_with_plugins(
             continue
         if found:
             said = f"'{path.name}' was opened by the reader of '{name}'."
-            return _image(path, found, axes, said), ""
+            return _image(path, found, axes, said, scene), ""
         failed.append(f"the reader of '{name}' found no image in it")
     return None, "; ".join(dict.fromkeys(failed))
 
@@ -101,28 +107,23 @@ def _image(
     found: Sequence[tuple[Any, Mapping[str, Any]]],
     axes: str | None,
     said: str,
+    scene: int | str | None,
 ) -> ImageInput:
     """One image: of several, channels where they are of one size, else the first."""
     images = [_single(path, data, meta, axes, said) for data, meta in found]
     first = images[0]
-    if len(images) == 1:
-        return first
-    alike = all(
+    alike = len(images) > 1 and all(
         "C" not in one.axes and (one.axes, one.shape) == (first.axes, first.shape)
         for one in images
     )
-    if not alike:
-        more = (
-            f"It holds {len(images)} images that are no channels of one; the first "
-            f"was taken{_called(found[0][1])}."
-        )
-        return _with(first, (*first.assumed, more))
-    joined = stack_channels([(one, None) for one in images], first.name)
-    return _with(joined, first.assumed)
-
-
-def _called(meta: Mapping[str, Any]) -> str:
-    return f" ('{meta['name']}')" if meta.get("name") else ""
+    names = [str(meta.get("name") or "") for _, meta in found]
+    if alike and scene is None:
+        joined = stack_channels([(one, None) for one in images], first.name)
+        named = names if all(names) else ()
+        return replace(joined, assumed=first.assumed, channel_names=tuple(named))
+    number, more = choose_scene(path.name, names, scene)
+    chosen = images[number]
+    return _with(chosen, (*chosen.assumed, *more))
 
 
 def _with(image: ImageInput, assumed: tuple[str, ...]) -> ImageInput:
@@ -153,11 +154,15 @@ def _single(
     known = {named[i]: abs(float(n)) for i, n in sizes.items() if named}
     space = [axis for axis in axes.upper() if axis in "ZYX"]
     usable = all(known.get(axis, 1.0) > 0 for axis in space)
+    units = _units(meta.get("units"), own, ndim - rgb) if usable else {}
+    lengths = {named[i]: unit for i, unit in units.items() if named}
+    known, unit = in_one_unit(known if usable else {}, lengths)
     return ImageInput(
         data,
         axes,
-        pixel_size=tuple(known.get(axis, 1.0) for axis in space) if usable else None,
-        unit=_unit(meta.get("units"), own, ndim - rgb) if usable else None,
+        pixel_size=tuple(known.get(axis, 1.0) for axis in space) or None,
+        unit=unit,
+        unsized="".join(a for a in space if a not in known) if unit else "",
         name=path.stem,
         rgb=rgb and named[-1:] == "C",
         assumed=tuple(assumed),
@@ -218,10 +223,10 @@ def _guess(path: Path, letters: str) -> str:
     )
 
 
-def _unit(units: Any, own: Sequence[int], ndim: int) -> str | None:
+def _units(units: Any, own: Sequence[int], ndim: int) -> dict[int, str | None]:
+    """Units by axis; one word is that of all."""
     if units is None:
-        return None
+        return {}
     if isinstance(units, str):
-        return as_unit(units)
-    found = _of_axes(units, own, ndim)
-    return as_unit(str(found[own[-1]])) if found else None
+        return dict.fromkeys(own, as_unit(units))
+    return {i: as_unit(str(u)) for i, u in _of_axes(units, own, ndim).items()}

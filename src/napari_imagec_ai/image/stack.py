@@ -87,4 +87,10 @@ def stack_channels(
         unit=first.unit,
         name=name or first.name,
         key=tuple((image.key, channel) for image, channel in parts),
+        unsized=first.frame.unsized,
+        interval=first.interval,
+        channel_names=tuple(
+            image.channel_names[channel or 0] if image.channel_names else image.name
+            for image, channel in parts
+        ),
     )

@@ -22,6 +22,11 @@ _INPUT: Any = {
     "help": "what goes to another input of the network: a file, or numbers",
 }
 
+_SCENE: Any = {
+    "metavar": "N|NAME",
+    "help": "which image of files that hold several: name, or number from 0",
+}
+
 _MODEL = "name of a model in the library, folder, rdf.yaml, zip, or bare YOLO export"
 _IMAGES = "image files, or a pattern in quotes: 'plate/*.tif'"
 _OUTPUT = "folder for the results; it is made"
@@ -103,8 +108,9 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("--device", default="auto", help="cpu, cuda, ...")
     predict.add_argument("--unverified", **_UNVERIFIED)
     predict.add_argument("--axes", help="of the images, such as ZYX")
+    predict.add_argument("--scene", **_SCENE)
     predict.add_argument("--pixel-size", metavar="SIZES", help="of it, such as 0.5,0.5")
-    predict.add_argument("--unit", help="of the pixel size, such as micrometer")
+    predict.add_argument("--unit", help="of the pixel size: um, nm, mm, inch, ...")
     predict.add_argument("--channels", help="of the image for the model's, as 0,2")
     predict.add_argument("--planes", help="to run, as Z=3 or T=0-9; all by default")
     predict.add_argument(
@@ -168,6 +174,7 @@ def _add_run(commands: Any) -> None:
     run.add_argument("-o", "--output", metavar="DIR", required=True, help=_OUTPUT)
     run.add_argument("--unverified", **_UNVERIFIED)
     run.add_argument("--axes", help="of the images, such as ZYX")
+    run.add_argument("--scene", **_SCENE)
     run.add_argument("--input", **_INPUT)
     spread = run.add_mutually_exclusive_group()
     spread.add_argument(

@@ -123,6 +123,7 @@ def feeding(options: argparse.Namespace) -> dict[str, Any]:
 def _in_words(options: argparse.Namespace) -> dict[str, Any]:
     """What flags say that are more than numbers."""
     from napari_imagec_ai.image.region import region_from_text
+    from napari_imagec_ai.image.units import known_unit
     from napari_imagec_ai.run.feed.feed import planes_from_text
 
     chosen: dict[str, Any] = {}
@@ -133,7 +134,9 @@ def _in_words(options: argparse.Namespace) -> dict[str, Any]:
     if options.planes is not None:
         chosen["planes"] = planes_from_text(options.planes, "TZ")
     if options.unit is not None:
-        chosen["unit"] = options.unit
+        chosen["unit"] = known_unit(options.unit) or "pixel"
+    if options.scene is not None:
+        chosen["scene"] = options.scene
     return chosen
 
 

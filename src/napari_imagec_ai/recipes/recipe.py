@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from napari_imagec_ai.decoders.decoder import Settings, settings_with
 from napari_imagec_ai.decoders.decoding import run_decoder
@@ -18,9 +18,10 @@ from napari_imagec_ai.decoders.registry import (
     starting_settings,
 )
 from napari_imagec_ai.engines.engine import Engine
-from napari_imagec_ai.errors import ImagecAIError, ModelError
+from napari_imagec_ai.errors import ImagecAIError, ImageError, ModelError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.region import Region
+from napari_imagec_ai.image.units import known_unit
 from napari_imagec_ai.library.folders import find_models, load_model
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.weights import sha256
@@ -54,12 +55,13 @@ class PredictSettings(_Part):
     """How the network is run.
 
     Axes, pixel size and unit are those of image files, where the files do not say them
-    or are not believed.
+    or are not believed; the scene is one of several images in each file.
     """
 
     engine: str = "auto"
     device: str = "auto"
     axes: str | None = None
+    scene: str | None = None
     pixel_size: tuple[float, ...] | None = None
     unit: str | None = None
     tile: tuple[int, ...] | None = None
@@ -80,7 +82,7 @@ class PredictSettings(_Part):
     def arguments(self) -> dict[str, Any]:
         """What `predict` takes, but for engine and device; one size is for all axes."""
         values = {name: getattr(self, name) for name in PredictSettings.model_fields}
-        for name in ("engine", "device", "axes", "pixel_size", "unit"):
+        for name in ("engine", "device", "axes", "scene", "pixel_size", "unit"):
             del values[name]
         for name in ("tile", "halo"):
             if values[name] is not None and len(values[name]) == 1:
@@ -94,7 +96,22 @@ class PredictSettings(_Part):
         unit = None if unit == "pixel" else unit
         if (size, unit) == (image.pixel_size, image.unit):
             return image
-        return replace(image, pixel_size=size, unit=unit)
+        unsized = image.unsized if self.pixel_size is None and unit else ""
+        return replace(image, pixel_size=size, unit=unit, unsized=unsized)
+
+    @field_validator("scene", mode="before")
+    @classmethod
+    def _scene_is_text(cls, scene: Any) -> Any:
+        return str(scene) if isinstance(scene, int) else scene
+
+    @field_validator("unit")
+    @classmethod
+    def _unit_of_length(cls, unit: str | None) -> str | None:
+        """Its usual name, whatever the spelling."""
+        try:
+            return None if unit is None else known_unit(unit) or "pixel"
+        except ImageError as error:
+            raise ValueError(str(error)) from None
 
 
 class Used(_Part):

@@ -15,6 +15,7 @@ from napari_imagec_ai.export.summary.all_images import measured, write_thumbnail
 from napari_imagec_ai.export.writing import write_all
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.opening import open_image
+from napari_imagec_ai.image.zarr_images import stem_of
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.recipes.recipe import Recipe, Used
 from napari_imagec_ai.results.objects import Objects
@@ -68,7 +69,7 @@ class Runner:
         beside: Mapping[str, Path | Sequence[float]] | None,
     ) -> InputImages:
         chosen = self.recipe.predict
-        image = chosen.believed(open_image(path, axes or chosen.axes))
+        image = chosen.believed(open_image(path, axes or chosen.axes, chosen.scene))
         if not beside:
             return image
         others = {
@@ -153,7 +154,7 @@ class Runner:
         seconds = time.perf_counter() - started
         files = []
         if save_prediction:
-            place = folder / f"{path.stem}.prediction.npz"
+            place = folder / f"{stem_of(path)}.prediction.npz"
             prediction.save(place)
             files.append(str(place))
         used = Used(
@@ -166,7 +167,7 @@ class Runner:
         ran = chosen.model_copy(update={"halo": chosen.halo or prediction.halo})
         recipe = self.recipe.model_copy(update={"used": used, "predict": ran})
         image = main_image(images, self.model)
-        files += write_results(result, recipe, folder, path.stem, exports, image)
+        files += write_results(result, recipe, folder, stem_of(path), exports, image)
         if thumbnail is not None:
             write_thumbnail(result, image, thumbnail)
         name = recipe.decoder or ""

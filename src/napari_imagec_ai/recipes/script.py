@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from napari_imagec_ai.decoders.registry import choose_decoder, starting_settings
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.image.zarr_images import stem_of
 from napari_imagec_ai.library.folders import load_model
 from napari_imagec_ai.recipes import flags
 from napari_imagec_ai.recipes import from_flags as flag_values
@@ -30,7 +31,7 @@ from napari_imagec_ai.results.classes import ClassMap, ClassRule
 NO_FILE = "image.tif"
 """Stands in scripts for an image that was not opened from a file."""
 
-_OF_FILES = {"engine", "device", "axes", "pixel_size", "unit"}
+_OF_FILES = {"engine", "device", "axes", "scene", "pixel_size", "unit"}
 """Settings that are no arguments of `predict`, or are written by their own lines."""
 
 _PUBLIC = {"ClassMap", "ClassRule", "Filter"}
@@ -77,7 +78,7 @@ def as_python(recipe: Recipe, image: ImageInput, path: Path | None = None) -> st
     for name in ("tile", "halo"):  # one size is for all axes
         if name in told and len(told[name]) == 1:
             told[name] = told[name][0]
-    stem = (path or Path(image.name or NO_FILE)).stem
+    stem = stem_of(path or Path(image.name or NO_FILE))
     lines = [
         f"raw = ai.predict(model, image, {_arguments(told, used)})",
         f"found = ai.decode(raw, {_literal(settings, used)})",
@@ -86,7 +87,7 @@ def as_python(recipe: Recipe, image: ImageInput, path: Path | None = None) -> st
         "print(kept)",
     ]
     where = str(path) if path is not None else NO_FILE
-    opened = ["image = ai.ImageInput(", *_opened(image, where), ")"]
+    opened = ["image = ai.ImageInput(", *_opened(image, where, chosen.scene), ")"]
     if path is None:
         opened.insert(0, "# The image was not opened from a file: put its name here.")
     imports = [f"from {module} import {name}" for name, module in sorted(used.items())]
@@ -103,12 +104,16 @@ def as_python(recipe: Recipe, image: ImageInput, path: Path | None = None) -> st
     return "\n".join([*head, *opened, *lines]) + "\n"
 
 
-def _opened(image: ImageInput, path: str) -> list[str]:
+def _opened(image: ImageInput, path: str, scene: str | None) -> list[str]:
     """Arguments of the image, one a line."""
     facts: dict[str, Any] = {"axes": image.axes, "pixel_size": image.pixel_size}
     facts |= {"unit": image.unit, "name": image.name}
+    facts |= {"unsized": image.unsized} if image.unsized else {}
+    facts |= {"interval": image.interval} if image.interval else {}
+    facts |= {"channel_names": image.channel_names} if image.channel_names else {}
     facts |= {"rgb": True} if image.rgb else {}
-    lines = [f"ai.open_image({path!r}, {image.axes!r}).data"]
+    which = f", scene={scene!r}" if scene is not None else ""
+    lines = [f"ai.open_image({path!r}, {image.axes!r}{which}).data"]
     lines += [f"{name}={value!r}" for name, value in facts.items()]
     return [f"    {line}," for line in lines]
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.results.prediction import EMPTY, Prediction
 
 MOST_OTHERS = 16
@@ -46,12 +47,21 @@ def measured_pixels(
     if "C" not in image.axes:
         return {"mean_intensity": image.read(prediction.space, at)}
     rest = [channel for channel in range(image.size("C")) if channel not in fed]
-    return {
-        "mean_intensity" if [channel] == fed else f"mean_intensity_{channel}": (
-            image.read(prediction.space, {**at, "C": channel})
-        )
-        for channel in (*fed, *rest[:MOST_OTHERS])
-    }
+    found = {}
+    for channel in (*fed, *rest[:MOST_OTHERS]):
+        pixels = image.read(prediction.space, {**at, "C": channel})
+        if [channel] == fed:
+            found["mean_intensity"] = pixels
+        if [channel] != fed or image.channel_names:
+            found[f"mean_intensity_{_channel_word(image, channel)}"] = pixels
+    return found
+
+
+def _channel_word(image: ImageInput, channel: int) -> str:
+    """A channel's name where it has one that no other has, else its number."""
+    names = image.channel_names
+    name = names[channel].strip() if names else ""
+    return name if name and names.count(names[channel]) == 1 else str(channel)
 
 
 def plane_position(prediction: Prediction, index: tuple[int, ...]) -> NDArray[np.int32]:
@@ -63,9 +73,9 @@ def plane_position(prediction: Prediction, index: tuple[int, ...]) -> NDArray[np
 def physical_area(
     prediction: Prediction, area: NDArray[Any]
 ) -> dict[str, NDArray[Any]]:
-    """Area in the image's unit, where it has one."""
-    unit = prediction.frame.unit
-    if unit in (None, "", "pixel"):
+    """Area or volume in the image's unit, where it has one along all axes."""
+    frame, space = prediction.frame, prediction.space
+    if frame.unit is None or set(space) & set(frame.unsized):
         return {}
-    scale = math.prod(prediction.frame.pixel_size[-len(prediction.space) :])
-    return {f"area_{unit}{len(prediction.space)}": area * scale}
+    scale = math.prod(frame.pixel_size[-len(space) :])
+    return {f"area_{frame.unit}{len(space)}": area * scale}

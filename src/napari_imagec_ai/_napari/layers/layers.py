@@ -21,6 +21,7 @@ from napari_imagec_ai.export.palette import PALETTE, as_hex
 from napari_imagec_ai.export.writing import table
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.region import Region, corner, cropped
+from napari_imagec_ai.image.units import in_one_unit, length
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
 
@@ -43,8 +44,6 @@ COLOURS = tuple(map(as_hex, range(len(PALETTE))))
 
 _NEARLY = 1e-3
 """Part of a pixel that a corner may be off: napari keeps shapes in single precision."""
-
-_LENGTHS = ("micrometer", "nanometer", "millimeter", "centimeter", "meter", "angstrom")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +130,14 @@ def take(layer: Image, axes: str, level: int = 0) -> Source:
     coarser = np.divide(finest.shape[: layer.ndim], data.shape[: layer.ndim])
     scale = np.abs(np.asarray(layer.scale, float)) * coarser
     sizes = dict(zip(axes, scale, strict=True))
-    units = dict(zip(axes, (str(unit) for unit in layer.units), strict=True))
+    lengths = dict(zip(axes, map(_length, layer.units), strict=True))
+    space = {axis: float(size) for axis, size in sizes.items() if axis in "ZYX"}
+    known, unit = in_one_unit(space, lengths)
     image = ImageInput(
         data,
         axes + "C" if layer.rgb else axes,
-        pixel_size=tuple(float(sizes[axis]) for axis in axes if axis in "ZYX"),
-        unit=units["X"] if units["X"] in _LENGTHS else None,
+        pixel_size=tuple(known.get(axis) for axis in axes if axis in "ZYX"),
+        unit=unit,
         name=layer.name,
         rgb=layer.rgb,
         key=(id(layer), id(data), axes),
@@ -144,6 +145,12 @@ def take(layer: Image, axes: str, level: int = 0) -> Source:
     placement = _placement(layer, axes)
     kept = [factor for axis, factor in zip(axes, coarser, strict=True) if axis != "C"]
     return Source(image, layer.name, _enlarged(placement, kept), layer=id(layer))
+
+
+def _length(unit: Any) -> str | None:
+    """The name of a layer's unit; None where it is none of length."""
+    found = length(str(unit))
+    return None if found is None else found.name
 
 
 def _placement(layer: Image, axes: str) -> dict[str, Any]:

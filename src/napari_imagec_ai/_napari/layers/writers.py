@@ -20,6 +20,7 @@ from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export.writing import write_as
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.image.region import Cut, Region
+from napari_imagec_ai.image.units import as_unit, in_one_unit
 from napari_imagec_ai.results.correction.read_back import (
     joined,
     read_labels,
@@ -167,14 +168,16 @@ def _frame(labels: list[Any], shapes: list[Any], place: Place | None) -> Frame:
         shape = tuple(int(np.ceil(end)) + 1 for end in np.max(ends, axis=0))
     axes = _axes(state, len(shape))
     scale = np.abs(np.asarray(state.get("scale", np.ones(len(shape))), float))
-    units = [str(unit) for unit in state.get("units") or ["pixel"] * len(shape)]
+    words = [str(unit) for unit in state.get("units") or ["pixel"] * len(shape)]
+    units = {a: as_unit(word) for a, word in zip(axes, words, strict=True)}
+    space = {a: float(s) for a, s in zip(axes, scale, strict=True) if a in "ZYX"}
+    known, unit = in_one_unit(space, units)
     return Frame(
         axes=axes,
         shape=tuple(int(size) for size in shape),
-        pixel_size=tuple(
-            float(size) for axis, size in zip(axes, scale, strict=True) if axis in "ZYX"
-        ),
-        unit=None if units[-1] == "pixel" else units[-1],
+        pixel_size=tuple(known.get(axis, 1.0) for axis in space),
+        unit=unit,
+        unsized="".join(axis for axis in space if axis not in known),
         name=_image_name(str(state.get("name", ""))),
         origin=() if place is None else place.origin,
     )

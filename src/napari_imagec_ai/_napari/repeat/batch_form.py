@@ -65,6 +65,13 @@ class BatchForm(Container):  # type: ignore[type-arg]
         self.files = PushButton(
             text="Files...", name="files", tooltip="Some image files."
         )
+        self.scene = LineEdit(
+            name="scene",
+            label="Scene",
+            tooltip="Which image of files that hold several: its name, or its number "
+            "from 0. Blank: the first; all fields of a plate.",
+        )
+        self.scene.native.setPlaceholderText("the first")
         self.found = text("found")
 
     def _make_results(self) -> None:
@@ -131,7 +138,12 @@ class BatchForm(Container):  # type: ignore[type-arg]
                 self.summary,
                 Fold(
                     "Images",
-                    [self.images, row(self.folder, self.files), self.found],
+                    [
+                        self.images,
+                        row(self.folder, self.files),
+                        column(self.scene),
+                        self.found,
+                    ],
                 ),
                 Fold(
                     "Results",

@@ -18,6 +18,7 @@ from napari_imagec_ai._napari.background import Run, duration
 from napari_imagec_ai._napari.controls import Undocking
 from napari_imagec_ai._napari.repeat.batch_form import BatchForm
 from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.image.zarr_images import is_zarr
 from napari_imagec_ai.library import trust
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.recipes.batch.run_batch import (
@@ -106,6 +107,7 @@ class BatchPanel(BatchForm):
         self._clock.timeout.connect(self._tell)
         Undocking(self.native)
         self.images.changed.connect(lambda _: self.look())
+        self.scene.changed.connect(lambda _: self.look())
         self.output.changed.connect(lambda _: self._check())
         self.folder.changed.connect(lambda: self._ask_folder())
         self.files.changed.connect(lambda: self._ask_files())
@@ -152,11 +154,14 @@ class BatchPanel(BatchForm):
             place = Path(part.strip()).expanduser()
             if not part.strip():
                 continue
-            if place.is_dir() and place.suffix != ".zarr":
+            if place.is_dir() and not is_zarr(place):
                 found += map(str, images_in(place))
             else:
                 found.append(str(place))
-        return expand(found) if found else []
+        return expand(found, self._scene()) if found else []
+
+    def _scene(self) -> str | None:
+        return str(self.scene.value).strip() or None
 
     def look(self) -> None:
         """Count the images, and say what will be done to them."""
@@ -227,6 +232,9 @@ class BatchPanel(BatchForm):
             return
         self.consent.drop()
         images = self.paths()
+        if (scene := self._scene()) is not None:
+            chosen_too = recipe.predict.model_copy(update={"scene": scene})
+            recipe = recipe.model_copy(update={"predict": chosen_too})
         batch = Batch(
             recipe,
             Path(str(self.output.value).strip()).expanduser(),

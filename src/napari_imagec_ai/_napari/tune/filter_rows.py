@@ -10,12 +10,11 @@ from magicgui.widgets import ComboBox, Container, LineEdit
 
 from napari_imagec_ai._napari.controls import put, row, tool
 from napari_imagec_ai.errors import DecodeError
+from napari_imagec_ai.image.units import length
 from napari_imagec_ai.results.classes import Filter
 
 USUAL = ("area", "circularity", "mean_intensity", "touches_edge", "confidence")
 """Features to choose from while nothing was run yet."""
-
-_SYMBOLS = {"micrometer": "µm", "nanometer": "nm", "millimeter": "mm"}
 
 
 def feature_words(name: str) -> str:
@@ -23,7 +22,8 @@ def feature_words(name: str) -> str:
     for start in ("area", "volume"):
         unit = name.removeprefix(f"{start}_")
         if unit != name and unit[-1:] in "23":
-            symbol = _SYMBOLS.get(unit[:-1], unit[:-1])
+            known = length(unit[:-1])
+            symbol = unit[:-1] if known is None else known.symbol
             return f"{start} ({symbol}{'²' if unit.endswith('2') else '³'})"
     words = name.replace("_", " ")
     return f"{words} (pixels)" if name in ("area", "perimeter") else words

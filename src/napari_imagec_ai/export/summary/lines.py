@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai.image.zarr_images import stem_of
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.results.scores import Scores
@@ -38,7 +39,7 @@ class Line:
 
     def file(self, suffix: str) -> Path | None:
         """The file that was written for this image and ends so."""
-        ending = f"{self.image.stem}{suffix}"
+        ending = f"{stem_of(self.image)}{suffix}"
         for name in self.report.get("files", ()):
             if Path(name).name == ending:
                 return Path(name)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.image.zarr_images import stem_of
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.weights import fingerprint
 from napari_imagec_ai.recipes.recipe import Recipe
@@ -133,7 +134,7 @@ def do_image(
     """
     dense: Callable[..., DenseRun] = DenseRun
     places = batch.scratch or batch.folder / DONE
-    folder = places / f"{image.stem}.shares"
+    folder = places / f"{stem_of(image)}.shares"
     try:
         if batch.in_blocks:
             terms = Terms(folder, _ran(batch, image), batch.split_above, apart)
@@ -242,12 +243,12 @@ def _ran(batch: Batch, image: Path) -> str:
 
 
 def _place(batch: Batch, image: Path) -> Path:
-    return batch.folder / DONE / f"{image.stem}.json"
+    return batch.folder / DONE / f"{stem_of(image)}.json"
 
 
 def thumbnail_of(batch: Batch, image: Path) -> Path:
     """Where the small picture of an image lies."""
-    return batch.folder / DONE / f"{image.stem}.png"
+    return batch.folder / DONE / f"{stem_of(image)}.png"
 
 
 def note(batch: Batch, image: Path, report: dict[str, Any]) -> None:

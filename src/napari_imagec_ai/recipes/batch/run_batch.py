@@ -19,6 +19,7 @@ from napari_imagec_ai.export.summary import all_images as summary
 from napari_imagec_ai.export.summary.all_images import Line
 from napari_imagec_ai.export.writing import EXPORTS
 from napari_imagec_ai.image.opening import SUFFIXES
+from napari_imagec_ai.image.zarr_images import fields_of, stem_of
 from napari_imagec_ai.recipes.batch.jobs import (
     DONE,
     Batch,
@@ -38,8 +39,10 @@ _MEMORY = 3 << 30
 """What a worker may need, in bytes."""
 
 
-def expand(patterns: Sequence[str]) -> list[Path]:
+def expand(patterns: Sequence[str], scene: str | None = None) -> list[Path]:
     """Files that names and patterns such as ``folder/*.tif`` mean, each once.
+
+    A plate or a well of OME-Zarr means all its fields, unless a scene is asked for.
 
     Raises
     ------
@@ -49,15 +52,18 @@ def expand(patterns: Sequence[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in patterns:
         matches = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
-        found |= dict.fromkeys(Path(match) for match in matches or [pattern])
+        for path in map(Path, matches or [pattern]):
+            fields = fields_of(path) if scene is None else []
+            found |= dict.fromkeys(fields or [path])
     stems: dict[str, Path] = {}
     for path in found:
-        if path.stem in stems:
+        stem = stem_of(path)
+        if stem in stems:
             raise ImagecAIError(
-                f"Two images are named '{path.stem}', so their files would be the "
+                f"Two images are named '{stem}', so their files would be the "
                 "same; run them into different folders."
             )
-        stems[path.stem] = path
+        stems[stem] = path
     return list(found)
 
 

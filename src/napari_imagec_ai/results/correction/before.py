@@ -155,7 +155,7 @@ def objects(
     known = old.classes if old is not None else ()
     classes = tuple(dict.fromkeys((*known, *names))) or ("object",)
     frame = before.frame
-    if frame.unit not in (None, "", "pixel"):
+    if frame.unit is not None and not set(before.space) & set(frame.unsized):
         size = math.prod(frame.pixel_size[-len(before.space) :])
         table = table | {f"area_{frame.unit}{len(before.space)}": table["area"] * size}
     return Objects(

@@ -1,4 +1,4 @@
-"""Pixel sizes: units of length, and the scale between an image and a network."""
+"""Pixel sizes: the scale between an image and a network."""
 
 from __future__ import annotations
 
@@ -6,37 +6,14 @@ from collections.abc import Sequence
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.image.units import ratio as ratio_of
 from napari_imagec_ai.model.description import TensorSpec
-
-_METERS = {
-    "meter": 1.0,
-    "decimeter": 1e-1,
-    "centimeter": 1e-2,
-    "millimeter": 1e-3,
-    "micrometer": 1e-6,
-    "micron": 1e-6,
-    "um": 1e-6,
-    "µm": 1e-6,
-    "μm": 1e-6,
-    "nanometer": 1e-9,
-    "nm": 1e-9,
-    "mm": 1e-3,
-    "angstrom": 1e-10,
-    "picometer": 1e-12,
-    "inch": 0.0254,
-}
 
 _SAME = 0.02
 """Pixel sizes that differ by less are the same: resampling would cost sharpness."""
 
 _LEAST, _MOST = 0.01, 100.0
 """Scales beyond these are slips of the pen."""
-
-
-def unit_ratio(unit: str | None, other: str | None) -> float | None:
-    """How many of ``other`` one ``unit`` is; None where one is no length."""
-    first, second = _METERS.get(unit or ""), _METERS.get(other or "")
-    return None if first is None or second is None else first / second
 
 
 def chosen_scale(wanted: float | Sequence[float], space: str) -> tuple[float, ...]:
@@ -80,11 +57,11 @@ def natural_scale(
         same.
     """
     unchanged = (1.0,) * len(space)
-    known = dict(zip(image.frame.space, image.frame.pixel_size, strict=True))
+    known = image.frame.sizes
     scales, sizes, unit = [], [], None
     for axis in space:
         wanted = spec.axis(axis.lower())
-        ratio = None if wanted is None else unit_ratio(image.unit, wanted.unit)
+        ratio = None if wanted is None else ratio_of(image.unit, wanted.unit)
         if wanted is None or ratio is None or axis not in known:
             return unchanged, ""
         unit = wanted.unit
