@@ -12,6 +12,17 @@ Importing this package imports nothing heavy: each name is fetched when it is us
     ai.write(kept, "nuclei.geojson")
 """
 
+import sys
+
+if (
+    sys.argv[:1] == ["-m"]
+    and not sys.flags.safe_path
+    and (f" -m {__name__}" in " ".join(sys.orig_argv))
+):
+    # `python -m` looks into the current folder first, where a file beside the images
+    # may have the name of one of Python's modules.
+    sys.path[:1] = []
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export.writing import write
+from napari_imagec_ai.system import child_process
 
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.widget import ClassifierWidget
@@ -156,9 +157,17 @@ def _rerun_under_xvfb(folder: Path) -> None:
             "There is no display, and no virtual one can be made; install xvfb (on "
             "Debian: apt-get install xvfb xauth), or run the demo on a desktop."
         )
-    command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", sys.executable, "-m"]
-    command += ["napari_imagec_ai.cli", "demo", "--close", "-o", str(folder)]
-    done = subprocess.run(command, check=False)
+    command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", sys.executable]
+    command += [
+        "-P",
+        "-m",
+        "napari_imagec_ai.cli",
+        "demo",
+        "--close",
+        "-o",
+        str(folder),
+    ]
+    done = subprocess.run(command, check=False, env=child_process.safe_environ())
     if done.returncode:
         raise ImagecAIError(
             f"The demo under a virtual display ended with code {done.returncode}; the "

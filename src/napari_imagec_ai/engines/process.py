@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import weakref
@@ -29,13 +28,9 @@ from napari_imagec_ai import errors
 from napari_imagec_ai.engines import sharing
 from napari_imagec_ai.engines.faults import is_memory
 from napari_imagec_ai.errors import EngineDied, EngineError, OutOfMemory
+from napari_imagec_ai.system import child_process
 
 _log = logging.getLogger(__name__)
-
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from napari_imagec_ai.engines.worker import main; main()"
-)
 
 ENVIRON = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 36)}
 """For the C library of Linux: memory of one layer is kept for the next.
@@ -64,19 +59,15 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        # Whatever is installed for us is so for it; but not what lies in the folder
-        # that we happen to be in, which may be a model's.
-        paths = [path for path in sys.path if os.path.isabs(path)]
         self._owner = os.getpid()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it ends
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _START, json.dumps(paths)],
+            self._process = child_process.start(
+                "napari_imagec_ai.engines.worker",
+                ENVIRON,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._said,
-                env=os.environ | ENVIRON,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         except OSError:
             self._said.close()
