@@ -131,7 +131,7 @@ def test_a_batch_is_killed_again_and_again_and_goes_on(plate: Path) -> None:
 def test_only_what_the_dead_left_is_swept_away(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
-    mine = files._mine()
+    mine = files.begun()
     dead = mine.replace(str(os.getpid()), str(gone.pid))
     elsewhere = dead.replace(files._MACHINE, "elsewhere")
     for name in (f"{mine}a.csv", f"{dead}b.csv", f"{elsewhere}c.csv", ".writing-d"):

@@ -27,7 +27,8 @@ from napari_imagec_ai.results.intensities import (
 )
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
-from napari_imagec_ai.system.scratch import Scratch, explain_full_disk
+from napari_imagec_ai.system.file_changes import place_of
+from napari_imagec_ai.system.scratch import Scratch, check_there, explain_scratch
 
 OVERLAP = {2: 192, 3: 24}
 """Pixels that blocks reach beyond their core, by number of space axes."""
@@ -62,11 +63,16 @@ def decode_in_blocks(
     """
     work = _Work(prediction, smallest)
     work.say(*prediction.assumed, sentence)
-    with explain_full_disk(work.folder.path):
+    with explain_scratch(work.folder.path):
         for index in np.ndindex(prediction.planes):
             for core in grid(work.plane, SIDE[len(work.plane)]):
                 work.take(index, core, decode)
-        return work.objects()
+        found = work.objects()
+    # What is missing on the disk would be read as zeros.
+    for place in (work.folder.path, *map(place_of, prediction.maps.values())):
+        if place is not None:
+            check_there(place)
+    return found
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import OutOfMemory
+from napari_imagec_ai.system import whole_files as files
 
 Layout = list[tuple[str, list[int], int]]
 """For each array its data type, shape and offset in bytes; plain values."""
@@ -74,9 +75,9 @@ def create(size: int) -> Segment:
         name = f"imagec-ai-{secrets.token_hex(8)}"
         return Segment(name, size, mmap.mmap(-1, size, tagname=name))
     problem: OSError | None = None
-    for folder in ("/dev/shm", tempfile.gettempdir()):
+    for folder in ("/dev/shm", None):
         try:
-            return _in_folder(folder, size)
+            return _in_folder(folder or tempfile.gettempdir(), size)
         except OSError as error:
             problem = error
     raise OutOfMemory(
@@ -117,7 +118,8 @@ def put(segment: Segment, layout: Layout, arrays: Sequence[NDArray[Any]]) -> Non
 
 
 def _in_folder(folder: str, size: int) -> Segment:
-    handle, name = tempfile.mkstemp(prefix="imagec-ai-", dir=folder)
+    files.sweep_once(Path(folder))
+    handle, name = tempfile.mkstemp(prefix=files.begun("imagec-ai"), dir=folder)
     try:
         with os.fdopen(handle, "r+b") as stream:
             _reserve(stream, size)

@@ -22,6 +22,8 @@ import platformdirs
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.rdf import find_rdf, read_rdf
+from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.contents import sha256
 
 _DEPTH = 3
 """How deep below a search folder a model folder may lie."""
@@ -189,17 +191,21 @@ def install(package: str | Path, folder: str | Path | None = None) -> Path:
     """
     package = Path(package)
     target = Path(folder or user_models()) / package.stem
-    if target.exists():
+    if os.path.lexists(target):
         raise ModelError(
             f"'{target}' is there already; remove it first to install it again."
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".installing-", dir=target.parent))
+        files.sweep(target.parent)
+        begun = files.begun(".installing")
+        scratch = Path(tempfile.mkdtemp(prefix=begun, dir=target.parent))
         try:
             _unpack(package, scratch)
             read_rdf(_described(scratch, package))
+            files.sync_all(scratch)
             _described(scratch, package).parent.replace(target)
+            files.sync(target.parent)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
@@ -249,29 +255,68 @@ def _by_name(name: str) -> Model:
 
 
 def _unpacked(package: Path) -> Path:
-    """The folder that a zip was unpacked to, unpacking it where it was not yet."""
-    found = package.stat()
-    name = f"{package.stem}-{found.st_size:x}-{found.st_mtime_ns:x}"
+    """The folder that a zip was unpacked to, unpacked anew if it is not as it was."""
     cache = Path(platformdirs.user_cache_dir("napari-imagec-ai", False)) / "zips"
-    target = cache / name
-    if not target.is_dir():
-        try:
+    try:
+        target = cache / f"{package.stem[:40]}-{sha256(package)[:32]}"
+    except OSError as error:
+        raise ModelError(
+            f"'{package}' cannot be read ({error.strerror or error}); download it "
+            "again."
+        ) from error
+    try:
+        if not _is_whole(target, package):
             cache.mkdir(parents=True, exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=cache))
-        except OSError as error:
-            raise ModelError(
-                f"Could not unpack '{package}' into '{cache}': "
-                f"{error.strerror or error}. Make room, or unpack it yourself and give "
-                "the folder."
-            ) from error
-        try:
-            _unpack(package, scratch)
-            _described(scratch, package)
-            if not target.is_dir():
-                scratch.replace(target)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            files.sweep(cache)
+            begun = files.begun(".unpacking")
+            scratch = Path(tempfile.mkdtemp(prefix=begun, dir=cache))
+            try:
+                _unpack(package, scratch / "new")
+                _described(scratch / "new", package)
+                files.sync_all(scratch)
+                if target.exists():
+                    target.replace(scratch / "old")
+                (scratch / "new").replace(target)
+                files.sync(cache)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        if _is_whole(target, package):  # another process was faster
+            return _described(target, package).parent
+        raise ModelError(
+            f"Could not unpack '{package}' into '{cache}': "
+            f"{error.strerror or error}. Make room, or unpack it yourself and give "
+            "the folder."
+        ) from error
     return _described(target, package).parent
+
+
+def _is_whole(folder: Path, package: Path) -> bool:
+    """Whether a folder holds what the package does, and nothing else."""
+    if not folder.is_dir():
+        return False
+    try:
+        with zipfile.ZipFile(package) as archive:
+            expected = {
+                folder / member.filename: (member.file_size, member.CRC)
+                for member in archive.infolist()
+                if not member.is_dir()
+            }
+        found = {path for path in folder.rglob("*") if not path.is_dir()}
+        return found == set(expected) and all(
+            path.stat().st_size == size and _crc(path) == crc
+            for path, (size, crc) in expected.items()
+        )
+    except _BROKEN:
+        return False
+
+
+def _crc(path: Path) -> int:
+    value = 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            value = zlib.crc32(chunk, value)
+    return value
 
 
 def _described(folder: Path, package: Path) -> Path:

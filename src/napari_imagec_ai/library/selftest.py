@@ -16,7 +16,7 @@ from napari_imagec_ai.errors import ImagecAIError, ModelError
 from napari_imagec_ai.library.agreement import LEAST, compare_objects
 from napari_imagec_ai.model import memory as model_memory
 from napari_imagec_ai.model.description import Model, TensorSpec
-from napari_imagec_ai.model.weights import fingerprint, sha256
+from napari_imagec_ai.model.weights import sha256
 from napari_imagec_ai.run.published import (
     TestResult,
     is_decoded,
@@ -37,16 +37,15 @@ _TOPIC = "tested"
 
 def keep_results(model: Model, results: Sequence[TestResult]) -> None:
     """Remember what came out of a model's own test, for each of its weights."""
-    known = model_memory.recall(model, _TOPIC)
+    known = {}
     for name in {result.engine for result in results}:
         path = _weights(model, name)
         if path is not None:
             known[name] = {
                 "passed": all(r.passed for r in results if r.engine == name),
-                "seen": fingerprint(model, name),
                 "sha256": sha256(path),
             }
-    model_memory.keep(model, _TOPIC, known)
+    model_memory.keep(model, _TOPIC, known, more=True)
 
 
 def verdict(model: Model) -> Verdict:
@@ -63,9 +62,7 @@ def _passed(model: Model, name: str, kept: Any) -> bool | None:
     path = _weights(model, name)
     if not isinstance(kept, Mapping) or path is None or not path.is_file():
         return None
-    # To hash gigabytes takes seconds: only where the file was touched.
-    same = kept.get("seen") == fingerprint(model, name)
-    if not same and kept.get("sha256") != sha256(path):
+    if kept.get("sha256") != sha256(path):
         return None
     return bool(kept.get("passed"))
 

@@ -23,6 +23,7 @@ from napari_imagec_ai.library.folders import bundled_models
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.weights import sha256
 from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.taking_turns import turn
 
 PROGRAMS = ("torchscript",)
 """Weights formats that are programs."""
@@ -41,7 +42,7 @@ def question(model: Model, engine: str = "auto", device: str = "auto") -> str | 
         See :func:`napari_imagec_ai.engines.opening.open_engine`.
     """
     path = _program(model, engine, device)
-    if path is None or path.is_relative_to(bundled_models()) or _is_trusted(path):
+    if path is None or _is_trusted(path):
         return None
     return (
         f"'{path.name}' of '{model.name}' is a program (TorchScript), and it runs for "
@@ -86,12 +87,14 @@ def remember_file(path: Path, name: str = "") -> None:
         Of the model; for people who read what is kept.
     """
     path = path.resolve()
-    known = _read()
-    known[sha256(path)] = {"model": name or path.stem, "seen": _seen(path)}
-    text = json.dumps(known, indent=1, ensure_ascii=False)
     try:
-        files.replace_text(_place(), text)
-    except ImagecAIError as error:  # then it is asked again
+        known_as = sha256(path)
+        with turn(_place()):
+            known = _read()
+            known[known_as] = {"model": name or path.stem}
+            text = json.dumps(known, indent=1, ensure_ascii=False)
+            files.replace_text(_place(), text)
+    except (ImagecAIError, OSError) as error:  # then it is asked again
         _log.info("the answer is not kept: %s", error)
 
 
@@ -139,20 +142,21 @@ def _program(model: Model, engine: str, device: str) -> Path | None:
 
 
 def _is_trusted(path: Path) -> bool:
+    """Whether a person said so, or it came along with the package: by its content."""
     known = _read()
     try:
-        # To hash gigabytes takes seconds: only where the file was touched.
-        seen = _seen(path)
-        if any(about.get("seen") == seen for about in known.values()):
-            return True
-        return bool(known) and sha256(path) in known
+        found = sha256(path)
+        return found in known or found in _bundled()
     except OSError:
         return False
 
 
-def _seen(path: Path) -> list[Any]:
-    about = path.stat()
-    return [str(path), about.st_size, about.st_mtime_ns]
+def _bundled() -> set[str]:
+    return {
+        sha256(path)
+        for path in bundled_models().glob("*/*")
+        if path.suffix in (".pt", ".pth", ".torchscript")
+    }
 
 
 def _place() -> Path:

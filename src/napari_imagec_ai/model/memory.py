@@ -19,6 +19,7 @@ import platformdirs
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.taking_turns import turn
 
 _log = logging.getLogger(__name__)
 
@@ -29,22 +30,37 @@ def recall(model: Model, topic: str) -> dict[str, Any]:
     return dict(found) if isinstance(found, Mapping) else {}
 
 
-def keep(model: Model, topic: str, what: Mapping[str, Any]) -> None:
+def keep(
+    model: Model, topic: str, what: Mapping[str, Any], *, more: bool = False
+) -> None:
     """Remember this about a topic, instead of what was known; empty: forget it.
 
-    A folder that cannot be written to is no error: it is then learned again.
+    What another process remembers meanwhile, about this model too, is not lost. A
+    folder that cannot be written to is no error: it is then learned again.
+
+    Parameters
+    ----------
+    model, topic
+        What it is about.
+    what : mapping
+        Plain values.
+    more : bool
+        Leave what else was known about the topic.
     """
     place = _place(model)
-    known = _read(place)
-    known.pop(topic, None)
-    if what:
-        known[topic] = dict(what)
-    known["name"] = model.name  # for people who look into the folder
-    text = json.dumps(known, indent=1, ensure_ascii=False)
-    try:
-        files.replace_text(place, text)
-    except ImagecAIError as error:
-        _log.info("nothing is kept about '%s': %s", model.name, error)
+    with turn(place):
+        known = _read(place)
+        before = known.pop(topic, None)
+        if more and isinstance(before, Mapping):
+            what = {**before, **what}
+        if what:
+            known[topic] = dict(what)
+        known["name"] = model.name  # for people who look into the folder
+        text = json.dumps(known, indent=1, ensure_ascii=False)
+        try:
+            files.replace_text(place, text)
+        except ImagecAIError as error:
+            _log.info("nothing is kept about '%s': %s", model.name, error)
 
 
 def _place(model: Model) -> Path:

@@ -7,7 +7,6 @@ its zip directory alone, so no pickle is ever opened to find out.
 from __future__ import annotations
 
 import functools
-import hashlib
 import sys
 import zipfile
 from importlib.metadata import entry_points
@@ -15,6 +14,9 @@ from pathlib import Path
 
 from napari_imagec_ai.errors import WeightsError
 from napari_imagec_ai.model.description import RUNNABLE, FileRef, Model, Weights
+from napari_imagec_ai.system.contents import sha256
+
+__all__ = ["check_weights", "fingerprint", "mismatch", "sha256", "verify_hash"]
 
 ENGINES = "napari_imagec_ai.engines"
 """Entry point group of engines of other packages."""
@@ -119,22 +121,15 @@ def _other_file(weights: Weights) -> str | None:
 
 
 def fingerprint(model: Model, name: str) -> str:
-    """What changes when a model's weights of a format are replaced."""
+    """What changes when a model's weights of a format are replaced: their content."""
     weights = model.weights.get(name)
     path = weights.file.path if weights is not None else None
     if path is None:
         return name
-    about = path.stat()
-    return f"{about.st_size}-{about.st_mtime_ns}"
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file, lower-case hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    try:
+        return sha256(path)
+    except OSError:  # gone meanwhile
+        return name
 
 
 def _missing(framework: str, source: str) -> str:

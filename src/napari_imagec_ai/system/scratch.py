@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import sys
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.system import whole_files as files
 
 _CHUNK = {2: 1024, 3: 128}
 """Pixels along each side of a chunk, by number of space axes."""
@@ -30,10 +32,13 @@ class Scratch:
         Raises
         ------
         ImageError
-            If there is less room on the disk.
+            If there is less room on the disk, or no folder can be made.
         """
         check_room(needed)
-        self.path = Path(tempfile.mkdtemp(prefix="imagec-ai-"))
+        with explain_scratch(None):
+            place = Path(tempfile.gettempdir())
+            files.sweep_once(place)
+            self.path = Path(tempfile.mkdtemp(prefix=files.begun("imagec-ai")))
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
     def array(self, name: str, shape: Sequence[int], dtype: str, space: int) -> Any:
@@ -61,8 +66,9 @@ def check_room(needed: int, place: Path | None = None) -> None:
     ImageError
         If it has less.
     """
-    there = str(place or tempfile.gettempdir())
-    free = shutil.disk_usage(there).free
+    with explain_scratch(place):
+        there = str(place or tempfile.gettempdir())
+        free = shutil.disk_usage(there).free
     if needed > free:
         raise ImageError(
             f"{needed / 1e9:.1f} GB are needed on the disk for what does not fit into "
@@ -91,8 +97,13 @@ def make_array(path: Path, shape: Sequence[int], dtype: str, space: int) -> Any:
 
 
 @contextmanager
-def explain_full_disk(place: Path) -> Iterator[None]:
-    """Say in a sentence that a disk is full, where it turns out while writing.
+def explain_scratch(place: Path | None) -> Iterator[None]:
+    """Say in a sentence what is wrong with a disk, where it turns out while using it.
+
+    Parameters
+    ----------
+    place : Path or None
+        The folder; None: the system's own for such things.
 
     Raises
     ------
@@ -101,11 +112,41 @@ def explain_full_disk(place: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
+    except (OSError, zarr_errors()) as error:
+        there = f"'{place}'" if place else "for temporary files"
+        disk = f"of '{place}'" if place else there
+        what = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        if getattr(error, "errno", None) in _FULL:
+            raise ImageError(
+                f"The disk {disk} became full ({what}); make room, or name another "
+                "folder (TMPDIR, or --scratch). What was written so far stays, and a "
+                "batch goes on from there."
+            ) from error
         raise ImageError(
-            f"The disk of '{place}' became full ({error.strerror}); make room, or "
-            "name another folder (TMPDIR, or --scratch). What was written so far "
-            "stays, and a batch goes on from there."
+            f"The folder {there}, which takes what is too large for the memory, cannot "
+            f"be used ({what}); name another one (TMPDIR, or --scratch)."
         ) from error
+
+
+def zarr_errors() -> type[Exception]:
+    """What zarr raises of its own, where it is in use."""
+    loaded = sys.modules.get("zarr.errors")
+    found: type[Exception] = getattr(loaded, "BaseZarrError", OSError)
+    return found
+
+
+def check_there(place: Path) -> None:
+    """Find out whether a folder was not taken away while it was used.
+
+    What is missing there would be read as zeros.
+
+    Raises
+    ------
+    ImageError
+        If it was.
+    """
+    if not place.is_dir():
+        raise ImageError(
+            f"The folder '{place}', which takes what is too large for the memory, was "
+            "removed meanwhile, and results with it; run it again."
+        )

@@ -1,12 +1,18 @@
-"""Files and folders are written whole or not at all."""
+"""Files and folders are written whole or not at all, and stay so when the power goes.
+
+What is written is on the disk before it gets its name, and the name is before anything
+is written that relies on it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import platform
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,7 +25,11 @@ from napari_imagec_ai.errors import ImagecAIError
 _MACHINE = re.sub(r"\W", "", platform.node()) or "here"
 """The processes of others are not known."""
 
-_BEGUN = re.compile(r"\.writing-(\w+)-(\d+)-")
+_BEGUN = re.compile(r"(?:\.writing|\.installing|\.unpacking|imagec-ai)-(\w+)-(\d+)-")
+"""Names of what may have been begun, with the machine and the process that did."""
+
+_LONGEST_SUFFIX = 20
+"""Letters of what looks like a suffix."""
 
 
 def replace_whole(path: Path, write: Callable[[Path], None]) -> Path:
@@ -40,14 +50,17 @@ def replace_whole(path: Path, write: Callable[[Path], None]) -> Path:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep_once(path.parent)
         handle, name = tempfile.mkstemp(
-            prefix=_mine(), suffix="".join(path.suffixes[-2:]), dir=path.parent
+            prefix=begun(), suffix=_suffix(path), dir=path.parent
         )
         os.close(handle)
         temporary = Path(name)
         write(temporary)
         temporary.chmod(0o666 & ~_umask())
+        sync(temporary)
         temporary.replace(path)
+        sync(path.parent)
     except OSError as error:
         raise _refused(path, error) from error
     finally:
@@ -97,19 +110,55 @@ def replace_folder(
                 f"'{path}' is a folder of other files, which would be lost; choose "
                 "another name."
             )
-        aside = Path(tempfile.mkdtemp(prefix=_mine(), dir=path.parent))
-        fresh = aside / f"new{''.join(path.suffixes[-2:])}"
+        sweep_once(path.parent)
+        aside = Path(tempfile.mkdtemp(prefix=begun(), dir=path.parent))
+        fresh = aside / f"new{_suffix(path)}"
         fresh.mkdir()
         write(fresh)
+        sync_all(fresh)
         if path.is_dir():
             path.replace(aside / "old")
         fresh.replace(path)
+        sync(path.parent)
     except OSError as error:
         raise _refused(path, error) from error
     finally:
         if aside is not None:
             _removed(aside)
     return path
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, are on the disk.
+
+    Raises
+    ------
+    OSError
+        If they cannot be written there.
+    """
+    folder = path.is_dir()
+    if folder and sys.platform == "win32":  # which cannot, and need not
+        return
+    # Windows syncs only what is open for writing.
+    handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network disks know no such thing for folders.
+        if not folder or error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def sync_all(folder: Path) -> None:
+    """Wait until all files below a folder, and their names, are on the disk."""
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            path = Path(place, name)
+            if not path.is_symlink():
+                sync(path)
+        sync(Path(place))
 
 
 def check_folder(folder: Path) -> None:
@@ -144,19 +193,44 @@ def sweep(folder: Path) -> None:
     folder : Path
         Looked into, but not into folders of it; it need not be there.
     """
-    for path in folder.glob(".writing-*"):
+    for path in _there(folder):
         found = _BEGUN.match(path.name)
         if found is None or found[1] != _MACHINE or psutil.pid_exists(int(found[2])):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
-def _mine() -> str:
-    """How names of files begin that this process has not finished yet."""
-    return f".writing-{_MACHINE}-{os.getpid()}-"
+def _there(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:  # not there, or closed to us
+        return []
+
+
+def begun(kind: str = ".writing") -> str:
+    """How names of files and folders begin that this process has not finished yet."""
+    return f"{kind}-{_MACHINE}-{os.getpid()}-"
+
+
+_swept: set[Path] = set()
+"""Folders that this process has looked into."""
+
+
+def sweep_once(folder: Path) -> None:
+    """See :func:`sweep`; the first time that this process writes into a folder."""
+    if folder not in _swept:
+        _swept.add(folder)
+        sweep(folder)
+
+
+def _suffix(path: Path) -> str:
+    """What readers tell a file's kind by; of names with dots, no more than that."""
+    last = "".join(path.suffixes[-2:])
+    return last if len(last) <= _LONGEST_SUFFIX else path.suffix[:_LONGEST_SUFFIX]
 
 
 def _removed(folder: Path) -> None:

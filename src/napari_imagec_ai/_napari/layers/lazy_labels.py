@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai.image.blocks import LARGE, grid
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.system.scratch import Scratch, explain_full_disk
+from napari_imagec_ai.system.scratch import Scratch, explain_scratch
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -103,7 +103,7 @@ def _make(labels: Any) -> Pyramid:
             place = place or Scratch()
             levels.append(place.array(f"level{number}.zarr", shape, "int32", 2))
     highest = 0
-    with explain_full_disk(place.path if place else Path()):
+    with explain_scratch(place.path if place else Path()):
         for index in np.ndindex(*lead):
             for where in grid((height, width), _IN_ONE):
                 part = np.asarray(labels[(*index, *where)])

@@ -34,8 +34,10 @@ from napari_imagec_ai.run.in_blocks.run_in_blocks import (
 )
 from napari_imagec_ai.run.maps.dense_run import DenseRun
 from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.contents import sha256, sha256_of_all
 from napari_imagec_ai.system.file_changes import CHANGED, last_change
 from napari_imagec_ai.system.progress import Progress
+from napari_imagec_ai.system.scratch import check_there
 
 DONE = ".imagec-ai-batch"
 """Folder beside the results with a note for each image that is done."""
@@ -167,6 +169,7 @@ def finish_image(runner: Runner, batch: Batch, image: Path, plan: Plan) -> Outco
             remove(plan.folder.parent)
             return Outcome(image, problem=CHANGED.format(name=image.name))
         found = _finished(runner, batch, image, dense, begun=plan.begun)
+        check_there(plan.folder)
     except ImagecAIError as error:
         return Outcome(image, problem=str(error))
     remove(plan.folder.parent)
@@ -220,10 +223,20 @@ def _beside(batch: Batch) -> list[tuple[str, str]]:
     return sorted((name, str(what)) for name, what in batch.beside.items())
 
 
-def _written(image: Path) -> tuple[int, ...]:
-    """When an image was last written to; one that is not there is told as it opens."""
+_MOST_READ = 1 << 30
+"""Bytes of an image that is known by its content; of a larger one the time counts."""
+
+
+def _written(image: Path) -> tuple[int | str, ...]:
+    """What an image is and when it was last written to.
+
+    One that is not there is told as it opens.
+    """
     try:
-        return last_change(image)
+        change = last_change(image)
+        if image.is_file() and change[1] <= _MOST_READ:
+            return (*change, sha256(image))
+        return change
     except OSError:
         return ()
 
@@ -253,19 +266,31 @@ def thumbnail_of(batch: Batch, image: Path) -> Path:
 
 def note(batch: Batch, image: Path, report: dict[str, Any]) -> None:
     """Write down that an image is done."""
-    text = json.dumps({"mark": _mark(batch, image), "report": report})
-    files.replace_text(_place(batch, image), text)
+    whole = {str(part): _content(part) for part in _parts(batch, image, report)}
+    known = {"mark": _mark(batch, image), "report": report, "content": whole}
+    files.replace_text(_place(batch, image), json.dumps(known))
+
+
+def _parts(batch: Batch, image: Path, report: dict[str, Any]) -> list[Path]:
+    """What was written for an image."""
+    parts = [Path(file) for file in report["files"]]
+    return parts + ([thumbnail_of(batch, image)] if batch.summary else [])
+
+
+def _content(path: Path) -> list[int | str]:
+    """What a file must have to be the one that was written."""
+    return [last_change(path)[1], sha256_of_all(path)]
 
 
 def noted(batch: Batch, image: Path) -> dict[str, Any] | None:
-    """The report of an image that is done and whose files are all there."""
+    """The report of an image that is done and whose files are all as they were."""
     try:
         known = json.loads(_place(batch, image).read_text(encoding="utf-8"))
         done = known["mark"] == _mark(batch, image)
         report: dict[str, Any] = known["report"]
-        parts = [Path(file) for file in report["files"]]
-        parts += [thumbnail_of(batch, image)] if batch.summary else []
-        if done and all(part.exists() for part in parts):
+        parts = _parts(batch, image, report)
+        whole = known["content"]
+        if done and all(_content(part) == whole[str(part)] for part in parts):
             return report
     except (OSError, ValueError, KeyError, TypeError):
         return None

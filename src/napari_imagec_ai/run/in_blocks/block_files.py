@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.scales import scaled_size
 from napari_imagec_ai.run.in_blocks.mosaic import Mosaic, Piece
 from napari_imagec_ai.run.in_blocks.plan import Plan, Share, note_of
@@ -17,6 +18,7 @@ from napari_imagec_ai.run.maps.dense_run import DenseRun
 from napari_imagec_ai.run.maps.stitch import Stitcher
 from napari_imagec_ai.system import scratch
 from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.contents import sha256_of_all
 
 Array = NDArray[Any]
 
@@ -75,7 +77,7 @@ class ShareStitcher(Stitcher):
 
 def write_share(folder: Path, share: Share, run: DenseRun) -> None:
     """Write what a share computed, then the note that it is complete."""
-    with scratch.explain_full_disk(folder):
+    with scratch.explain_scratch(folder):
         place = Path(tempfile.mkdtemp(prefix=f"share-{share.number:05}-", dir=folder))
         parts = []
         for number, (name, canvas) in enumerate(run.stitcher.maps.items()):
@@ -95,7 +97,10 @@ def write_share(folder: Path, share: Share, run: DenseRun) -> None:
                         "shape": list(canvas.shape),
                     }
                 )
+        files.sync_all(place)
     told = {
+        "place": place.name,
+        "content": sha256_of_all(place),
         "parts": parts,
         "seconds": run.seconds,
         "calls": run.calls,
@@ -112,6 +117,11 @@ def gather(run: DenseRun, plan: Plan) -> None:
     shapes: dict[str, tuple[int, ...]] = {}
     said = list(plan.notices)
     stitcher = Stitcher(run.model, run.feed, plan.geometry)
+    if plan.to_do():
+        raise ImageError(
+            f"Parts of the run in '{plan.folder}' were changed or removed meanwhile; "
+            "run it again."
+        )
     for share in plan.shares:
         told = json.loads(note_of(plan.folder, share).read_text(encoding="utf-8"))
         run.seconds += told["seconds"]

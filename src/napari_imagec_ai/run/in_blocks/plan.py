@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from napari_imagec_ai.run.tiles.tiling import Tile
 from napari_imagec_ai.run.tiles.window_limits import Geometry
+from napari_imagec_ai.system.contents import sha256_of_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Plan:
 
     def to_do(self) -> list[Share]:
         """Shares that are not complete yet."""
-        return [one for one in self.shares if not note_of(self.folder, one).exists()]
+        return [one for one in self.shares if not is_complete(self.folder, one)]
 
     def forget(self) -> None:
         """Take away what was computed."""
@@ -89,3 +91,12 @@ class Plan:
 def note_of(folder: Path, share: Share) -> Path:
     """The note that a share is complete."""
     return folder / f"share-{share.number:05}.json"
+
+
+def is_complete(folder: Path, share: Share) -> bool:
+    """Whether a share is noted to be complete, and is as it was then."""
+    try:
+        told = json.loads(note_of(folder, share).read_text(encoding="utf-8"))
+        return bool(sha256_of_all(folder / told["place"]) == told["content"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

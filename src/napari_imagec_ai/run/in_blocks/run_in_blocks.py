@@ -26,7 +26,7 @@ from napari_imagec_ai.run.in_blocks.block_files import (
     gather,
     write_share,
 )
-from napari_imagec_ai.run.in_blocks.plan import Known, Plan, Share, note_of
+from napari_imagec_ai.run.in_blocks.plan import Known, Plan, Share, is_complete
 from napari_imagec_ai.run.maps import stitch
 from napari_imagec_ai.run.maps.dense_run import DenseRun
 from napari_imagec_ai.run.maps.larger_windows import free_step
@@ -34,6 +34,7 @@ from napari_imagec_ai.run.maps.sources import Source, varies_by_place
 from napari_imagec_ai.run.maps.stitch import Stitcher
 from napari_imagec_ai.run.tiles.tiling import Tile
 from napari_imagec_ai.system.progress import Progress
+from napari_imagec_ai.system.scratch import explain_scratch
 
 Array = NDArray[Any]
 
@@ -132,7 +133,8 @@ class InShares(DenseRun):
         told = [self._terms.mark, repr(self._geometry), repr(self._tiles)]
         name = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
         folder = self._terms.folder / name
-        folder.mkdir(parents=True, exist_ok=True)
+        with explain_scratch(folder.parent.parent):
+            folder.mkdir(parents=True, exist_ok=True)
         Stitcher(self.model, self.feed, self._geometry).check_room(folder)
         split = len(self._tiles) > 1 and math.prod(self._padded_shape) > 2 * _PIXELS
         known: dict[tuple[int, ...], tuple[Known | None, ...]] = {}
@@ -179,7 +181,7 @@ class OneShare(DenseRun):
     def steps(self) -> Generator[Progress, None, None]:
         """Run, unless it was done before."""
         self.stitcher = self._canvases()
-        if note_of(self._planned.folder, self._share).exists():
+        if is_complete(self._planned.folder, self._share):
             return
         yield from super().steps()
         write_share(self._planned.folder, self._share, self)

@@ -24,7 +24,7 @@ from napari_imagec_ai.run.maps.resample import resample
 from napari_imagec_ai.run.tiles.blending import Blend
 from napari_imagec_ai.run.tiles.tiling import Grid, Tile, place
 from napari_imagec_ai.run.tiles.window_limits import Geometry
-from napari_imagec_ai.system.scratch import Scratch, check_room, explain_full_disk
+from napari_imagec_ai.system.scratch import Scratch, check_room, explain_scratch
 
 Array = NDArray[Any]
 
@@ -102,7 +102,7 @@ class Stitcher:
                 f"The network gave {len(results)} outputs, but the description has "
                 f"{len(outputs)}; the description and the weights disagree."
             )
-        with explain_full_disk(self._folder):
+        with explain_scratch(self._folder):
             for spec, grid, array in zip(
                 outputs, self.geometry.grids, results, strict=False
             ):
@@ -119,7 +119,7 @@ class Stitcher:
         self, index: tuple[int, ...], inputs: Mapping[str, Array] | None
     ) -> None:
         """Do what needs a whole map; ``inputs`` are the planes that were fed."""
-        with explain_full_disk(self._folder):
+        with explain_scratch(self._folder):
             for spec in self.model.outputs:
                 if spec.id in self.maps:
                     self._finish_map(index, spec, inputs)

@@ -1,0 +1,74 @@
+"""Files are known by what is in them: a name, a size and a time say nothing sure.
+
+Gigabytes take seconds to read, so what was found is remembered for as long as the
+process runs, where the system tells of each change of a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from pathlib import Path
+
+_CHUNK = 1 << 20
+
+_SETTLED = 2_000_000_000
+"""Nanoseconds after a change in which another one could have the same time."""
+
+_KNOWN: dict[tuple[int, ...], str] = {}
+"""Hashes by place on the disk, size and times; of this process."""
+
+_MOST_KNOWN = 4096
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file, lower-case hex.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as stream:
+        before = _state(os.fstat(stream.fileno()))
+        known = _KNOWN.get(before)
+        if known is not None:
+            return known
+        digest = hashlib.sha256()
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+        found = digest.hexdigest()
+        # A program can set the time of writing, but not that of the last change, which
+        # Windows does not have.
+        after = os.fstat(stream.fileno())
+        settled = time.time_ns() - after.st_ctime_ns > _SETTLED
+        if settled and before == _state(after) and sys.platform != "win32":
+            if len(_KNOWN) >= _MOST_KNOWN:
+                _KNOWN.clear()
+            _KNOWN[before] = found
+        return found
+
+
+def sha256_of_all(path: Path) -> str:
+    """Hash of a file, or of all files in a folder with their names.
+
+    Raises
+    ------
+    OSError
+        If it is not there, or cannot be read.
+    """
+    if not path.is_dir():
+        return sha256(path)
+    digest = hashlib.sha256()
+    for part in sorted(path.rglob("*")):
+        if part.is_file():
+            name = part.relative_to(path).as_posix()
+            digest.update(f"{name}\0{sha256(part)}\0".encode(errors="surrogatepass"))
+    return digest.hexdigest()
+
+
+def _state(about: os.stat_result) -> tuple[int, ...]:
+    times = (about.st_mtime_ns, about.st_ctime_ns)
+    return (about.st_dev, about.st_ino, about.st_size, *times)
