@@ -14,9 +14,9 @@ import numpy as np
 import napari_imagec_ai as ai
 from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.image.samples import sample_image
-from napari_imagec_ai.recipes.recipe import PredictSettings
 from napari_imagec_ai.recipes.session import Session
 from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
+from napari_imagec_ai.run.settings import RunSettings
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "nuclei-unet"
 MOVES = 30
@@ -49,7 +49,7 @@ def _row(image: np.ndarray, side: int) -> str:
     from napari_imagec_ai._napari.layers.result_layers import ResultLayers
 
     session = Session(ai.load_model(MODEL))
-    for _ in session.run(ai.ImageInput(image, "YX"), PredictSettings()):
+    for _ in session.run(ai.ImageInput(image, "YX"), RunSettings()):
         pass
     viewer = napari.Viewer(show=True)
     try:

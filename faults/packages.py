@@ -187,8 +187,9 @@ def zips(folder: Path) -> Make:
 def recipes(folder: Path) -> Make:
     """Recipes that are read, and run where they can be."""
     import napari_imagec_ai as ai
-    from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe, describe_model
+    from napari_imagec_ai.recipes.recipe import Recipe, describe_model
     from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
+    from napari_imagec_ai.run.settings import RunSettings
 
     model = ai.load_model(_tiny(folder))
     rule = ClassRule(
@@ -196,7 +197,7 @@ def recipes(folder: Path) -> Make:
     )
     whole = Recipe(
         model=describe_model(model),
-        predict=PredictSettings(tile=(32,), channels=(0,), planes={}, halo=(4,)),
+        predict=RunSettings(tile=(32,), channels=(0,), planes={}, halo=(4,)),
         decoder="unet",
         settings={"mask_threshold": 0.4},
         classes=ClassMap(rules=(rule,)),

@@ -18,14 +18,9 @@ from scenes import maps, pairs
 import napari_imagec_ai as ai
 from napari_imagec_ai.cli import main
 from napari_imagec_ai.image.region import Region
-from napari_imagec_ai.recipes.recipe import (
-    VERSION,
-    ModelRef,
-    PredictSettings,
-    Recipe,
-    describe_model,
-)
+from napari_imagec_ai.recipes.recipe import VERSION, ModelRef, Recipe, describe_model
 from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
+from napari_imagec_ai.run.settings import RunSettings
 
 IMAGE = maps(pairs(), "foreground")[0]
 
@@ -59,7 +54,7 @@ RECIPES = st.builds(
     Recipe,
     model=st.builds(ModelRef, name=NAMES),
     predict=st.builds(
-        PredictSettings,
+        RunSettings,
         tile=st.none() | st.tuples(st.integers(1, 999)),
         channels=st.none() | st.tuples(st.integers(0, 5), st.integers(0, 5)),
         planes=st.none() | st.just({"T": (1, 4), "Z": 3}),
@@ -143,7 +138,7 @@ def test_the_recipe_of_a_run_makes_the_run_again(
 
 
 def test_a_recipe_with_one_tile_size_runs_from_python(recipe: Recipe) -> None:
-    tiled = recipe.model_copy(update={"predict": PredictSettings(tile=(64,))})
+    tiled = recipe.model_copy(update={"predict": RunSettings(tile=(64,))})
     image = ai.ImageInput(IMAGE, "YX")
     prediction = tiled.predict_image(image)
     assert prediction.network_calls > 1

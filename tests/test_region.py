@@ -19,10 +19,11 @@ from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.image.region import Cut, Region
-from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe, describe_model
+from napari_imagec_ai.recipes.recipe import Recipe, describe_model
 from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
 from napari_imagec_ai.results.placing import in_part, in_whole
 from napari_imagec_ai.results.prediction import Prediction
+from napari_imagec_ai.run.settings import RunSettings
 
 Run = Callable[..., tuple[int, str, str]]
 MakeModel = Callable[..., Path]
@@ -45,7 +46,7 @@ def recipe(make_model: MakeModel) -> Recipe:
     rule = ClassRule(source="thing", becomes="x", otherwise="left", filters=(right,))
     return Recipe(
         model=describe_model(model),
-        predict=PredictSettings(region=Region(box=BOX)),
+        predict=RunSettings(region=Region(box=BOX)),
         decoder="unet",
         classes=ClassMap(rules=(rule,)),
     )
@@ -63,7 +64,7 @@ def test_what_is_found_lies_in_pixels_of_the_whole_image(recipe: Recipe) -> None
     prediction = recipe.predict_image(image)
     assert prediction.maps["probability"].shape[-2:] == (86, 75)
     objects = recipe.tune(prediction)
-    whole = recipe.model_copy(update={"predict": PredictSettings()}).run(image)
+    whole = recipe.model_copy(update={"predict": RunSettings()}).run(image)
     assert isinstance(objects, ai.Objects)
     assert isinstance(whole, ai.Objects)
     assert centroids(objects) == INSIDE
@@ -162,7 +163,7 @@ def test_of_several_shapes_only_objects_with_their_centre_in_one_count(
     corner = ((10.0, 50.0), (10.0, 70.0), (30.0, 70.0), (30.0, 50.0))
     around = ((50.0, 70.0), (66.0, 95.0), (90.0, 80.0))
     region = Region(box=BOX, polygons=(corner, around))
-    chosen = recipe.model_copy(update={"predict": PredictSettings(region=region)})
+    chosen = recipe.model_copy(update={"predict": RunSettings(region=region)})
     objects = chosen.run(ai.ImageInput(picture(), "YX"))
     assert isinstance(objects, ai.Objects)
     assert centroids(objects) == [(20, 60), (70, 80)]
@@ -175,7 +176,7 @@ def test_planes_are_chosen_where_the_network_runs_plane_by_plane(
     stack = np.stack([np.zeros(SHAPE, np.float32) + 0.02, picture(), picture() * 0.9])
     image = ai.ImageInput(stack, "TYX")
     region = Region(box={"T": (1, 9), **BOX})
-    chosen = recipe.model_copy(update={"predict": PredictSettings(region=region)})
+    chosen = recipe.model_copy(update={"predict": RunSettings(region=region)})
     prediction = chosen.predict_image(image)
     assert (prediction.frame.shape[0], prediction.frame.origin[0]) == (2, 1)
     objects = chosen.tune(prediction)
@@ -183,7 +184,7 @@ def test_planes_are_chosen_where_the_network_runs_plane_by_plane(
     assert centroids(objects) == sorted(INSIDE * 2)
     assert np.unique(objects.planes).tolist() == [1, 2]
     assert objects.as_labels().shape == (2, *SHAPE)
-    both = PredictSettings(region=region, planes={"T": 1})
+    both = RunSettings(region=region, planes={"T": 1})
     with pytest.raises(ai.ImageError, match="Both planes and a region"):
         recipe.model_copy(update={"predict": both}).run(image)
 

@@ -12,12 +12,13 @@ from scenes import maps, pairs
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.decoders.decoder import Settings, settings_with
-from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe
+from napari_imagec_ai.recipes.recipe import Recipe
 from napari_imagec_ai.recipes.session import Session, forget, keep_feed, starting_feed
 from napari_imagec_ai.results.classes import ClassMap, ClassRule
 from napari_imagec_ai.run.predicting import Progress
+from napari_imagec_ai.run.settings import RunSettings
 
-ONCE = PredictSettings()
+ONCE = RunSettings()
 ALL = ClassMap(class_threshold=0.0)
 IMAGE = ai.ImageInput(maps(pairs(), "foreground")[0], "YX", name="scene")
 
@@ -36,7 +37,7 @@ def session(
 
 
 def run(
-    session: Session, image: ai.ImageInput = IMAGE, chosen: PredictSettings = ONCE
+    session: Session, image: ai.ImageInput = IMAGE, chosen: RunSettings = ONCE
 ) -> ai.Prediction:
     ended: list[ai.Prediction] = []
 
@@ -129,15 +130,15 @@ def test_what_moved_is_forgotten_when_it_rests(session: Session) -> None:
     ("image", "chosen"),
     [
         pytest.param(ai.ImageInput(IMAGE.data + 0, "YX"), ONCE, id="another image"),
-        pytest.param(IMAGE, PredictSettings(tile=(64,)), id="another tile size"),
-        pytest.param(IMAGE, PredictSettings(channels=(0,)), id="other channels"),
+        pytest.param(IMAGE, RunSettings(tile=(64,)), id="another tile size"),
+        pytest.param(IMAGE, RunSettings(channels=(0,)), id="other channels"),
     ],
 )
 def test_what_the_network_sees_runs_it_again(
     session: Session,
     counting_engine: CountingEngine,
     image: ai.ImageInput,
-    chosen: PredictSettings,
+    chosen: RunSettings,
 ) -> None:
     first = run(session)
     before = counting_engine.calls
@@ -154,9 +155,7 @@ def test_objects_are_those_of_the_last_image(session: Session) -> None:
 
 def test_a_stopped_run_keeps_the_last_prediction(session: Session) -> None:
     first = run(session)
-    other = session.run(
-        ai.ImageInput(IMAGE.data + 0, "YX"), PredictSettings(tile=(64,))
-    )
+    other = session.run(ai.ImageInput(IMAGE.data + 0, "YX"), RunSettings(tile=(64,)))
     next(other)
     next(other)
     other.close()
@@ -210,15 +209,15 @@ def test_how_a_model_is_fed_is_kept_until_it_is_forgotten(
     make_model: Callable[..., Path],
 ) -> None:
     model = ai.load_model(make_model())
-    assert starting_feed(model) == PredictSettings()
-    chosen = PredictSettings(scale=0.5, halo=(8,), channels=(1,), tile=(64,))
+    assert starting_feed(model) == RunSettings()
+    chosen = RunSettings(scale=0.5, halo=(8,), channels=(1,), tile=(64,))
     keep_feed(model, chosen)
     # Where it runs and in what tiles belongs to the machine, not to the model.
     assert starting_feed(model) == chosen.model_copy(update={"tile": None})
-    keep_feed(model, PredictSettings(scale=0.5))
-    assert starting_feed(model) == PredictSettings(scale=0.5)
+    keep_feed(model, RunSettings(scale=0.5))
+    assert starting_feed(model) == RunSettings(scale=0.5)
     forget(model)
-    assert starting_feed(model) == PredictSettings()
+    assert starting_feed(model) == RunSettings()
 
 
 def test_what_another_version_kept_is_left_out(
@@ -228,4 +227,4 @@ def test_what_another_version_kept_is_left_out(
 
     model = ai.load_model(make_model())
     model_memory.keep(model, "feeding", {"normalize": "by magic"})
-    assert starting_feed(model) == PredictSettings()
+    assert starting_feed(model) == RunSettings()

@@ -24,7 +24,7 @@ from scipy.ndimage import gaussian_filter
 import napari_imagec_ai as ai
 from napari_imagec_ai.recipes.batch import on_worker
 from napari_imagec_ai.recipes.batch.run_batch import Batch, run_batch
-from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe, describe_model
+from napari_imagec_ai.recipes.recipe import Recipe, describe_model
 from napari_imagec_ai.run.in_blocks import run_in_blocks as shares
 from napari_imagec_ai.run.in_blocks.mosaic import Mosaic, Piece
 from napari_imagec_ai.run.in_blocks.run_in_blocks import (
@@ -33,6 +33,9 @@ from napari_imagec_ai.run.in_blocks.run_in_blocks import (
     SharedOut,
     Terms,
 )
+from napari_imagec_ai.run.predicting import predict_as
+from napari_imagec_ai.run.settings import RunSettings
+from napari_imagec_ai.system.progress import Progress
 
 Run = Callable[..., tuple[int, str, str]]
 MakeModel = Callable[..., Path]
@@ -85,7 +88,7 @@ def test_shares_give_the_same_bits(name: str, model: ai.Model, tmp_path: Path) -
     image = ai.ImageInput(data, axes, name="it")
     whole = ai.predict(model, image, tile=96)
     terms = Terms(tmp_path, above=1000)
-    found = ai.predict(model, image, tile=96, dense=partial(InShares, terms=terms))
+    found = predict_as(partial(InShares, terms=terms), model, image, tile=96)
     assert len(list(tmp_path.glob("*/share-*.json"))) > 2
     np.testing.assert_array_equal(
         found.maps["probability"][...], whole.maps["probability"]
@@ -93,10 +96,11 @@ def test_shares_give_the_same_bits(name: str, model: ai.Model, tmp_path: Path) -
     assert found.network_calls == whole.network_calls
     assert found.assumed == whole.assumed
     # Nothing is left to do.
-    steps = list(
-        ai.predict_iter(*(model, image), tile=96, dense=partial(InShares, terms=terms))
-    )
-    assert steps[-1].done == steps[-1].total
+    steps: list[Progress] = []
+    shared = partial(InShares, terms=terms)
+    predict_as(shared, model, image, tile=96, progress=steps.append)
+    assert len(steps) == 1
+    assert steps[0].done == steps[0].total
 
 
 def test_each_share_is_computed_apart_and_once(
@@ -108,21 +112,44 @@ def test_each_share_is_computed_apart_and_once(
     calls, counting_engine.calls = counting_engine.calls, 0
     terms = Terms(tmp_path, above=1000, apart=True)
     with pytest.raises(SharedOut) as told:
-        ai.predict(model, image, **asked, dense=partial(InShares, terms=terms))
+        predict_as(partial(InShares, terms=terms), model, image, **asked)
     plan = told.value.plan
     assert counting_engine.calls == 0
     for share in reversed(plan.shares):
         one = partial(OneShare, plan=plan.only(share))
-        ai.predict(model, image, engine=counting_engine, dense=one)
+        predict_as(one, model, image, engine=counting_engine)
     assert counting_engine.calls == calls
     # A second machine that got the same share does nothing.
-    ai.predict(model, image, engine=counting_engine, dense=one)
+    predict_as(one, model, image, engine=counting_engine)
     assert counting_engine.calls == calls
     assert not plan.to_do()
     gathered = partial(shares.Gathered, plan=plan)
-    found = ai.predict(model, image, **asked, dense=gathered)
+    found = predict_as(gathered, model, image, **asked)
     assert counting_engine.calls == calls == found.network_calls
     np.testing.assert_array_equal(found.maps["probability"], whole.maps["probability"])
+
+
+@pytest.mark.parametrize("asked", [{"seams": "blend"}, {"normalize": "range"}])
+@pytest.mark.parametrize("name", IMAGES)
+def test_shares_are_run_as_the_whole_is_asked_to_be(
+    name: str, asked: Any, make_model: MakeModel, tmp_path: Path
+) -> None:
+    # Its values depend on the window, as those of instance normalization do.
+    network = partial(torchscript_network, returns="x - x.mean()")
+    rdf = described()
+    del rdf["inputs"][0]["preprocessing"]
+    model = ai.load_model(make_model(network=network, **rdf))
+    data, axes = IMAGES[name]
+    image = ai.ImageInput(data, axes, name="it")
+    whole = ai.predict(model, image, tile=96, **asked)
+    plain = ai.predict(model, image, tile=96)
+    assert not np.array_equal(plain.maps["probability"], whole.maps["probability"])
+    shared = partial(InShares, terms=Terms(tmp_path, above=1000))
+    found = predict_as(shared, model, image, tile=96, **asked)
+    assert len(list(tmp_path.glob("*/share-*.json"))) > 2
+    np.testing.assert_array_equal(
+        found.maps["probability"][...], whole.maps["probability"]
+    )
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
@@ -137,7 +164,7 @@ def test_what_only_the_whole_can_tell_is_not_shared_out(
     model = ai.load_model(make_model(network=torchscript_network, **rdf))
     image = ai.ImageInput(IMAGES["plane"][0], "YX")
     dense = partial(InShares, terms=Terms(tmp_path / "shares", above=1000))
-    found = ai.predict(model, image, tile=96, scale=scale, dense=dense)
+    found = predict_as(dense, model, image, tile=96, scale=scale)
     whole = ai.predict(model, image, tile=96, scale=scale)
     assert not (tmp_path / "shares").exists()
     np.testing.assert_array_equal(found.maps["probability"], whole.maps["probability"])
@@ -172,7 +199,7 @@ def test_a_mosaic_reads_as_the_whole() -> None:
 @pytest.fixture
 def slide(model: ai.Model, tmp_path: Path) -> Path:
     """A recipe, a large zarr image and a small one."""
-    predict = PredictSettings(tile=(96,))
+    predict = RunSettings(tile=(96,))
     recipe = Recipe(model=describe_model(model), predict=predict)
     recipe.save(tmp_path / "recipe.yaml")
     data = IMAGES["plane"][0]
@@ -328,7 +355,7 @@ def test_less_room_than_needed_is_told_before_the_run(
         patch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
         dense = partial(InShares, terms=Terms(tmp_path / "s", above=1000))
         with pytest.raises(ai.ImagecAIError, match=r"needed on the disk.*--scratch"):
-            ai.predict(model, image, tile=96, engine=counting_engine, dense=dense)
+            predict_as(dense, model, image, tile=96, engine=counting_engine)
         with pytest.raises(ai.ImagecAIError, match=r"needed on the disk.*TMPDIR"):
             ai.predict(model, image, tile=96, engine=counting_engine, memory=1e-6)
     assert counting_engine.calls == 0

@@ -19,6 +19,7 @@ import napari_imagec_ai as ai
 from napari_imagec_ai.engines.opening import open_engine
 from napari_imagec_ai.run.maps.dense_run import DenseRun
 from napari_imagec_ai.run.maps.smaller_windows import covered, halved
+from napari_imagec_ai.run.predicting import predict_as
 from napari_imagec_ai.run.tiles.tiling import AxisLimits, Grid, plan_tiles
 from napari_imagec_ai.run.tiles.window_limits import Geometry
 
@@ -167,11 +168,11 @@ def test_windows_in_one_call_give_the_same(
     folder = make_model(network=network, weights={suffix: {"source": source}})
     model, image = ai.load_model(folder), ai.ImageInput(GREY, "YX")
     told = []
-    found = ai.predict(
+    found = predict_as(
+        partial(DenseRun, batch=many),
         model,
         image,
         tile=48,
-        dense=partial(DenseRun, batch=many),
         progress=lambda step: told.append(step.done),
     )
     np.testing.assert_array_equal(found.maps["probability"][0], GREY)
@@ -191,12 +192,12 @@ def test_a_batch_that_is_too_large_is_halved_before_the_windows_are(
             return found
 
     engine = Batches(math.inf)
-    found = ai.predict(
+    found = predict_as(
+        partial(DenseRun, batch=8),
         ai.load_model(make_model()),
         ai.ImageInput(GREY, "YX"),
         engine=engine,
         tile=48,
-        dense=partial(DenseRun, batch=8),
     )
     np.testing.assert_allclose(found.maps["probability"][0], blurred(), atol=1e-6)
     assert set(engine.sizes) == {48**2}
@@ -205,11 +206,11 @@ def test_a_batch_that_is_too_large_is_halved_before_the_windows_are(
 
 def test_a_network_for_one_window_is_given_one(make_model: MakeModel) -> None:
     folder = make_model(network=partial(onnx_network, shape=(1, 1, "y", "x")))
-    found = ai.predict(
+    found = predict_as(
+        partial(DenseRun, batch=4),
         ai.load_model(folder),
         ai.ImageInput(GREY, "YX"),
         tile=48,
-        dense=partial(DenseRun, batch=4),
     )
     np.testing.assert_array_equal(found.maps["probability"][0], GREY)
 

@@ -11,8 +11,7 @@ import tifffile
 from detectors import SceneEngine, detector_rdf, scene
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.recipes import from_flags as flag_values
-from napari_imagec_ai.recipes.recipe import PredictSettings
+from napari_imagec_ai.run.settings import RunSettings, class_names
 
 BOXES = [(4, 6, 20, 30, 0), (36, 40, 60, 52, 1)]
 
@@ -111,13 +110,13 @@ def test_what_was_told_is_in_the_saved_prediction(
     [("3", ("class 1", "class 2", "class 3")), (" a, b ", ("a", "b")), ("a", ("a",))],
 )
 def test_flags_take_names_or_a_number(text: str, names: tuple[str, ...]) -> None:
-    assert flag_values.class_names(text) == names
+    assert class_names(text) == names
 
 
 @pytest.mark.parametrize("text", ["0", "", " , ", "99999999"])
 def test_flags_say_what_is_no_number_of_classes(text: str) -> None:
     with pytest.raises(ai.ImagecAIError, match="Expected names of classes"):
-        flag_values.class_names(text)
+        class_names(text)
 
 
 def test_names_told_on_the_command_line_are_in_the_files_and_the_recipe(
@@ -132,7 +131,7 @@ def test_names_told_on_the_command_line_are_in_the_files_and_the_recipe(
     table = Path("out/one.objects.csv").read_text(encoding="utf-8")
     assert "yeast" in table
     recipe = ai.Recipe.load("out/one.recipe.yaml")
-    assert recipe.predict == PredictSettings(
+    assert recipe.predict == RunSettings(
         **recipe.predict.model_dump() | {"classes": ("yeast",)}
     )
     assert (

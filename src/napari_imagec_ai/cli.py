@@ -102,7 +102,7 @@ def _test(options: argparse.Namespace) -> int:
     from napari_imagec_ai.library.selftest import keep_results, test_model
 
     model = load_model(options.model)
-    results = test_model(model, options.engine, verify=not options.unverified)
+    results = test_model(model, options.engine, verify=options.verify is not False)
     keep_results(model, results)
     if options.json:
         print(json.dumps([_test_row(result) for result in results], indent=1))
@@ -120,28 +120,19 @@ def _test(options: argparse.Namespace) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     from napari_imagec_ai.library.folders import load_model
-    from napari_imagec_ai.recipes import recipe
+    from napari_imagec_ai.run.settings import settings_of
 
-    fed = flag_values.feeding(options)
-    model = load_model(options.model).with_classes(fed.get("classes"))
+    settings = settings_of(flag_values.told_settings(options))
+    model = load_model(options.model).with_classes(settings.classes)
     made = flag_values.recipe_of(options, model)
-    made = made.model_copy(
-        update={
-            "predict": recipe.PredictSettings(
-                engine=options.engine,
-                device=options.device,
-                axes=options.axes,
-                verify=not options.unverified,
-                **fed,
-            )
-        }
-    )
+    made = made.model_copy(update={"predict": settings})
     return _each_image(options, made, options.save_prediction)
 
 
 def _run(options: argparse.Namespace) -> int:
     from napari_imagec_ai.recipes.batch.run_batch import expand, sensible_workers
     from napari_imagec_ai.recipes.recipe import Recipe
+    from napari_imagec_ai.run.settings import settings_of
 
     workers = options.workers
     if workers is None:
@@ -149,11 +140,10 @@ def _run(options: argparse.Namespace) -> int:
     if workers < 1:
         raise ImagecAIError(f"Expected 1 worker or more, found {workers}.")
     recipe = Recipe.load(options.recipe)
-    told = {"verify": False} if options.unverified else {}
-    told |= {} if options.scene is None else {"scene": options.scene}
-    recipe = recipe.model_copy(
-        update={"predict": recipe.predict.model_copy(update=told)}
-    )
+    told = flag_values.told_settings(options)
+    told.pop("axes", None)  # of this batch, and no part of the recipe
+    settings = settings_of(told, recipe.predict)
+    recipe = recipe.model_copy(update={"predict": settings})
     return _each_image(
         options, recipe, resumable=True, workers=workers, scheduler=options.scheduler
     )

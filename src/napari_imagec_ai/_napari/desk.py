@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_imagec_ai.decoders.decoder import Settings
-from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe
+from napari_imagec_ai.recipes.recipe import Recipe
 from napari_imagec_ai.recipes.session import Session
 from napari_imagec_ai.results.classes import ClassMap
+from napari_imagec_ai.run.settings import RunSettings
 
 if TYPE_CHECKING:
     import napari
@@ -73,5 +74,5 @@ class Desk(Protocol):
     def classes_told(self, names: tuple[str, ...] | None) -> bool:
         """Take classes that the person told; gives whether no run is needed for it."""
 
-    def begin(self, decoder: str | None, predict: PredictSettings) -> Session | None:
+    def begin(self, decoder: str | None, predict: RunSettings) -> Session | None:
         """Begin anew with the chosen model, as a recipe says."""

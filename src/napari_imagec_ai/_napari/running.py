@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from napari_imagec_ai._napari.image.feeding import Feeding
     from napari_imagec_ai._napari.layers.layers import Source
-    from napari_imagec_ai.recipes.recipe import PredictSettings
     from napari_imagec_ai.recipes.session import Session
+    from napari_imagec_ai.run.settings import RunSettings
 
 
 class Running:
@@ -43,7 +43,7 @@ class Running:
         self,
         desk: Desk,
         feeding: Feeding,
-        ran: Callable[[Session, Source, PredictSettings, work.Outcome], None],
+        ran: Callable[[Session, Source, RunSettings, work.Outcome], None],
     ) -> None:
         self._desk, self._feeding, self._ran_to = desk, feeding, ran
         self._run: Run | None = None
@@ -160,7 +160,7 @@ class Running:
         self,
         session: Session,
         source: Source,
-        predicted: PredictSettings,
+        predicted: RunSettings,
         outcome: work.Outcome,
     ) -> None:
         mine = session is self._desk.session

@@ -14,7 +14,6 @@ from napari_imagec_ai.errors import DecodeError, ImagecAIError, WeightsError
 from napari_imagec_ai.library.folders import install
 from napari_imagec_ai.library.selftest import keep_results, test_model
 from napari_imagec_ai.model.description import Model
-from napari_imagec_ai.recipes.recipe import PredictSettings
 from napari_imagec_ai.recipes.session import Session
 from napari_imagec_ai.results.calibration import (
     MASK_THRESHOLDS,
@@ -30,6 +29,7 @@ from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.run.feed.inputs import InputImages
 from napari_imagec_ai.run.published import TestResult
+from napari_imagec_ai.run.settings import RunSettings
 from napari_imagec_ai.system.progress import Progress
 
 _LIVE_PIXELS = 1 << 21
@@ -52,7 +52,7 @@ class Outcome:
 def run(
     session: Session,
     images: InputImages,
-    predicted: PredictSettings,
+    predicted: RunSettings,
     settings: Settings,
     class_map: ClassMap,
 ) -> Generator[Progress, None, Outcome]:

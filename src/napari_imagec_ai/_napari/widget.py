@@ -29,9 +29,10 @@ from napari_imagec_ai._napari.tune.calibrating import Calibrating
 from napari_imagec_ai._napari.tune.tuning import Tuning
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.library.folders import ModelEntry
-from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe
+from napari_imagec_ai.recipes.recipe import Recipe
 from napari_imagec_ai.recipes.session import Session
 from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.run.settings import RunSettings
 
 if TYPE_CHECKING:
     import napari
@@ -255,7 +256,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
             self.tune()
         return done
 
-    def begin(self, decoder: str | None, predict: PredictSettings) -> Session | None:
+    def begin(self, decoder: str | None, predict: RunSettings) -> Session | None:
         """Begin anew with the chosen model, as a recipe says."""
         self.opening.begin(decoder)
         if self.session is not None:
@@ -292,7 +293,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         self,
         session: Session,
         source: Source,
-        predicted: PredictSettings,
+        predicted: RunSettings,
         outcome: work.Outcome,
     ) -> None:
         """Show what came out of a run."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
+from pydantic.fields import FieldInfo
+
+from napari_imagec_ai.engines.engine import engine_names
 from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.run.settings import RunSettings, about
 from napari_imagec_ai.system.version import version
 
-ENGINES = ("auto", "onnx", "torchscript")
 EXPORT_HELP = (
     "some of labels,csv,geojson (these by default, where they fit), ometiff, imagej, "
     "omezarr, parquet, rois, coco, yolo, overlay, report"
@@ -20,11 +24,6 @@ _INPUT: Any = {
     "default": [],
     "metavar": "NAME=FILE",
     "help": "what goes to another input of the network: a file, or numbers",
-}
-
-_SCENE: Any = {
-    "metavar": "N|NAME",
-    "help": "which image of files that hold several: name, or number from 0",
 }
 
 _MODEL = "name of a model in the library, folder, rdf.yaml, zip, or bare YOLO export"
@@ -80,17 +79,41 @@ def _add_models(commands: Any) -> None:
     models.add_argument("--json", action="store_true", help="a list of objects")
 
 
-_UNVERIFIED: dict[str, Any] = {
-    "action": "store_true",
-    "help": "run weights that are not those of the description (sha256)",
-}
+def flag_of(name: str) -> str:
+    """The flag of a setting of the run."""
+    field = RunSettings.model_fields[name]
+    return about(field, "flag") or "--" + name.replace("_", "-")
+
+
+def _add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
+    """Flags for settings of the run; what nobody says is None."""
+    for name in names:
+        field = RunSettings.model_fields[name]
+        kind: dict[str, Any] = {"dest": name, "help": _help(field)}
+        if isinstance(field.default, bool):
+            kind |= {"action": "store_const", "const": not field.default}
+        elif name == "engine":
+            kind["choices"] = ("auto", *engine_names())
+        elif get_origin(field.annotation) is Literal:
+            choices = get_args(field.annotation)
+            kind["choices"] = [choice.replace(" ", "-") for choice in choices]
+        parser.add_argument(flag_of(name), **kind)
+
+
+def _help(field: FieldInfo) -> str:
+    if instead := about(field, "flag_help"):
+        return str(instead)
+    example = about(field, "example")
+    told = (field.description or "").rstrip(".").replace("%", "%%")
+    shown = f" ({example})" if example and example not in told else ""
+    return f"{told[:1].lower()}{told[1:]}{shown}"
 
 
 def _add_test(commands: Any) -> None:
     test = commands.add_parser("test", help="run a model's published test tensors")
     test.add_argument("model", metavar="MODEL", help=_MODEL)
-    test.add_argument("--engine", default="all", choices=("all", *ENGINES[1:]))
-    test.add_argument("--unverified", **_UNVERIFIED)
+    test.add_argument("--engine", default="all", choices=("all", *engine_names()))
+    _add_settings(test, ["verify"])
     test.add_argument("--json", action="store_true", help="a list of objects")
 
 
@@ -99,51 +122,8 @@ def _add_predict(commands: Any) -> None:
     predict.add_argument("model", metavar="MODEL", help=_MODEL)
     predict.add_argument("images", nargs="+", metavar="IMAGE", help=_IMAGES)
     predict.add_argument("-o", "--output", metavar="DIR", required=True, help=_OUTPUT)
-    predict.add_argument(
-        "--engine",
-        default="auto",
-        choices=ENGINES,
-        help="auto: the one that was faster in the model's own test, else onnx",
-    )
-    predict.add_argument("--device", default="auto", help="cpu, cuda, ...")
-    predict.add_argument("--unverified", **_UNVERIFIED)
-    predict.add_argument("--axes", help="of the images, such as ZYX")
-    predict.add_argument("--scene", **_SCENE)
-    predict.add_argument("--pixel-size", metavar="SIZES", help="of it, such as 0.5,0.5")
-    predict.add_argument("--unit", help="of the pixel size: um, nm, mm, inch, ...")
-    predict.add_argument("--channels", help="of the image for the model's, as 0,2")
-    predict.add_argument("--planes", help="to run, as Z=3 or T=0-9; all by default")
-    predict.add_argument(
-        "--region", help="part of the image, as Y=0:512,X=100:612; all by default"
-    )
-    predict.add_argument("--tile", metavar="PIXELS", help="window size")
-    predict.add_argument(
-        "--fixed-tiles", action="store_true", help="no larger ones than described"
-    )
-    predict.add_argument("--halo", metavar="PIXELS", help="overlap of windows")
-    predict.add_argument(
-        "--seams",
-        choices=("crop", "blend"),
-        default="crop",
-        help="how windows meet; blend: for networks with instance normalization",
-    )
-    predict.add_argument(
-        "--memory", type=float, metavar="GB", help="that a run may take"
-    )
-    predict.add_argument("--scale", help="of the image for the network: 0.5 is half")
-    predict.add_argument(
-        "--normalize",
-        choices=("range", "percentiles", "type"),
-        help="grey values to 0..1 before the description's own steps",
-    )
-    predict.add_argument(
-        "--classes",
-        metavar="NAMES",
-        help="of the network, instead of what it says: round,rod or their number",
-    )
+    _add_settings(predict, RunSettings.model_fields)
     predict.add_argument("--input", **_INPUT)
-    predict.add_argument("--overlap", type=float, help="of detectors: part of a window")
-    predict.add_argument("--percentiles", metavar="LOW,HIGH", help="black and white")
     predict.add_argument(
         "--save-prediction",
         action="store_true",
@@ -172,9 +152,8 @@ def _add_run(commands: Any) -> None:
     )
     run.add_argument("images", nargs="+", metavar="IMAGE", help=_IMAGES)
     run.add_argument("-o", "--output", metavar="DIR", required=True, help=_OUTPUT)
-    run.add_argument("--unverified", **_UNVERIFIED)
+    _add_settings(run, ["verify", "scene"])
     run.add_argument("--axes", help="of the images, such as ZYX")
-    run.add_argument("--scene", **_SCENE)
     run.add_argument("--input", **_INPUT)
     spread = run.add_mutually_exclusive_group()
     spread.add_argument(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.run.settings import RunSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from napari_imagec_ai.recipes.recipe import Recipe
 
 N = TypeVar("N", int, float)
-
-MOST_CLASSES = 10_000
-"""More classes than these no network has: it is a slip of the hand."""
 
 
 def recipe_of(options: argparse.Namespace, model: Model) -> Recipe:
@@ -86,78 +84,10 @@ def _numbers(text: str, number: Callable[[str], N], example: str) -> tuple[N, ..
         ) from None
 
 
-def feeding(options: argparse.Namespace) -> dict[str, Any]:
-    """How the network is fed, as far as flags say it."""
-    chosen: dict[str, Any] = {"seams": options.seams}
-    if options.memory is not None:
-        if not options.memory > 0:
-            raise ImagecAIError(
-                f"Expected gigabytes above 0 for --memory, found {options.memory:g}."
-            )
-        chosen["memory"] = options.memory
-    for name, number, example in (
-        ("tile", int, "512 or 64,256,256"),
-        ("halo", int, "32 or 8,32,32"),
-        ("channels", int, "0,2"),
-        ("scale", float, "0.5 or 1,0.5,0.5"),
-        ("pixel_size", float, "0.5,0.5"),
-    ):
-        if (text := getattr(options, name)) is not None:
-            chosen[name] = _numbers(text, number, example)
-    if options.fixed_tiles:
-        chosen["larger_tiles"] = False
-    for name in ("overlap", "normalize"):
-        if (value := getattr(options, name)) is not None:
-            chosen[name] = value
-    if options.percentiles is not None:
-        pair = _numbers(options.percentiles, float, "0,99.8")
-        if len(pair) != 2:
-            raise ImagecAIError(
-                f"Expected two percentiles such as 0,99.8, found "
-                f"'{options.percentiles}'."
-            )
-        chosen["percentiles"] = pair
-    return chosen | _in_words(options)
-
-
-def _in_words(options: argparse.Namespace) -> dict[str, Any]:
-    """What flags say that are more than numbers."""
-    from napari_imagec_ai.image.region import region_from_text
-    from napari_imagec_ai.image.units import known_unit
-    from napari_imagec_ai.run.feed.feed import planes_from_text
-
-    chosen: dict[str, Any] = {}
-    if options.region is not None:
-        chosen["region"] = region_from_text(options.region)
-    if options.classes is not None:
-        chosen["classes"] = class_names(options.classes)
-    if options.planes is not None:
-        chosen["planes"] = planes_from_text(options.planes, "TZ")
-    if options.unit is not None:
-        chosen["unit"] = known_unit(options.unit) or "pixel"
-    if options.scene is not None:
-        chosen["scene"] = options.scene
-    return chosen
-
-
-def class_names(text: str) -> tuple[str, ...]:
-    """Names of classes, or numbers in their place where only a number is given.
-
-    Raises
-    ------
-    ImagecAIError
-        If it is neither.
-    """
-    words = tuple(word.strip() for word in text.split(",") if word.strip())
-    if len(words) == 1 and words[0].isdigit():
-        count = int(words[0])
-        words = tuple(f"class {number}" for number in range(1, count + 1))
-    if not 0 < len(words) <= MOST_CLASSES:
-        raise ImagecAIError(
-            f"Expected names of classes such as round,rod, or their number from 1 to "
-            f"{MOST_CLASSES}, found '{text}'."
-        )
-    return words
+def told_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings of the run, as far as flags say them, as they were written."""
+    given = {name: getattr(options, name, None) for name in RunSettings.model_fields}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def packaging(options: argparse.Namespace) -> dict[str, Any]:

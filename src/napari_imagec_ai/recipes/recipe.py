@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_imagec_ai.decoders.decoder import Settings, settings_with
 from napari_imagec_ai.decoders.decoding import run_decoder
@@ -18,10 +17,7 @@ from napari_imagec_ai.decoders.registry import (
     starting_settings,
 )
 from napari_imagec_ai.engines.engine import Engine
-from napari_imagec_ai.errors import ImagecAIError, ImageError, ModelError
-from napari_imagec_ai.image.image_input import ImageInput
-from napari_imagec_ai.image.region import Region
-from napari_imagec_ai.image.units import known_unit
+from napari_imagec_ai.errors import ImagecAIError, ModelError
 from napari_imagec_ai.library.folders import find_models, load_model
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.weights import sha256
@@ -29,11 +25,9 @@ from napari_imagec_ai.recipes.migrations import VERSION, migrated
 from napari_imagec_ai.results.classes import ClassMap, classify
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.results.result import Result
-from napari_imagec_ai.run.boxes.detect_run import OVERLAP, PERCENTILES
 from napari_imagec_ai.run.feed.inputs import InputImages
-from napari_imagec_ai.run.feed.normalize import Normalize
 from napari_imagec_ai.run.predicting import predict
-from napari_imagec_ai.run.tiles.blending import Seams
+from napari_imagec_ai.run.settings import RunSettings
 from napari_imagec_ai.system import whole_files as files
 from napari_imagec_ai.system.safe_yaml import read_yaml
 
@@ -49,69 +43,6 @@ class ModelRef(_Part):
     version: str = ""
     path: str = ""
     sha256: dict[str, str] = Field(default_factory=dict)
-
-
-class PredictSettings(_Part):
-    """How the network is run.
-
-    Axes, pixel size and unit are those of image files, where the files do not say them
-    or are not believed; the scene is one of several images in each file.
-    """
-
-    engine: str = "auto"
-    device: str = "auto"
-    axes: str | None = None
-    scene: str | None = None
-    pixel_size: tuple[float, ...] | None = None
-    unit: str | None = None
-    tile: tuple[int, ...] | None = None
-    channels: tuple[int, ...] | None = None
-    planes: dict[str, int | tuple[int, int]] | None = None
-    scale: float | tuple[float, ...] | None = None
-    halo: tuple[int, ...] | None = None
-    normalize: Normalize = "as described"
-    larger_tiles: bool = True
-    overlap: float = OVERLAP
-    percentiles: tuple[float, float] = PERCENTILES
-    region: Region | None = None
-    verify: bool = True
-    seams: Seams = "crop"
-    memory: float | None = Field(None, gt=0)
-    classes: tuple[str, ...] | None = None
-
-    def arguments(self) -> dict[str, Any]:
-        """What `predict` takes, but for engine and device; one size is for all axes."""
-        values = {name: getattr(self, name) for name in PredictSettings.model_fields}
-        for name in ("engine", "device", "axes", "scene", "pixel_size", "unit"):
-            del values[name]
-        for name in ("tile", "halo"):
-            if values[name] is not None and len(values[name]) == 1:
-                values[name] = values[name][0]
-        return values
-
-    def believed(self, image: ImageInput) -> ImageInput:
-        """An image from a file, with the pixel size that counts."""
-        size = self.pixel_size if self.pixel_size is not None else image.pixel_size
-        unit = image.unit if self.unit is None else self.unit
-        unit = None if unit == "pixel" else unit
-        if (size, unit) == (image.pixel_size, image.unit):
-            return image
-        unsized = image.unsized if self.pixel_size is None and unit else ""
-        return replace(image, pixel_size=size, unit=unit, unsized=unsized)
-
-    @field_validator("scene", mode="before")
-    @classmethod
-    def _scene_is_text(cls, scene: Any) -> Any:
-        return str(scene) if isinstance(scene, int) else scene
-
-    @field_validator("unit")
-    @classmethod
-    def _unit_of_length(cls, unit: str | None) -> str | None:
-        """Its usual name, whatever the spelling."""
-        try:
-            return None if unit is None else known_unit(unit) or "pixel"
-        except ImageError as error:
-            raise ValueError(str(error)) from None
 
 
 class Used(_Part):
@@ -132,7 +63,7 @@ class Recipe(_Part):
         Of the file's layout.
     model : ModelRef
         Which model.
-    predict : PredictSettings
+    predict : RunSettings
         How the network is run.
     decoder : str or None
         Which decoder; None: the model's own.
@@ -146,7 +77,7 @@ class Recipe(_Part):
 
     version: int = VERSION
     model: ModelRef
-    predict: PredictSettings = PredictSettings()
+    predict: RunSettings = RunSettings()
     decoder: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     classes: ClassMap | None = None
@@ -257,14 +188,8 @@ class Recipe(_Part):
         self, image: InputImages, engine: Engine | None = None
     ) -> Prediction:
         """Run the network as the recipe says."""
-        chosen = self.predict
-        return predict(
-            self.open_model(),
-            image,
-            engine=engine or chosen.engine,
-            device=chosen.device,
-            **chosen.arguments(),
-        )
+        opened = engine or self.predict.engine
+        return predict(self.open_model(), image, self.predict, engine=opened)
 
     def tune(self, prediction: Prediction) -> Result:
         """Decode and classify a prediction as the recipe says."""

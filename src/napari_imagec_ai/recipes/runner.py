@@ -23,7 +23,7 @@ from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.run.feed.inputs import InputImages, main_image
 from napari_imagec_ai.run.maps.dense_run import DenseRun
-from napari_imagec_ai.run.predicting import predict
+from napari_imagec_ai.run.predicting import predict_as
 from napari_imagec_ai.run.tiles.window_limits import main_input
 from napari_imagec_ai.system import threads
 from napari_imagec_ai.system.progress import Progress
@@ -84,13 +84,13 @@ class Runner:
         progress: Callable[[Progress], None] | None,
         dense: Callable[..., DenseRun],
     ) -> Prediction:
-        return predict(
+        return predict_as(
+            dense,
             self.model,
             images,
+            self.recipe.predict,
             engine=self._engine,
             progress=progress,
-            dense=dense,
-            **self.recipe.predict.arguments(),
         )
 
     def predict_file(
@@ -137,7 +137,7 @@ class Runner:
         progress : callable, optional
             Called after each call of the network.
         dense : callable
-            See :func:`napari_imagec_ai.predict`.
+            See :func:`napari_imagec_ai.run.predicting.predict_as`.
         thumbnail : Path, optional
             Where to write a small picture of what was found.
 

@@ -25,14 +25,12 @@ from napari_imagec_ai.image.zarr_images import stem_of
 from napari_imagec_ai.library.folders import load_model
 from napari_imagec_ai.recipes import flags
 from napari_imagec_ai.recipes import from_flags as flag_values
-from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe
+from napari_imagec_ai.recipes.recipe import Recipe
 from napari_imagec_ai.results.classes import ClassMap, ClassRule
+from napari_imagec_ai.run.settings import OF_FILES, RunSettings, settings_of
 
 NO_FILE = "image.tif"
 """Stands in scripts for an image that was not opened from a file."""
-
-_OF_FILES = {"engine", "device", "axes", "scene", "pixel_size", "unit"}
-"""Settings that are no arguments of `predict`, or are written by their own lines."""
 
 _PUBLIC = {"ClassMap", "ClassRule", "Filter"}
 
@@ -72,7 +70,7 @@ def as_python(recipe: Recipe, image: ImageInput, path: Path | None = None) -> st
     settings = recipe.decoder_settings(model)
     used: dict[str, str] = {}
     chosen = recipe.predict
-    told = _changed(chosen, _OF_FILES) | {"engine": chosen.engine}
+    told = _changed(chosen, {"engine", "device", *OF_FILES}) | {"engine": chosen.engine}
     if chosen.device != "auto":
         told["device"] = chosen.device
     for name in ("tile", "halo"):  # one size is for all axes
@@ -206,14 +204,11 @@ def _in_flags(recipe: Recipe, ending: Sequence[str]) -> list[str] | None:
     words += _settings(recipe)
     try:
         options = flags.parser().parse_args(words)
-        fed = flag_values.feeding(options)
-        model = load_model(options.model).with_classes(fed.get("classes"))
+        read = settings_of(flag_values.told_settings(options))
+        model = load_model(options.model).with_classes(read.classes)
         usual = flag_values.recipe_of(options, model)
     except ImagecAIError:
         return None
-    read = PredictSettings(
-        engine=options.engine, device=options.device, axes=options.axes, **fed
-    )
     same = (
         read == recipe.predict
         and usual.decoder == recipe.decoder
@@ -249,14 +244,14 @@ def _threshold_alone(classes: ClassMap | None) -> float | None:
     return classes.class_threshold if list(classes.rules) == plain else None
 
 
-def _fed(chosen: PredictSettings) -> list[str]:
+def _fed(chosen: RunSettings) -> list[str]:
     """Flags for how the network is run."""
     values = _changed(chosen, set())
     words: list[str] = []
     for name, value in values.items():
-        flag = "--" + name.replace("_", "-")
-        if name == "larger_tiles":
-            words.append("--fixed-tiles")
+        flag = flags.flag_of(name)
+        if isinstance(value, bool):
+            words.append(flag)
         elif name == "planes":
             words += [flag, ",".join(map(_plane, value.items()))]
         elif name == "region":

@@ -18,7 +18,6 @@ from napari_imagec_ai.model import memory as model_memory
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.kinds import DETECTORS
 from napari_imagec_ai.recipes.recipe import (
-    PredictSettings,
     Recipe,
     Used,
     describe_model,
@@ -29,36 +28,30 @@ from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.run.feed.inputs import InputImages, input_key
 from napari_imagec_ai.run.predicting import predict_iter
+from napari_imagec_ai.run.settings import RunSettings, about
 from napari_imagec_ai.system import threads
 from napari_imagec_ai.system.progress import Progress
 from napari_imagec_ai.system.version import version
 
-KEPT = (
-    "normalize",
-    "scale",
-    "halo",
-    "seams",
-    "channels",
-    "overlap",
-    "percentiles",
-    "classes",
-)
+KEPT = [
+    name for name, field in RunSettings.model_fields.items() if about(field, "kept")
+]
 """How a network is fed: what a person chose of it is kept with the model."""
 
 _FEEDING, _DECODER = "feeding", "decoder"
 
 
-def starting_feed(model: Model) -> PredictSettings:
+def starting_feed(model: Model) -> RunSettings:
     """How to feed a model to begin with: as it is described, or as a person chose."""
     try:
-        return PredictSettings.model_validate(model_memory.recall(model, _FEEDING))
+        return RunSettings.model_validate(model_memory.recall(model, _FEEDING))
     except ValidationError:  # kept by another version, for which it meant another thing
-        return PredictSettings()
+        return RunSettings()
 
 
-def keep_feed(model: Model, settings: PredictSettings) -> None:
+def keep_feed(model: Model, settings: RunSettings) -> None:
     """Remember how this model is fed, where that is not as usual."""
-    usual = PredictSettings()
+    usual = RunSettings()
     chosen = settings.model_dump(
         mode="json",
         include={
@@ -144,7 +137,7 @@ class Session:
         return starting_settings(self.decoder, self.model)
 
     def run(
-        self, image: InputImages, settings: PredictSettings
+        self, image: InputImages, settings: RunSettings
     ) -> Generator[Progress, None, Prediction]:
         """Run the network, unless it ran on these pixels with these settings.
 
@@ -160,8 +153,8 @@ class Session:
         prediction = yield from predict_iter(
             self.model,
             image,
+            settings,
             engine=self._open(settings),
-            **settings.arguments(),
         )
         self.hold(prediction)
         self._predict_key = key
@@ -246,7 +239,7 @@ class Session:
         return self._decoded[1] if self._decoded is not None else None
 
     def recipe(
-        self, predicted: PredictSettings, settings: Settings, class_map: ClassMap
+        self, predicted: RunSettings, settings: Settings, class_map: ClassMap
     ) -> Recipe:
         """What would make this result again."""
         ran = self.prediction
@@ -264,7 +257,7 @@ class Session:
             ),
         )
 
-    def _open(self, settings: PredictSettings) -> Engine:
+    def _open(self, settings: RunSettings) -> Engine:
         """The engine, kept open between runs."""
         name, device = settings.engine, settings.device
         verify = settings.verify and self.verify

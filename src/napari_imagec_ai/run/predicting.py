@@ -2,48 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from typing import Any
 
 from napari_imagec_ai.engines.engine import Engine
+from napari_imagec_ai.engines.opening import open_engine
 from napari_imagec_ai.errors import OutOfMemory
 from napari_imagec_ai.image.image_input import ImageInput
-from napari_imagec_ai.image.region import Box, Cut, Region, whole
+from napari_imagec_ai.image.region import Cut, whole
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.results.prediction import Prediction
-from napari_imagec_ai.run.boxes.detect_run import OVERLAP, PERCENTILES, DetectRun
-from napari_imagec_ai.run.feed.feed import Feed, Planes
+from napari_imagec_ai.run.boxes.detect_run import DetectRun
+from napari_imagec_ai.run.feed.feed import Feed
 from napari_imagec_ai.run.feed.inputs import InputImages, Inputs
-from napari_imagec_ai.run.feed.normalize import Normalize
 from napari_imagec_ai.run.maps.dense_run import DenseRun
-from napari_imagec_ai.run.planning import RunOptions
-from napari_imagec_ai.run.tiles.blending import Seams
+from napari_imagec_ai.run.planning import plan_feeding, plan_run
+from napari_imagec_ai.run.settings import RunSettings, settings_of, takes_settings
 from napari_imagec_ai.system import file_changes as filestate
 from napari_imagec_ai.system.progress import Progress
 
 
+@takes_settings
 def predict(
     model: Model,
     image: InputImages,
+    settings: RunSettings | None = None,
     *,
-    engine: str | Engine = "auto",
-    device: str = "auto",
-    tile: int | Sequence[int] | None = None,
-    channels: Sequence[int] | None = None,
-    planes: Planes | None = None,
-    scale: float | Sequence[float] | None = None,
-    halo: int | Sequence[int] | None = None,
-    normalize: Normalize = "as described",
-    larger_tiles: bool = True,
-    overlap: float = OVERLAP,
-    percentiles: tuple[float, float] = PERCENTILES,
-    region: Region | Box | None = None,
-    classes: Sequence[str] | None = None,
-    seams: Seams = "crop",
-    memory: float | None = None,
-    verify: bool = True,
-    dense: Callable[..., DenseRun] = DenseRun,
     progress: Callable[[Progress], None] | None = None,
+    **chosen: Any,
 ) -> Prediction:
     """Run a network over an image.
 
@@ -55,107 +41,30 @@ def predict(
         Any axes; axes that the network does not have are run plane by plane. For a
         network with several inputs one image (or numbers) for each, by the input's name
         or in order.
-    engine : str or Engine
-        ``auto``, ``onnx``, ``torchscript``, or an engine that is open already.
-    device : str
-        ``auto``, ``cpu``, ``cuda`` ...
-    tile : int or sequence of int, optional
-        Window size along each space axis of the network; chosen by default.
-    channels : sequence of int, optional
-        Channel of the image for each channel of the network, -1 for an empty one.
-    planes : mapping, optional
-        Such as ``{"Z": 3}`` or ``{"T": (0, 10)}``; all planes by default.
-    scale : float or sequence of float, optional
-        Pixels of the network for each pixel of the image, for all space axes or for
-        each. By default the pixel sizes decide, where image and description both have
-        one. For detectors: by default an image not much larger than the network's
-        window is fitted into one, a larger one is cut into windows at full resolution.
-    halo : int or sequence of int, optional
-        Pixels that windows overlap at each side; by default as the description says,
-        else as far as the network is measured to look.
-    normalize : str
-        What to do with grey values before the description's own steps:
-        ``as described`` (nothing), ``range`` (darkest and brightest pixel), ``type``
-        (ends of the integer type) or ``percentiles`` (1 and 99.8 %) to 0 and 1, or to
-        the range that the description declares.
-    larger_tiles : bool
-        Whether a network whose description fixes the window's size is tried, once, with
-        larger ones; they are used if its test output and a larger window agree.
-    overlap : float
-        For detectors: part of a window that it shares with the next one.
-    percentiles : tuple of float
-        For detectors: grey values that become black and white, where the description
-        does not say and the image has not 8 bits.
-    region : Region or mapping, optional
-        What of the image to run, such as ``{"Y": (0, 512), "X": (100, 612)}``; all by
-        default. What is found lies in pixels of the whole image.
-    classes : sequence of str, optional
-        Names of the network's classes, in its order, instead of what the description
-        and the weights say. Their number decides how rows of boxes are read.
-    seams : str
-        Where windows meet: ``crop`` takes each pixel from the window that sees most
-        around it; ``blend`` goes over from one window to the next across their overlap,
-        for networks that normalize each window by itself (instance normalization).
-    memory : float, optional
-        Gigabytes that a run may take: windows are made as large as they allow, and maps
-        that take more than a share of them go to the disk. By default by what is free.
-    verify : bool
-        Whether weights that are not those of the description (by sha256) are refused.
-        Without, they run, and the prediction says so.
-    dense : callable
-        Makes the run of a network that gives maps, such as one that is shared out:
-        takes what :class:`napari_imagec_ai.run.maps.dense_run.DenseRun` takes.
+    settings : RunSettings, optional
+        How it is run; as usual by default.
     progress : callable, optional
         Called with a :class:`Progress` after each call of the network.
+    **chosen
+        Fields of :class:`~napari_imagec_ai.run.settings.RunSettings` by name, such as
+        ``tile=512``, in the place of those in ``settings``; ``engine`` may also be an
+        engine that is open already.
 
     Raises
     ------
     ModelError, ImageError, EngineError
-        If the model cannot run, the image does not fit, or the network fails.
+        If the model cannot run, the image or a setting does not fit, or the network
+        fails.
     """
-    options = RunOptions(
-        engine=engine,
-        device=device,
-        tile=tile,
-        channels=channels,
-        planes=planes,
-        scale=scale,
-        halo=halo,
-        normalize=normalize,
-        larger_tiles=larger_tiles,
-        overlap=overlap,
-        percentiles=percentiles,
-        region=region,
-        classes=classes,
-        seams=seams,
-        memory=memory,
-        verify=verify,
-        dense=dense,
-    )
-    return _drained(_steps(model, image, options), progress)
+    return drained(_asked(model, image, settings, chosen, DenseRun), progress)
 
 
+@takes_settings
 def predict_iter(
     model: Model,
     image: InputImages,
-    *,
-    engine: str | Engine = "auto",
-    device: str = "auto",
-    tile: int | Sequence[int] | None = None,
-    channels: Sequence[int] | None = None,
-    planes: Planes | None = None,
-    scale: float | Sequence[float] | None = None,
-    halo: int | Sequence[int] | None = None,
-    normalize: Normalize = "as described",
-    larger_tiles: bool = True,
-    overlap: float = OVERLAP,
-    percentiles: tuple[float, float] = PERCENTILES,
-    region: Region | Box | None = None,
-    classes: Sequence[str] | None = None,
-    seams: Seams = "crop",
-    memory: float | None = None,
-    verify: bool = True,
-    dense: Callable[..., DenseRun] = DenseRun,
+    settings: RunSettings | None = None,
+    **chosen: Any,
 ) -> Generator[Progress, None, Prediction]:
     """Like :func:`predict`, tile by tile.
 
@@ -164,29 +73,49 @@ def predict_iter(
     long. Closing the generator stops the run, and a call that is under way, too, where
     the engine can do that.
     """
-    options = RunOptions(
-        engine=engine,
-        device=device,
-        tile=tile,
-        channels=channels,
-        planes=planes,
-        scale=scale,
-        halo=halo,
-        normalize=normalize,
-        larger_tiles=larger_tiles,
-        overlap=overlap,
-        percentiles=percentiles,
-        region=region,
-        classes=classes,
-        seams=seams,
-        memory=memory,
-        verify=verify,
-        dense=dense,
-    )
-    return (yield from _steps(model, image, options))
+    return (yield from _asked(model, image, settings, chosen, DenseRun))
 
 
-def _drained(
+def predict_as(
+    dense: Callable[..., DenseRun],
+    model: Model,
+    image: InputImages,
+    settings: RunSettings | None = None,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    **chosen: Any,
+) -> Prediction:
+    """Like :func:`predict`, with another kind of run of networks that give maps.
+
+    Parameters
+    ----------
+    dense : callable
+        Makes that run, such as one that is shared out: takes what
+        :class:`~napari_imagec_ai.run.maps.dense_run.DenseRun` takes.
+    model, image, settings, progress, **chosen
+        See :func:`predict`.
+    """
+    return drained(_asked(model, image, settings, chosen, dense), progress)
+
+
+def _asked(
+    model: Model,
+    image: InputImages,
+    settings: RunSettings | None,
+    chosen: dict[str, Any],
+    dense: Callable[..., DenseRun],
+) -> Generator[Progress, None, Prediction]:
+    """The steps of a run, from what its caller gave."""
+    strange = [name for name in chosen if name not in RunSettings.model_fields]
+    if strange:
+        raise TypeError(f"predict() got an unexpected keyword argument '{strange[0]}'")
+    engine = chosen.get("engine")
+    opened = None if isinstance(engine, str) else engine
+    told = {name: value for name, value in chosen.items() if value is not opened}
+    return _steps(model, image, settings_of(told, settings), opened, dense)
+
+
+def drained(
     steps: Generator[Progress, None, Prediction],
     progress: Callable[[Progress], None] | None,
 ) -> Prediction:
@@ -204,14 +133,20 @@ def _drained(
 
 
 def _steps(
-    model: Model, image: InputImages, options: RunOptions
+    model: Model,
+    image: InputImages,
+    settings: RunSettings,
+    opened: Engine | None,
+    dense: Callable[..., DenseRun],
 ) -> Generator[Progress, None, Prediction]:
-    options.check(model)
-    model = model.with_classes(options.classes)
-    inputs, cut = options.inputs(model, image)
-    engine = options.open(model)
+    model = model.with_classes(settings.classes)
+    inputs, cut = plan_feeding(model, image, settings)
+    engine = opened
+    if engine is None:
+        chosen = (settings.engine, settings.device)
+        engine = open_engine(model, *chosen, verify=settings.verify)
     try:
-        run = options.run(model, inputs, engine)
+        run = plan_run(model, inputs, engine, settings, dense)
         before = _states(inputs)
         yield from run.steps()
         run.notices += _changed(inputs, before)
@@ -222,7 +157,7 @@ def _steps(
             "or a part of the image."
         ) from error
     finally:
-        if engine is not options.engine:
+        if engine is not opened:
             engine.close()
 
 

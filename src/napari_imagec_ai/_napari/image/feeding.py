@@ -18,9 +18,9 @@ from napari_imagec_ai.decoders.registry import keep_choice
 from napari_imagec_ai.engines.engine import engine_names
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model.kinds import DETECTORS
-from napari_imagec_ai.recipes.recipe import PredictSettings
 from napari_imagec_ai.recipes.session import forget, keep_feed, starting_feed
 from napari_imagec_ai.results.images import Images
+from napari_imagec_ai.run.settings import OF_FILES, RunSettings
 
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.layers.showing import Showing
@@ -31,9 +31,6 @@ DEVICES = ("auto", "cpu", "cuda", "mps", "dml")
 
 _ELSEWHERE = {"engine", "device", "channels", "planes", "region"}
 """Settings of a run that have controls of their own, or are chosen with the image."""
-
-_OF_FILES = {"axes", "pixel_size", "unit"}
-"""Settings that tell how a file is opened: a layer is open."""
 
 
 class Feeding:
@@ -84,12 +81,12 @@ class Feeding:
         if model is not None:
             self.show_feed(starting_feed(model))
 
-    def show_feed(self, feed: PredictSettings) -> None:
+    def show_feed(self, feed: RunSettings) -> None:
         """Show how the network is fed, and keep what has no control here."""
         self.assumptions.show_settings(feed)
         self.source.suggest(feed.channels)
-        shown = {*self.assumptions.settings(), *_ELSEWHERE, *_OF_FILES}
-        names = set(PredictSettings.model_fields) - shown
+        shown = {*self.assumptions.settings(), *_ELSEWHERE, *OF_FILES}
+        names = set(RunSettings.model_fields) - shown
         self._unshown = {name: getattr(feed, name) for name in names}
 
     def begin(self, session: Session, described: Model | None) -> None:
@@ -103,7 +100,7 @@ class Feeding:
 
     # -- what a run takes --------------------------------------------------------------
 
-    def predict_settings(self) -> PredictSettings:
+    def predict_settings(self) -> RunSettings:
         """How to run the network on what is chosen now.
 
         Raises
@@ -113,7 +110,7 @@ class Feeding:
         """
         session, viewer = self._desk.session, self._desk.viewer
         channels = None if session is None else self.source.inputs(session.model)[1]
-        return PredictSettings(
+        return RunSettings(
             engine=self.engine.value,
             device=self.device.value,
             channels=channels,
@@ -123,9 +120,9 @@ class Feeding:
             **self._beside(),
         )
 
-    def without_image(self) -> PredictSettings:
+    def without_image(self) -> RunSettings:
         """How to run the network, but for what is chosen of an image."""
-        return PredictSettings(
+        return RunSettings(
             engine=self.engine.value,
             device=self.device.value,
             **self.assumptions.settings(),
@@ -148,9 +145,7 @@ class Feeding:
         if session is not None:
             model = session.model
             before = starting_feed(model)
-            feed = PredictSettings(
-                channels=before.channels, **self.assumptions.settings()
-            )
+            feed = RunSettings(channels=before.channels, **self.assumptions.settings())
             keep_feed(model, feed)
             if feed.classes != before.classes and self._desk.classes_told(feed.classes):
                 return

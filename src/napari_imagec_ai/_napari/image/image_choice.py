@@ -22,9 +22,9 @@ from napari_imagec_ai._napari.image.region_choice import RegionChoice
 from napari_imagec_ai._napari.layers import layers
 from napari_imagec_ai.errors import ImagecAIError, ImageError
 from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.image.planes import Planes, planes_from_text
 from napari_imagec_ai.image.region import Region
 from napari_imagec_ai.model.description import Model, TensorSpec
-from napari_imagec_ai.run.feed.feed import Planes, planes_from_text
 from napari_imagec_ai.run.feed.inputs import InputImages, plan_inputs
 from napari_imagec_ai.run.tiles.window_limits import main_input
 

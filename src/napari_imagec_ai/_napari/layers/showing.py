@@ -17,10 +17,11 @@ from napari_imagec_ai._napari.layers.inspector import Inspector
 from napari_imagec_ai._napari.layers.layer_options import LayerOptions
 from napari_imagec_ai._napari.layers.preview import Glimpse, Seen
 from napari_imagec_ai._napari.layers.result_layers import ResultLayers
-from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe
+from napari_imagec_ai.recipes.recipe import Recipe
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.scores import Scores
+from napari_imagec_ai.run.settings import RunSettings
 
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.layers.layers import Source, Style
@@ -41,14 +42,14 @@ class Showing:
     ----------
     results : ResultLayers or None
         Layers of the result that is tuned.
-    ran_with : PredictSettings
+    ran_with : RunSettings
         How the network ran that gave it.
     """
 
     def __init__(self, desk: Desk, looked: Callable[[], None]) -> None:
         self._desk = desk
         self.results: ResultLayers | None = None
-        self.ran_with = PredictSettings()
+        self.ran_with = RunSettings()
         self._placed: dict[int, ResultLayers] = {}
         self._busy = False
         self.options = LayerOptions(desk.tune)
@@ -87,7 +88,7 @@ class Showing:
 
     # -- the result --------------------------------------------------------------------
 
-    def place(self, source: Source, predicted: PredictSettings) -> None:
+    def place(self, source: Source, predicted: RunSettings) -> None:
         """Choose the layers that a new result goes to."""
         self.results = self._layers_for(source)
         self.ran_with = predicted

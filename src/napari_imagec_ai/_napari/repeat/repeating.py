@@ -19,7 +19,8 @@ from napari_imagec_ai.decoders.registry import decoders
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.recipes import script
-from napari_imagec_ai.recipes.recipe import PredictSettings, Recipe
+from napari_imagec_ai.recipes.recipe import Recipe
+from napari_imagec_ai.run.settings import RunSettings
 
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.image.feeding import Feeding
@@ -148,7 +149,7 @@ class Repeating:
         lost += self._tuning.adopt(settings, recipe.classes)
         return lost
 
-    def _restore_feeding(self, predict: PredictSettings) -> list[str]:
+    def _restore_feeding(self, predict: RunSettings) -> list[str]:
         lost: list[str] = []
         for name in ("engine", "device"):
             control, value = getattr(self._feeding, name), getattr(predict, name)
@@ -272,7 +273,7 @@ class Repeating:
         self.panel = None
 
 
-def _planes(predict: PredictSettings) -> str:
+def _planes(predict: RunSettings) -> str:
     spans = (predict.planes or {}).items()
     return ", ".join(
         f"{axis}={span}" if isinstance(span, int) else f"{axis}={span[0]}-{span[1] - 1}"

@@ -19,11 +19,8 @@ from napari_imagec_ai._napari.controls import (
 )
 from napari_imagec_ai._napari.tune.settings_form import SettingsForm
 from napari_imagec_ai.decoders.decoder import Settings
-from napari_imagec_ai.recipes.from_flags import MOST_CLASSES
-from napari_imagec_ai.recipes.recipe import PredictSettings
-from napari_imagec_ai.run.boxes.detect_run import OVERLAP, PERCENTILES
 from napari_imagec_ai.run.boxes.yolo_rows import numbered
-from napari_imagec_ai.run.feed.normalize import Normalize
+from napari_imagec_ai.run.settings import MOST_CLASSES, Normalize, RunSettings
 
 
 class Assumptions(Fold):
@@ -145,7 +142,7 @@ class Assumptions(Fold):
 
     def _make_detecting(self) -> None:
         self.overlap = FloatSpinBox(
-            value=OVERLAP,
+            value=RunSettings().overlap,
             min=0,
             max=0.8,
             step=0.05,
@@ -164,7 +161,9 @@ class Assumptions(Fold):
                 tooltip="Percentile of the grey values that becomes "
                 f"{name}, where the image has not 8 bits.",
             )
-            for name, value in zip(("black", "white"), PERCENTILES, strict=True)
+            for name, value in zip(
+                ("black", "white"), RunSettings().percentiles, strict=True
+            )
         )
         self.detecting = column(
             self.overlap, self.black, self.white, name="detecting", alone=False
@@ -217,7 +216,7 @@ class Assumptions(Fold):
         self.title = f"Told and assumed{count}"
 
     def settings(self) -> dict[str, Any]:
-        """What the form says, by the names of :class:`PredictSettings`."""
+        """What the form says, by the names of :class:`RunSettings`."""
         halo = int(self.halo.value)
         return {
             "classes": self.classes(),
@@ -229,7 +228,7 @@ class Assumptions(Fold):
             "percentiles": (round(self.black.value, 4), round(self.white.value, 4)),
         }
 
-    def show_settings(self, settings: PredictSettings) -> None:
+    def show_settings(self, settings: RunSettings) -> None:
         """Show these settings; tells nobody."""
         scale = settings.scale if isinstance(settings.scale, float) else 0.0
         with quiet(*self._controls):

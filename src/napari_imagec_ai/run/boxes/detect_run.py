@@ -10,8 +10,8 @@ import itertools
 import math
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,17 +27,12 @@ from napari_imagec_ai.results.window_results import Layout, WindowResult
 from napari_imagec_ai.run.boxes import rcnn_tables as instances
 from napari_imagec_ai.run.boxes import yolo_rows as candidates
 from napari_imagec_ai.run.feed.feed import Feed, clean
+from napari_imagec_ai.run.settings import RunSettings
 from napari_imagec_ai.system.progress import Progress
 
 FITS_ONCE = 2.0
 """Images up to this many times the window are fitted into one."""
 
-PERCENTILES = (0.0, 99.8)
-"""Grey values that become black and white where nothing else is said."""
-
-
-OVERLAP = 0.2
-"""Part of a window that it shares with the next one."""
 
 _MANY = 64
 """Windows above which prototypes are kept in half precision."""
@@ -46,58 +41,27 @@ USUAL = 640
 """Window of a network that takes any size, the one that YOLO is trained at."""
 
 
-@dataclass(frozen=True, slots=True)
-class DetectSettings:
-    """How a detector is run.
-
-    Attributes
-    ----------
-    scale : float or None
-        Window pixels for each image pixel; None: one window where the image is not much
-        larger than it, else 1.
-    overlap : float
-        Part of a window that it shares with the next one.
-    percentiles : tuple of float
-        Grey values that become black and white, where the description does not say and
-        the image has not 8 bits.
-    """
-
-    scale: float | None = None
-    overlap: float = OVERLAP
-    percentiles: tuple[float, float] = PERCENTILES
-
-    def __post_init__(self) -> None:
-        low, high = self.percentiles
-        if not 0 <= low < high <= 100:
-            raise ImageError(
-                f"Expected two percentiles from 0 to 100, the lower first, found "
-                f"{self.percentiles}."
-            )
-        if not 0 <= self.overlap <= 0.8:
-            raise ImageError(
-                f"Expected an overlap from 0 to 0.8, found {self.overlap}."
-            )
-        if self.scale is not None and not 0.01 <= self.scale <= 100:
-            raise ImageError(f"Expected a scale from 0.01 to 100, found {self.scale}.")
-
-
 class DetectRun:
     """One run in progress; see :func:`napari_imagec_ai.predict_iter`."""
 
     def __init__(
-        self, model: Model, feed: Feed, engine: Engine, settings: DetectSettings
+        self, model: Model, feed: Feed, engine: Engine, settings: RunSettings
     ) -> None:
         if len(feed.space) != 2:
             raise ImageError("Detectors of boxes take 2D images; choose another model.")
         self.model, self.feed, self.engine = model, feed, engine
         self.settings = settings
+        # Detectors have one scale for both axes.
+        self._scale = cast("float | None", settings.scale)
         self.layout: Layout | None = None
         self._certain = False
         self.windows: list[WindowResult] = []
         self.seconds, self.calls = 0.0, 0
         self.notices: list[str] = []
         shape = (feed.shape[0], feed.shape[1])
-        self.places = plan_windows(shape, network_window(model, shape), settings)
+        self.places = plan_windows(
+            shape, network_window(model, shape), self._scale, settings.overlap
+        )
         # A slide has thousands of windows: half precision is enough to draw a mask.
         self._precision = np.float16 if len(self.places) > _MANY else np.float32
         self._say_scale()
@@ -287,7 +251,7 @@ def network_window(model: Model, shape: tuple[int, int]) -> tuple[int, int]:
 
 
 def plan_windows(
-    shape: tuple[int, int], window: tuple[int, int], settings: DetectSettings
+    shape: tuple[int, int], window: tuple[int, int], scale: float | None, overlap: float
 ) -> list[tuple[Letterbox, tuple[slice, slice]]]:
     """Windows over an image, and the core that each of them answers for.
 
@@ -297,10 +261,12 @@ def plan_windows(
         Of the image (Y, X).
     window : tuple of int
         Of the network (Y, X).
-    settings : DetectSettings
-        Scale and overlap.
+    scale : float or None
+        Window pixels for each image pixel; None: one window where the image is not much
+        larger than it, else 1.
+    overlap : float
+        Part of a window that it shares with the next one.
     """
-    scale = settings.scale
     if scale is None:
         once = all(
             size <= FITS_ONCE * side for size, side in zip(shape, window, strict=True)
@@ -314,8 +280,7 @@ def plan_windows(
         for size, side in zip(shape, window, strict=True)
     ]
     spans = [
-        _spans(size, piece, settings.overlap)
-        for size, piece in zip(shape, pieces, strict=True)
+        _spans(size, piece, overlap) for size, piece in zip(shape, pieces, strict=True)
     ]
     return [
         (

@@ -7,7 +7,7 @@ have; :meth:`Feed.to_network` and :func:`from_network` translate.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import EngineError, ImageError
 from napari_imagec_ai.image.image_input import Frame, ImageInput
+from napari_imagec_ai.image.planes import Planes
 from napari_imagec_ai.model.description import TensorSpec, takes_one
 from napari_imagec_ai.results.prediction import EMPTY
 from napari_imagec_ai.run.feed.channels import LUMINANCE, match_channels
 from napari_imagec_ai.run.feed.pixel_size import chosen_scale, natural_scale
-
-Planes = Mapping[str, int | tuple[int, int]]
-"""Along an axis that the network does not have: a position, or (start, stop)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -254,38 +252,6 @@ def _check_axes(spec: TensorSpec, image: ImageInput, space: str) -> None:
                 f"The network's input '{spec.id}' has an axis '{axis.name}' that an "
                 "image cannot fill; choose another model."
             )
-
-
-def planes_from_text(text: str, along: str) -> dict[str, int | tuple[int, int]]:
-    """Planes as a person writes them: ``3``, ``2-5`` with both ends, ``T=0, Z=2-5``.
-
-    Parameters
-    ----------
-    text : str
-        What was written.
-    along : str
-        Axes that it may speak of; where there is one, it need not be named.
-
-    Raises
-    ------
-    ImageError
-        If it cannot be understood.
-    """
-    planes: dict[str, int | tuple[int, int]] = {}
-    try:
-        for part in text.split(","):
-            name, sign, span = part.rpartition("=")
-            axis = name.strip().upper() if sign else along
-            first, dash, last = span.partition("-")
-            if len(axis) != 1 or axis not in along:
-                raise ValueError
-            planes[axis] = (int(first), int(last) + 1) if dash else int(first)
-    except ValueError:
-        named = ", ".join(f"{axis}=2-5" for axis in along)
-        raise ImageError(
-            f"Expected planes such as {named}, found '{text}'; count from 0."
-        ) from None
-    return planes
 
 
 def _range(axis: str, image: ImageInput, wanted: int | tuple[int, int] | None) -> range:

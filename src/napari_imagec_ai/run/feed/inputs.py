@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.image.planes import Planes
 from napari_imagec_ai.model.description import Model, TensorSpec
-from napari_imagec_ai.run.feed.feed import Feed, Planes, plan_feed
+from napari_imagec_ai.run.feed.feed import Feed, plan_feed
 from napari_imagec_ai.run.tiles.window_limits import main_input
 
 Given = ImageInput | Sequence[float] | float | NDArray[Any]

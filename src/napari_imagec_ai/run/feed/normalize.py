@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.image.blocks import Blocks
 from napari_imagec_ai.model.description import Step, TensorSpec
-
-Normalize = Literal["as described", "range", "percentiles", "type"]
-"""What to do with grey values before the description's own steps."""
+from napari_imagec_ai.run.settings import Normalize
 
 _FAR = 4.0
 """Values beyond this many times a declared range were not what the network saw."""

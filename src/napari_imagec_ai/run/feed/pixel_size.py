@@ -8,12 +8,10 @@ from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.units import ratio as ratio_of
 from napari_imagec_ai.model.description import TensorSpec
+from napari_imagec_ai.run.settings import LEAST_SCALE, MOST_SCALE
 
 _SAME = 0.02
 """Pixel sizes that differ by less are the same: resampling would cost sharpness."""
-
-_LEAST, _MOST = 0.01, 100.0
-"""Scales beyond these are slips of the pen."""
 
 
 def chosen_scale(wanted: float | Sequence[float], space: str) -> tuple[float, ...]:
@@ -28,10 +26,11 @@ def chosen_scale(wanted: float | Sequence[float], space: str) -> tuple[float, ..
     scales = tuple(wanted) if isinstance(wanted, Sequence) else (wanted,) * len(space)
     if several and len(scales) == 1:
         scales = scales * len(space)
-    if len(scales) != len(space) or not all(_LEAST <= s <= _MOST for s in scales):
+    sound = all(LEAST_SCALE <= scale <= MOST_SCALE for scale in scales)
+    if len(scales) != len(space) or not sound:
         raise ImageError(
-            f"Expected a scale from {_LEAST:g} to {_MOST:g} for each of the axes "
-            f"'{space}', found {wanted}; give one number, or {len(space)}."
+            f"Expected a scale from {LEAST_SCALE:g} to {MOST_SCALE:g} for each of the "
+            f"axes '{space}', found {wanted}; give one number, or {len(space)}."
         )
     return tuple(float(scale) for scale in scales)
 
@@ -69,7 +68,7 @@ def natural_scale(
         scales.append(known[axis] * ratio / wanted.pixel_size)
     if all(abs(scale - 1) < _SAME for scale in scales):
         return unchanged, ""
-    if not all(_LEAST <= scale <= _MOST for scale in scales):
+    if not all(LEAST_SCALE <= scale <= MOST_SCALE for scale in scales):
         return unchanged, (
             f"The network was made for pixels of {_joined(sizes)} {unit}, which is too "
             f"far from those of '{image.name}' to resample; check its pixel size."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,15 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.scales import scaled_size
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.run.feed.feed import Feed
 from napari_imagec_ai.run.in_blocks.mosaic import Mosaic, Piece
 from napari_imagec_ai.run.in_blocks.plan import Plan, Share, note_of
 from napari_imagec_ai.run.maps.dense_run import DenseRun
 from napari_imagec_ai.run.maps.stitch import Stitcher
+from napari_imagec_ai.run.tiles.blending import Blend
+from napari_imagec_ai.run.tiles.tiling import Grid, Tile
+from napari_imagec_ai.run.tiles.window_limits import Geometry
 from napari_imagec_ai.system import scratch
 from napari_imagec_ai.system import whole_files as files
 from napari_imagec_ai.system.contents import sha256_of_all
@@ -37,6 +43,7 @@ class _Canvas:
     def __init__(self, shape: tuple[int, ...], box: tuple[slice, ...]) -> None:
         self.shape, self.box = shape, box
         self.planes: dict[tuple[int, ...], Array] = {}
+        self.windows: list[tuple[tuple[int, ...], Tile, Array]] = []
 
     def __setitem__(self, where: tuple[Any, ...], values: Array) -> None:
         space = len(self.box)
@@ -52,12 +59,46 @@ class _Canvas:
         self.planes[index][(slice(None), *there)] = values
 
 
-class ShareStitcher(Stitcher):
-    """Canvases of one share."""
+class _Apart:
+    """Keeps what each window gave, to be blended once all shares are there."""
 
-    def __init__(self, *given: Any) -> None:
-        *usual, self._tiles = given
-        super().__init__(*usual)
+    def add(
+        self,
+        canvas: _Canvas,
+        result: Array,
+        tile: Tile,
+        grid: Grid,
+        margin: Sequence[int],
+        lead: tuple[int, ...],
+    ) -> None:
+        """Take the place of :meth:`napari_imagec_ai.run.tiles.blending.Blend.add`."""
+        canvas.windows.append((lead, tile, np.asarray(result, np.float32)))
+
+
+class ShareStitcher(Stitcher):
+    """Canvases of one share.
+
+    Parameters
+    ----------
+    model, feed, geometry
+        As for :class:`Stitcher`.
+    tiles : sequence of Tile
+        Windows of the share.
+    apart : bool
+        Whether what they gave is kept window by window.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        feed: Feed,
+        geometry: Geometry,
+        tiles: Sequence[Tile],
+        *,
+        apart: bool,
+    ) -> None:
+        self._tiles = tiles
+        super().__init__(model, feed, geometry, blend=_Apart() if apart else None)
 
     def _made(self, name: str, shape: tuple[int, ...]) -> Any:
         number = [spec.id for spec in self.model.outputs].index(name)
@@ -79,12 +120,11 @@ def write_share(folder: Path, share: Share, run: DenseRun) -> None:
     """Write what a share computed, then the note that it is complete."""
     with scratch.explain_scratch(folder):
         place = Path(tempfile.mkdtemp(prefix=f"share-{share.number:05}-", dir=folder))
-        parts = []
+        parts: list[dict[str, Any]] = []
         for number, (name, canvas) in enumerate(run.stitcher.maps.items()):
-            begin = [part.start for part in canvas.box]
-            for index, values in canvas.planes.items():
-                path = f"map{number}-{'-'.join(map(str, index))}.zarr"
-                space = len(begin)
+            for begin, values, place_of in _pieces(canvas):
+                path = f"map{number}-{len(parts):05}.zarr"
+                space = len(canvas.box)
                 stored = scratch.make_array(
                     place / path, values.shape, "float32", space
                 )
@@ -93,7 +133,8 @@ def write_share(folder: Path, share: Share, run: DenseRun) -> None:
                     {
                         "map": name,
                         "path": f"{place.name}/{path}",
-                        "begin": [*index, 0, *begin],
+                        "begin": begin,
+                        "window": place_of,
                         "shape": list(canvas.shape),
                     }
                 )
@@ -109,36 +150,88 @@ def write_share(folder: Path, share: Share, run: DenseRun) -> None:
     files.replace_text(note_of(folder, share), json.dumps(told))
 
 
-def gather(run: DenseRun, plan: Plan) -> None:
-    """Give a run what the shares computed."""
+def _pieces(canvas: _Canvas) -> Iterator[tuple[list[int], Array, list[int] | None]]:
+    """What lies on a canvas: where it begins, its values, and of which window."""
+    begin = [part.start for part in canvas.box]
+    for index, values in canvas.planes.items():
+        yield [*index, 0, *begin], values, None
+    for index, tile, values in canvas.windows:
+        yield [*index, 0, *begin], values, _corner(tile)
+
+
+def _corner(tile: Tile) -> list[int]:
+    """Where a core begins tells one window of a plane from the others."""
+    return [part.start for part in tile.core]
+
+
+class _Gathered(Stitcher):
+    """Maps of what the shares of a plan computed."""
+
+    def lay(self, plan: Plan, parts: Sequence[dict[str, Any]]) -> None:
+        """Shares lie side by side; they are read where they are needed."""
+        pieces: dict[str, list[Piece]] = {}
+        for part in parts:
+            begin, stored = tuple(part["begin"]), _stored(plan, part)
+            values = _Flat(stored, len(begin) - stored.ndim)
+            pieces.setdefault(part["map"], []).append(Piece(begin, values))
+        for name, shape in {
+            part["map"]: tuple(part["shape"]) for part in parts
+        }.items():
+            mosaic: Any = Mosaic(shape, pieces[name])
+            self.maps[name] = mosaic if self.is_large(shape) else mosaic[...]
+
+    def blend(self, plan: Plan, parts: Sequence[dict[str, Any]]) -> None:
+        """Windows are mixed in the order of a run in one piece, which rounds so."""
+        tiles = {
+            tuple(_corner(tile)): tile for share in plan.shares for tile in share.tiles
+        }
+        blend, names = Blend(list(tiles.values())), [s.id for s in self.model.outputs]
+        planes = len(self.feed.ranges)
+
+        def turn(part: dict[str, Any]) -> Any:
+            return part["begin"][:planes], part["window"]
+
+        for part in sorted(parts, key=turn):
+            name, lead = part["map"], tuple(part["begin"][:planes])
+            if name not in self.maps:
+                self.maps[name] = self._made(name, tuple(part["shape"]))
+            grid = plan.geometry.grids[names.index(name)]
+            assert grid is not None  # such runs are not shared out
+            tile = tiles[tuple(part["window"])]
+            values = np.asarray(_stored(plan, part)[...])
+            margin = self.geometry.margin
+            blend.add(self.maps[name], values, tile, grid, margin, lead)
+
+
+def _stored(plan: Plan, part: dict[str, Any]) -> Any:
     import zarr
 
-    pieces: dict[str, list[Piece]] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
+    return zarr.open_array(str(plan.folder / part["path"]), mode="r")
+
+
+def gather(run: DenseRun, plan: Plan) -> None:
+    """Give a run what the shares computed."""
     said = list(plan.notices)
-    stitcher = Stitcher(run.model, run.feed, plan.geometry)
     if plan.to_do():
         raise ImageError(
             f"Parts of the run in '{plan.folder}' were changed or removed meanwhile; "
             "run it again."
         )
+    parts: list[dict[str, Any]] = []
     for share in plan.shares:
         told = json.loads(note_of(plan.folder, share).read_text(encoding="utf-8"))
         run.seconds += told["seconds"]
         run.calls += told["calls"]
         said += told["notices"]
-        for part in told["parts"]:
-            stored: Any = zarr.open_array(str(plan.folder / part["path"]), mode="r")
-            begin = tuple(part["begin"])
-            planes = len(begin) - stored.ndim
-            values = _Flat(stored, planes)
-            pieces.setdefault(part["map"], []).append(Piece(begin, values))
-            shapes[part["map"]] = tuple(part["shape"])
+        parts += told["parts"]
     run.measured = plan.measured
     run.notices = list(dict.fromkeys(said))
-    for name, shape in shapes.items():
-        mosaic: Any = Mosaic(shape, pieces[name])
-        stitcher.maps[name] = mosaic if stitcher.is_large(shape) else mosaic[...]
+    stitcher = _Gathered(run.model, run.feed, plan.geometry, run.settings.memory)
+    if plan.blended:
+        with scratch.explain_scratch(plan.folder):
+            stitcher.blend(plan, parts)
+    else:
+        stitcher.lay(plan, parts)
     run.stitcher = stitcher
 
 

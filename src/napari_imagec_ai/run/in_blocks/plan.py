@@ -59,6 +59,8 @@ class Plan:
         Overlap of the windows, where it was measured.
     notices : tuple of str
         Sentences about the image.
+    blended : bool
+        Whether windows go over into each other where they overlap.
     mark : str
         Of the terms.
     begun : float
@@ -72,6 +74,7 @@ class Plan:
     known: Mapping[tuple[int, ...], tuple[Known | None, ...]]
     measured: tuple[int, ...] | None
     notices: tuple[str, ...]
+    blended: bool = False
     mark: str = ""
     begun: float = field(default_factory=time.time)
 

@@ -104,7 +104,8 @@ class InShares(DenseRun):
         done = total - sum(len(one.tiles) * len(one.planes) for one in left)
         yield Progress(done, total, f"{self.engine.name} on {self.engine.device}")
         for share in left:
-            run = OneShare(self.model, self.inputs, self.engine, plan=plan.only(share))
+            given = (self.model, self.inputs, self.engine, self.settings)
+            run = OneShare(*given, plan=plan.only(share))
             for step in run.steps():
                 if step.done:
                     yield Progress(done + step.done, total, step.message)
@@ -114,6 +115,10 @@ class InShares(DenseRun):
     def _plan(self) -> Generator[Progress, None, None]:
         if not self._tiles:
             yield from super()._plan()
+
+    @property
+    def _blends(self) -> bool:
+        return self.settings.seams == "blend" and len(self._tiles) > 1
 
     def _divisible(self) -> bool:
         planes = math.prod(len(span) for span in self.feed.ranges)
@@ -127,10 +132,11 @@ class InShares(DenseRun):
         if any(stitch.needs_whole(spec) for spec in self.model.outputs):
             return False
         feeds = (part for part in self.inputs.parts if isinstance(part, Feed))
-        return not any(varies_by_place(feed, self._normalize) for feed in feeds)
+        return not any(varies_by_place(feed, self.settings.normalize) for feed in feeds)
 
     def _shared_out(self) -> Plan:
         told = [self._terms.mark, repr(self._geometry), repr(self._tiles)]
+        told += [self.settings.seams] if self._blends else []
         name = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
         folder = self._terms.folder / name
         with explain_scratch(folder.parent.parent):
@@ -151,6 +157,7 @@ class InShares(DenseRun):
             known,
             self.measured,
             tuple(self.notices),
+            self._blends,
             self._terms.mark,
         )
 
@@ -174,7 +181,7 @@ class OneShare(DenseRun):
     """
 
     def __init__(self, *given: Any, plan: Plan) -> None:
-        super().__init__(*given[:3])
+        super().__init__(*given)
         self._planned = plan
         (self._share,) = plan.shares
 
@@ -203,7 +210,10 @@ class OneShare(DenseRun):
 
     def _canvases(self) -> Stitcher:
         tiles = self._share.tiles
-        return ShareStitcher(self.model, self.feed, self._planned.geometry, tiles)
+        plan = self._planned
+        return ShareStitcher(
+            self.model, self.feed, plan.geometry, tiles, apart=plan.blended
+        )
 
     def _sources(
         self, positions: Sequence[int]

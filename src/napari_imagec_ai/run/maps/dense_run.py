@@ -23,14 +23,14 @@ from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.steps.fit import Sample
 from napari_imagec_ai.run.feed.feed import Feed
 from napari_imagec_ai.run.feed.inputs import Inputs
-from napari_imagec_ai.run.feed.normalize import Normalize
 from napari_imagec_ai.run.maps import batches
 from napari_imagec_ai.run.maps import receptive_field as reach
 from napari_imagec_ai.run.maps.larger_windows import free_step
 from napari_imagec_ai.run.maps.smaller_windows import Job, covered, halved
 from napari_imagec_ai.run.maps.sources import Source, load, make_source
 from napari_imagec_ai.run.maps.stitch import Stitcher
-from napari_imagec_ai.run.tiles.blending import LEAST, Blend, Seams
+from napari_imagec_ai.run.settings import RunSettings
+from napari_imagec_ai.run.tiles.blending import LEAST, Blend
 from napari_imagec_ai.run.tiles.tiling import Tile, plan_tiles
 from napari_imagec_ai.run.tiles.window_limits import (
     Geometry,
@@ -59,18 +59,8 @@ class DenseRun:
         What to feed.
     engine : Engine
         The opened network.
-    tile : sequence of int, optional
-        Window size along each space axis; chosen by default.
-    halo : sequence of int, optional
-        Overlap at each side of a window, instead of the description's.
-    normalize : Normalize
-        What to do with grey values first.
-    larger_tiles : bool
-        Whether to try windows larger than a size that the description fixes.
-    seams : Seams
-        How results go over from one window to the next.
-    memory : float, optional
-        Gigabytes that the run may take; by default by what is free.
+    settings : RunSettings
+        How it is run.
     batch : int, optional
         Windows in one call; by default several on a GPU, where the network takes them.
 
@@ -93,12 +83,7 @@ class DenseRun:
         model: Model,
         inputs: Inputs,
         engine: Engine,
-        tile: Sequence[int] | None = None,
-        halo: Sequence[int] | None = None,
-        normalize: Normalize = "as described",
-        larger_tiles: bool = True,
-        seams: Seams = "crop",
-        memory: float | None = None,
+        settings: RunSettings,
         batch: int | None = None,
     ) -> None:
         self.model, self.inputs, self.engine = model, inputs, engine
@@ -107,9 +92,10 @@ class DenseRun:
         self.notices: list[str] = []
         self.measured: tuple[int, ...] | None = None
         self._said: set[str] = set()
-        self._wanted, self._halo, self._normalize = tile, halo, normalize
-        self._larger, self._free = larger_tiles, 0
-        self._seams, self._memory = seams, memory
+        self.settings = settings
+        self._wanted = settings.windows(self.feed.space)
+        self._halo = settings.overlaps(self.feed.space)
+        self._free = 0
         self._geometry: Geometry
         self._tiles: list[Tile] = []
         self._shrunk: tuple[int, ...] | None = None
@@ -178,11 +164,13 @@ class DenseRun:
     def _canvases(self) -> Stitcher:
         """What takes the results."""
         blend = None
-        if self._seams == "blend" and len(self._tiles) > 1:
+        if self.settings.seams == "blend" and len(self._tiles) > 1:
             blend = Blend(self._tiles)
-        stitcher = Stitcher(self.model, self.feed, self._geometry, self._memory, blend)
+        stitcher = Stitcher(
+            self.model, self.feed, self._geometry, self.settings.memory, blend
+        )
         stitcher.check_room()
-        check_window(self.model, self._sizes, self._memory)
+        check_window(self.model, self._sizes, self.settings.memory)
         return stitcher
 
     def _run(self, windows: Sequence[list[Array]]) -> list[list[Array]]:
@@ -229,7 +217,7 @@ class DenseRun:
         sizes = self._sizes
         smaller = halved(sizes, self._geometry.limits)
         left = [tile for job in jobs for tile in job]
-        if smaller is None or self._seams == "blend":
+        if smaller is None or self.settings.seams == "blend":
             raise self._no_way_out(smaller or sizes, error) from error
         made = covered(left, self._padded_shape, self._geometry, smaller)
         if made is None:
@@ -270,7 +258,12 @@ class DenseRun:
                 f"Output '{output.id}' has the axes '{output.letters}', where a map "
                 f"along '{space}' was expected; such networks cannot be run yet."
             )
-        if self._larger and self._wanted is None and seen and len(self._tiles) > 1:
+        if (
+            self.settings.larger_tiles
+            and self._wanted is None
+            and seen
+            and len(self._tiles) > 1
+        ):
             self._free = yield from called(
                 self.engine,
                 Progress(0, 1, "trying larger tiles"),
@@ -301,13 +294,15 @@ class DenseRun:
 
     def _arrange(self, halo: Sequence[int]) -> None:
         space = self.feed.space
-        if self._seams == "blend":
+        if self.settings.seams == "blend":
             least, room = LEAST.get(len(space), 8), self._wanted or halo
             halo = [
                 max(rim, min(least, size // 4 if self._wanted else least))
                 for rim, size in zip(halo, room, strict=True)
             ]
-        self._geometry = geometry(self.model, space, halo, self._free, self._memory)
+        self._geometry = geometry(
+            self.model, space, halo, self._free, self.settings.memory
+        )
         shape = self._geometry
         self._tiles = plan_tiles(
             self._padded_shape, shape.limits, shape.budget, self._wanted
@@ -334,7 +329,9 @@ class DenseRun:
         for part in self.inputs.parts:
             if isinstance(part, Feed):
                 margin = self._geometry.margin
-                source, notice = make_source(part, planes, margin, self._normalize)
+                source, notice = make_source(
+                    part, planes, margin, self.settings.normalize
+                )
                 self._say(notice)
                 sources.append(source)
             else:

@@ -21,8 +21,9 @@ from napari_imagec_ai.model.steps import steps as processing
 from napari_imagec_ai.model.steps.fit import Sample
 from napari_imagec_ai.model.steps.steps import Transform
 from napari_imagec_ai.run.feed.feed import Feed, clean
-from napari_imagec_ai.run.feed.normalize import Normalize, doubt, normalizing
+from napari_imagec_ai.run.feed.normalize import doubt, normalizing
 from napari_imagec_ai.run.maps.resample import resample
+from napari_imagec_ai.run.settings import Normalize
 from napari_imagec_ai.run.tiles.tiling import Tile, pad_window
 
 Array = NDArray[Any]

@@ -6,7 +6,7 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import psutil
@@ -21,7 +21,6 @@ from napari_imagec_ai.model.steps import steps as processing
 from napari_imagec_ai.run.feed.feed import Feed, from_network
 from napari_imagec_ai.run.maps.labels_across_tiles import Same, continued, united
 from napari_imagec_ai.run.maps.resample import resample
-from napari_imagec_ai.run.tiles.blending import Blend
 from napari_imagec_ai.run.tiles.tiling import Grid, Tile, place
 from napari_imagec_ai.run.tiles.window_limits import Geometry
 from napari_imagec_ai.system.scratch import Scratch, check_room, explain_scratch
@@ -34,6 +33,21 @@ _SHARE = 0.2
 
 _SLACK = 1e-2
 """How far rounding may carry an id from a whole number."""
+
+
+class Blends(Protocol):
+    """Mixes windows where they overlap; see :class:`Blend`."""
+
+    def add(
+        self,
+        canvas: Any,
+        result: Array,
+        tile: Tile,
+        grid: Grid,
+        margin: Sequence[int],
+        lead: tuple[int, ...],
+    ) -> None:
+        """Add what a window counts for."""
 
 
 class Stitcher:
@@ -49,7 +63,7 @@ class Stitcher:
         How results lie on windows.
     memory : float, optional
         Gigabytes that the run may take; by default what is free.
-    blend : Blend, optional
+    blend : Blends, optional
         Mixes windows where they overlap; by default each pixel is from one.
 
     Attributes
@@ -72,7 +86,7 @@ class Stitcher:
         feed: Feed,
         geometry: Geometry,
         memory: float | None = None,
-        blend: Blend | None = None,
+        blend: Blends | None = None,
     ) -> None:
         self.model, self.feed, self.geometry = model, feed, geometry
         self._memory, self._blend = memory, blend

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.run.tiles.tiling import Grid, Tile
-
-Seams = Literal["crop", "blend"]
-"""Each pixel from one window; or mixed where windows overlap."""
 
 Array = NDArray[Any]
 
