@@ -29,8 +29,13 @@ ROOMS = [
 ]
 """A room may import from those before it, and from itself."""
 
-HEAVY = {"onnxruntime": "engines", "torch": "engines", "napari": "_napari"}
-"""Packages that only one room may import."""
+HEAVY = {
+    "onnxruntime": ("engines",),
+    # Foreign networks are rebuilt as modules of PyTorch, and written by it.
+    "torch": ("engines", "library/convert"),
+    "napari": ("_napari",),
+}
+"""Packages, and the only rooms that may import them."""
 
 
 def _room(path: Path) -> str:
@@ -70,8 +75,12 @@ def test_imports_only_lead_downstairs(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_heavy_packages_stay_in_their_room(path: Path) -> None:
     for name in _imports(path):
-        home = HEAVY.get(name.split(".")[0])
-        assert home is None or _room(path) == home, f"{path.name} imports {name}"
+        homes = HEAVY.get(name.split(".")[0])
+        place = path.relative_to(PACKAGE).parent.as_posix()
+        at_home = homes is None or any(
+            place == home or place.startswith(f"{home}/") for home in homes
+        )
+        assert at_home, f"{path.name} imports {name}"
 
 
 def _loaded_after(code: str) -> set[str]:

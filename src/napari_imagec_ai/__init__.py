@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from napari_imagec_ai.image.image_input import ImageInput
     from napari_imagec_ai.image.opening import open_image
     from napari_imagec_ai.image.region import Region
+    from napari_imagec_ai.library.convert.convert_model import convert_model
     from napari_imagec_ai.library.folders import ModelEntry, find_models, load_model
-    from napari_imagec_ai.library.package.package_model import Packaged, package_model
+    from napari_imagec_ai.library.package.model_folder import Packaged
+    from napari_imagec_ai.library.package.package_model import package_model
     from napari_imagec_ai.library.selftest import test_model
     from napari_imagec_ai.model.description import Model
     from napari_imagec_ai.recipes.recipe import Recipe
@@ -73,7 +75,8 @@ _HOME = {
     "load_model": "library.folders",
     "Model": "model.description",
     "Objects": "results.objects",
-    "Packaged": "library.package.package_model",
+    "Packaged": "library.package.model_folder",
+    "convert_model": "library.convert.convert_model",
     "package_model": "library.package.package_model",
     "Prediction": "results.prediction",
     "predict": "run.predicting",
@@ -105,6 +108,7 @@ __all__ = [
     "Session",
     "TestResult",
     "classify",
+    "convert_model",
     "decode",
     "find_models",
     "load_model",

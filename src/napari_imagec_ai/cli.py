@@ -228,19 +228,30 @@ def _package(options: argparse.Namespace) -> int:
         options.weights, options.output, **flag_values.packaging(options)
     )
     if options.json:
-        print(
-            json.dumps(
-                {
-                    "folder": str(made.folder),
-                    "name": made.model.name,
-                    "kind": made.model.kind,
-                    "classes": list(made.model.classes),
-                    "weights": list(made.model.runnable),
-                    "objects": made.found,
-                    "assumed": list(made.assumed),
-                }
-            )
-        )
+        print(json.dumps({"folder": str(made.folder), **made.as_values()}))
+        return 0
+    print(made.folder)
+    for sentence in made.sentences():
+        print(f"    {sentence}")
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from napari_imagec_ai.library.convert.convert_model import convert_model
+
+    def tick(sentence: str) -> None:
+        if sys.stderr.isatty():
+            print(f"{sentence} ...", file=sys.stderr, flush=True)
+
+    made = convert_model(
+        options.source,
+        options.output,
+        options.trust_code,
+        replace=options.replace,
+        progress=tick,
+    )
+    if options.json:
+        print(json.dumps({"folder": str(made.folder), **made.as_values()}))
         return 0
     print(made.folder)
     for sentence in made.sentences():
@@ -263,6 +274,7 @@ COMMANDS = {
     "run": _run,
     "install": _install,
     "package": _package,
+    "convert": _convert,
     "demo": _demo,
 }
 

@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     install.add_argument(
         "--models", metavar="DIR", help="into this folder; your own by default"
     )
+    _add_convert(commands)
     demo = commands.add_parser("demo", help="a bundled model on a bundled image")
     demo.add_argument(
         "-o", "--output", metavar="DIR", default="demo-result", help="where to write"
@@ -69,6 +70,30 @@ def parser() -> argparse.ArgumentParser:
         "--close", action="store_true", help="write the results and close napari"
     )
     return parser
+
+
+def _add_convert(commands: Any) -> None:
+    convert = commands.add_parser(
+        "convert", help="make a model folder of what other software saved"
+    )
+    convert.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="StarDist folder, Cellpose file, BioImage.IO folder with a state dict, "
+        "Keras file, torch.export archive",
+    )
+    convert.add_argument(
+        "-o", "--output", metavar="DIR", help="the new folder; in ./models by default"
+    )
+    convert.add_argument(
+        "--trust-code",
+        action="store_true",
+        help="run Python code of the source, once, to build its network",
+    )
+    convert.add_argument(
+        "--replace", action="store_true", help="a model folder that is there already"
+    )
+    convert.add_argument("--json", action="store_true", help="one object")
 
 
 def _add_models(commands: Any) -> None:

@@ -15,7 +15,7 @@ from napari_imagec_ai._napari.model.card import FAILED, tested_lines
 from napari_imagec_ai._napari.model.folders import Drop
 from napari_imagec_ai._napari.model.packaging import PackageDialog, packaged
 from napari_imagec_ai.library import trust
-from napari_imagec_ai.library.package.package_model import Packaged
+from napari_imagec_ai.library.package.model_folder import Packaged
 from napari_imagec_ai.library.undescribed import SUFFIXES
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.run.published import TestResult

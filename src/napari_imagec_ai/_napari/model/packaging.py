@@ -15,7 +15,8 @@ from napari_imagec_ai.decoders.registry import decoders
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.library.folders import user_models
 from napari_imagec_ai.library.package.facts import SCALINGS
-from napari_imagec_ai.library.package.package_model import Packaged, package_model
+from napari_imagec_ai.library.package.model_folder import Packaged
+from napari_imagec_ai.library.package.package_model import package_model
 from napari_imagec_ai.library.undescribed import SUFFIXES
 
 FILTER = "Weights (" + " ".join(f"*{suffix}" for suffix in SUFFIXES) + ")"

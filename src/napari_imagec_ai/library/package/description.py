@@ -66,9 +66,16 @@ def describe(path: Path, engine: Engine, facts: Facts) -> Rdf:
         If what was told does not fit the weights.
     """
     if facts.decoder in ("", "yolo"):
-        rdf = _of_detector(path, facts)
-    else:
-        rdf = _of_network(probe(engine, facts), facts)
+        return _headed(path, facts, _of_detector(path, facts))
+    return described(path, probe(engine, facts), facts)
+
+
+def described(path: Path, network: Network, facts: Facts) -> Rdf:
+    """Like :func:`describe`, of a network whose sizes are known."""
+    return _headed(path, facts, _of_network(network, facts))
+
+
+def _headed(path: Path, facts: Facts, rdf: Rdf) -> Rdf:
     decoder = get_decoder(rdf["config"]["napari_imagec_ai"]["decoder"])
     name = facts.name or path.stem
     head = {

@@ -56,10 +56,20 @@ def match_channels(
     if have == 1 and need == 3:
         sentence = "The grey image was given to all 3 channels of the network."
         return (0, 0, 0), False, (sentence,)
+    if need is not None and have < need and _rest_is_optional(spec, have):
+        names = ", ".join(spec.channel_names[have:])
+        sentence = f"The image has no channel for {names}; the network got zeros there."
+        return (*range(have), *(EMPTY,) * (need - have)), False, (sentence,)
     raise ImageError(
         f"The network takes {_described(spec)}, but '{image.name}' has {have}; choose "
         "which channel of the image feeds which channel of the network (--channels)."
     )
+
+
+def _rest_is_optional(spec: TensorSpec, have: int) -> bool:
+    """Whether channels behind the first ones are named as such: nuclei_optional."""
+    rest = spec.channel_names[have:]
+    return bool(rest) and all(name.lower().endswith("optional") for name in rest)
 
 
 def _colours(spec: TensorSpec) -> tuple[int, ...]:

@@ -1,0 +1,83 @@
+"""Makes a model folder of what other software saved."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tempfile
+from pathlib import Path
+
+from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.library.convert.conversion import Tick
+from napari_imagec_ai.library.convert.sources import rebuilt_of
+from napari_imagec_ai.library.package.model_folder import Packaged, make_folder
+
+
+def convert_model(
+    source: str | Path,
+    folder: str | Path | None = None,
+    trust_code: bool = False,
+    *,
+    image: ImageInput | None = None,
+    replace: bool = False,
+    progress: Tick | None = None,
+) -> Packaged:
+    """Make a model folder of what StarDist, Cellpose, PyTorch or Keras saved.
+
+    The network is rebuilt and written as ONNX and TorchScript: running it afterwards
+    needs none of the source's packages, and executes none of its code.
+
+    Parameters
+    ----------
+    source : path
+        A StarDist folder, a Cellpose weights file, a BioImage.IO folder with a PyTorch
+        state dict, a Keras file, or an archive of ``torch.export``.
+    folder : path, optional
+        The new model folder; by default one of the source's name in ``./models``.
+    trust_code : bool
+        Whether Python code that lies in the source may be run, once, to build the
+        network. It runs in a process of its own.
+    image : ImageInput, optional
+        An example for the test tensors and the picture; a bundled image by default.
+    replace : bool
+        Whether a model folder that is there already may be replaced.
+    progress : callable, optional
+        Gets a sentence before each step; what it raises stops the conversion.
+
+    Returns
+    -------
+    Packaged
+        The folder, and sentences that tell what was checked.
+
+    Raises
+    ------
+    ModelError
+        If the source is nothing that can be converted, or incomplete.
+    """
+    path = Path(source).expanduser()
+    tick = progress or (lambda _: None)
+    target = Path(folder) if folder is not None else Path("models") / _name(path)
+    if target.exists() and target.resolve() == path.resolve():
+        raise ModelError(
+            f"The model folder '{target}' would replace its own source; choose another "
+            "folder (-o)."
+        )
+    with tempfile.TemporaryDirectory(prefix="imagec-ai-") as scratch:
+        tick("Reading the source")
+        found = rebuilt_of(path, Path(scratch), trust_code, tick)
+        tick("Testing")
+        made = make_folder(target, found.paths, found.describe, image, replace=replace)
+    return dataclasses.replace(
+        made, checked=found.checked, assumed=(*found.said, *made.assumed)
+    )
+
+
+def _name(path: Path) -> str:
+    """A folder's name of a source's, without what stands for its format."""
+    stem = path.resolve().name
+    for suffix in (".zip", ".keras", ".hdf5", ".h5", ".pt2", ".pth", ".pt", ".yaml"):
+        stem = stem.removesuffix(suffix)
+    if stem in ("rdf", "bioimageio", "best", "weights", ""):
+        stem = path.resolve().parent.name
+    return re.sub(r"[^\w.+-]+", "-", stem).strip("-.") or "converted"
