@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,9 @@ ROOMS = [
     "cli",
 ]
 """A room may import from those before it, and from itself."""
+
+STRANGERS = {"run", "decoders", "export"}
+"""They meet in `results`, and know nothing of each other."""
 
 HEAVY = {
     "onnxruntime": ("engines",),
@@ -70,6 +74,71 @@ def test_imports_only_lead_downstairs(path: Path) -> None:
         other = parts[1]
         if other in floor and other != mine:
             assert floor[other] < floor[mine], f"{mine} must not import {other}"
+            assert {mine, other} - STRANGERS, f"{mine} must not know {other}"
+
+
+def test_no_file_imports_another_in_a_circle() -> None:
+    files = {_module(path): path for path in FILES}
+    left = {
+        name: {other for n in _imports(path) if (other := _file_of(n, files))} - {name}
+        for name, path in files.items()
+    }
+    while leaves := [name for name, used in left.items() if not used & left.keys()]:
+        for name in leaves:
+            del left[name]
+    assert not left, f"import each other, or a file that does: {sorted(left)}"
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+
+
+def _file_of(name: str, files: dict[str, Path]) -> str | None:
+    """The file that an import means: lazy ones and those for type checkers, too."""
+    parts = name.split(".")
+    several = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    return next(
+        (f for each in several for f in (each, f"{each}.__init__") if f in files), None
+    )
+
+
+def test_the_package_has_few_doors() -> None:
+    doors = {path.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py")}
+    assert len(doors) <= 14, sorted(doors)
+
+
+FACES = [path for path in FILES if path.name == "__init__.py"]
+
+
+@pytest.mark.parametrize("path", FACES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_face_is_a_paragraph_and_names(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    words, *rest = ast.parse(text).body
+    assert isinstance(words, ast.Expr)
+    assert ast.get_docstring(ast.parse(text))
+    assert all(isinstance(node, ast.ImportFrom | ast.Assign) for node in rest)
+    assert len(text.splitlines()) <= 30
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_name_of_a_face_is_there(room: str) -> None:
+    found = importlib.import_module(f"napari_imagec_ai.{room}")
+    face = PACKAGE / room / "__init__.py"
+    if not face.exists():
+        return
+    calls = [
+        n for n in ast.walk(ast.parse(face.read_text())) if isinstance(n, ast.Call)
+    ]
+    told = [
+        node.value
+        for call in calls
+        for node in ast.walk(call)
+        if isinstance(node, ast.Constant)
+    ]
+    names = [name for words in told for name in words.split() if "." not in name]
+    assert all(getattr(found, name) is not None for name in names)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = found.nonsense
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -1,1 +1,4 @@
-"""Where the package meets napari; nothing else imports napari or Qt."""
+"""The room of napari and Qt: nobody else imports them.
+
+It shows and asks; what it shows is computed in the rooms below.
+"""

@@ -1,21 +1,14 @@
-"""What a prediction means: objects, images or scores."""
+"""What a prediction means: objects, images or scores, a family of networks each.
 
-from importlib import import_module
-from typing import Any
+It starts from the raw output and runs no network. Recipes, sessions and the widget call
+it with the settings that a person tunes.
+"""
 
-_HOME = {
-    "Decoder": "decoder",
-    "Settings": "decoder",
-    "choose_decoder": "registry",
-    "decode": "decoding",
-    "decoders": "registry",
-    "get_decoder": "registry",
-    "settings_with": "decoder",
-    "starting_settings": "registry",
-}
+from napari_imagec_ai.system.faces import face
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = face(
+    __name__,
+    decoder="Decoder Settings as_described settings_with",
+    decoding="decode",
+    registry="choose_decoder decoders get_decoder starting_settings",
+)

@@ -1,17 +1,13 @@
-"""Opens weights and runs the network, one batch at a time."""
+"""Opens weights and runs the network, one batch at a time, here or in another process.
 
-from importlib import import_module
-from typing import Any
+Nobody else imports a runtime. It knows weights and arrays, but no axes and no tiles; a
+run calls it, and so does the test of a model.
+"""
 
-_HOME = {
-    "Engine": "engine",
-    "open_engine": "opening",
-    "open_file": "opening",
-    "engine_names": "engine",
-}
+from napari_imagec_ai.system.faces import face
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = face(
+    __name__,
+    engine="Engine engine_names",
+    opening="open_engine open_file",
+)

@@ -1,12 +1,12 @@
-"""Results as files: a writer for each format."""
+"""Results as files, a writer for each format.
 
-from importlib import import_module
-from typing import Any
+It decides nothing about objects: what it is given, it writes, whole or not at all.
+Recipes, the widget and scripts call `write` and `write_all`.
+"""
 
-_HOME = {"write": "writing", "write_all": "writing", "FORMATS": "writing"}
+from napari_imagec_ai.system.faces import face
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = face(
+    __name__,
+    writing="FORMATS write write_all",
+)

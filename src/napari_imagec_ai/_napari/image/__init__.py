@@ -1,1 +1,1 @@
-"""The room of image."""
+"""The image section: which layer, channels, planes and region are run."""

@@ -1,1 +1,1 @@
-"""The room of layers."""
+"""Results as napari layers, drawn, updated and read back."""

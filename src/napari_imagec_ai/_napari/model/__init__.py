@@ -1,1 +1,1 @@
-"""The room of model."""
+"""The model section: choosing, describing, packaging, trusting."""

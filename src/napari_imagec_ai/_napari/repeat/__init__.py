@@ -1,1 +1,1 @@
-"""The room of repeat."""
+"""The section that repeats: recipes, scripts and batches."""

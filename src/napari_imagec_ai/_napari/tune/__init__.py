@@ -1,1 +1,1 @@
-"""The room of tune."""
+"""The section that tunes: thresholds, classes, filters, and what was assumed."""

@@ -1,1 +1,4 @@
-"""The room of flows."""
+"""Objects of networks that give flows: every pixel follows them to its object's middle.
+
+It knows Cellpose's maps alone. The registry names its decoder.
+"""

@@ -1,1 +1,5 @@
-"""The room of boxes."""
+"""Runs of detectors: candidates of each window above a low floor, instead of maps.
+
+It tells how a detector's tensors are laid out and reads them; what is suppressed and
+joined, the decoders say later. `planning` chooses it for detectors.
+"""

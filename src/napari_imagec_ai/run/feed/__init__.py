@@ -1,1 +1,4 @@
-"""The room of feed."""
+"""What a network is fed with: channels, planes, pixel size and grey values.
+
+It reads and scales, and knows no windows. The kinds of runs ask it for pixels.
+"""

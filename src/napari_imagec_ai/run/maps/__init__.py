@@ -1,1 +1,5 @@
-"""The room of maps."""
+"""Runs of networks that give maps: window after window, stitched together.
+
+It knows windows, memory and the order of calls, and nothing of objects. `planning`
+chooses it for every network that is no detector of boxes.
+"""
