@@ -18,6 +18,7 @@ from napari_imagec_ai._napari.controls import Undocking, column
 from napari_imagec_ai._napari.desk import State
 from napari_imagec_ai._napari.form import MODEL, RESULTS, TUNE, Form
 from napari_imagec_ai._napari.image.feeding import Feeding
+from napari_imagec_ai._napari.layers.changes import CanvasGuard
 from napari_imagec_ai._napari.layers.result_layers import ResultLayers
 from napari_imagec_ai._napari.layers.showing import Showing
 from napari_imagec_ai._napari.model.card import FAILED
@@ -114,6 +115,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         self.viewer.layers.selection.events.active.connect(self._follow_active)
         self.viewer.layers.events.removed.connect(self._layer_removed)
         Undocking(self.native)
+        self._guard = CanvasGuard(self.viewer, self.native)
         self.thresholds.histogram.accent = lambda: _accent(self.viewer)
         parts = (
             self.tuning,
@@ -123,6 +125,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
             self.showing,
             self.opening,
             self.running_bar,
+            self._guard,
         )
         self.native.destroyed.connect(partial(_stop, parts))
 

@@ -84,7 +84,9 @@ def update_labels(layer: Labels, objects: Objects, source: Source) -> None:
     layer.features = feature_table(objects, source)
 
 
-def update_shapes(layer: Shapes, objects: Objects, source: Source, kind: Kind) -> None:
+def update_shapes(
+    layer: Shapes, objects: Objects, source: Source, kind: Kind, in_depth: bool = False
+) -> None:
     """Show these objects in a Shapes layer.
 
     napari trims colours and features by position when the data change. All outlines of
@@ -93,8 +95,30 @@ def update_shapes(layer: Shapes, objects: Objects, source: Source, kind: Kind) -
     shape = shape_type(objects, kind)
     # Thin outlines leave a thumbnail black: drawing it thrice would be for nothing.
     with layer.block_thumbnail_update():
-        layer.data = [(outline, shape) for outline in shape_data(objects, kind)]
+        shapes = [(outline, shape) for outline in shape_data(objects, kind)]
+        refill(layer, shapes, in_depth)
     layer.features = feature_table(objects, source)
+
+
+def refill(layer: Shapes, shapes: list[Any], in_depth: bool) -> None:
+    """Put shapes in place of those of a layer.
+
+    Parameters
+    ----------
+    layer : Shapes
+        Which one.
+    shapes : list of (array, str)
+        Corners and type of each.
+    in_depth : bool
+        Whether napari displays three dimensions. Flat shapes that are given as data
+        then raise an error in it and are lost; taken out and added they are not.
+    """
+    if layer.ndim > 2 or not in_depth:
+        layer.data = shapes
+        return
+    layer.remove(list(range(len(layer.data))))
+    if shapes:
+        layer.add(shapes)
 
 
 def update_points(layer: Points, objects: Objects, source: Source) -> None:

@@ -38,9 +38,17 @@ class ManyShapes:
         """Whether a layer is being filled."""
         return any(not job.done for job in self._jobs.values())
 
-    def draw(self, layer: Shapes, objects: Objects, source: Source, kind: Kind) -> None:
+    def draw(
+        self,
+        layer: Shapes,
+        objects: Objects,
+        source: Source,
+        kind: Kind,
+        in_depth: bool = False,
+    ) -> None:
         """Fill a layer with these objects, in place of what is in it."""
         self.leave(layer)
+        drawing.refill(layer, [], in_depth)
         self._jobs[id(layer)] = _Job(layer, objects, source, kind)
 
     def leave(self, layer: Any) -> None:
@@ -65,7 +73,6 @@ class _Job:
         self.done = False
         self._layer, self._objects, self._source = layer, objects, source
         self._shape = drawing.shape_type(objects, kind)
-        layer.data = []
         self._run: Run | None = Run(
             drawing.shape_data,
             objects,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from napari.layers import Shapes
 
 from napari_imagec_ai._napari.layers import drawing, layers, lazy_labels
 from napari_imagec_ai._napari.layers.drawing import Kind
@@ -18,7 +19,7 @@ from napari_imagec_ai.results.placing import in_part
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels, Layer, Points, Shapes
+    from napari.layers import Image, Labels, Layer, Points
 
 MAX_SHAPES = 2000
 """More outlines than these stop the window for a second."""
@@ -63,8 +64,7 @@ class ResultLayers:
     """Layers that show the objects of one source.
 
     Layers that are there are updated in place, those that the person deleted are made
-    again. A Shapes layer that is no longer needed is emptied and hidden, and used again
-    for the next class: taking one out of a shown viewer can crash napari's canvas.
+    again.
 
     Parameters
     ----------
@@ -72,20 +72,15 @@ class ResultLayers:
         Where layers are added.
     source : Source
         The image layer that they lie on.
-    spare : sequence of Shapes
-        Empty layers of an earlier run, to be used again.
     """
 
-    def __init__(
-        self, viewer: ViewerModel, source: Source, spare: Sequence[Shapes] = ()
-    ) -> None:
+    def __init__(self, viewer: ViewerModel, source: Source) -> None:
         self.viewer = viewer
         self.source = source
         self.drawn = Drawn()
         self.styles: dict[str, Style] = {}
         self._labels: dict[str, Labels] = {}
         self._drawings: dict[tuple[Kind, str], Shapes | Points] = {}
-        self._spare: list[Shapes] = list(spare)
         self._images: dict[str, Image] = {}
         self._many = ManyShapes()
         self._place: dict[str, list[int]] = {}
@@ -212,9 +207,11 @@ class ResultLayers:
         if kind == "points":
             drawing.update_points(cast("Points", layer), mine, self.source)
         elif (slow and self.drawn.many) or len(mine) > PIECEWISE:
-            self._many.draw(cast("Shapes", layer), mine, self.source, kind)
+            shapes = cast("Shapes", layer)
+            self._many.draw(shapes, mine, self.source, kind, self._in_depth)
         else:
-            drawing.update_shapes(cast("Shapes", layer), mine, self.source, kind)
+            shapes = cast("Shapes", layer)
+            drawing.update_shapes(shapes, mine, self.source, kind, self._in_depth)
         layers.move(layer, self.source, mine.frame.origin)
         return notes
 
@@ -222,23 +219,19 @@ class ResultLayers:
         title = f"{name} {kind} ({self.source.name})"
         placed = layers.placed(self.source, mine.frame.origin)
         ndim = len(mine.frame.axes)
-        spare = [
-            layer
-            for layer in self._spare
-            if layer in self.viewer.layers and layer.ndim == ndim
-        ]
+        made: Shapes | Points
         if kind == "points":
             made = self.viewer.add_points(ndim=ndim, name=title, **placed)
-        elif spare:
-            made = spare[0]
-            self._spare.remove(made)
-            made.name = title
-            for part, value in placed.items():
-                setattr(made, part, value)
         else:
-            made = self.viewer.add_shapes(ndim=ndim, name=title, **placed)
+            # Made before it is displayed: see drawing.refill.
+            made = Shapes(ndim=ndim, name=title, **placed)
+            self.viewer.add_layer(made)
         self._drawings[kind, name] = made
-        return cast("Shapes | Points", made)
+        return made
+
+    @property
+    def _in_depth(self) -> bool:
+        return bool(self.viewer.dims.ndisplay == 3)
 
     def _retire(self, wanted: tuple[str, ...]) -> None:
         """Take away the layers of classes and kinds that are no longer wanted."""
@@ -250,24 +243,18 @@ class ResultLayers:
                 continue
             unused = self._drawings.pop((kind, name))
             self._many.leave(unused)
-            if kind == "points":
-                self._remove(unused)
-            elif unused in self.viewer.layers:
-                unused.data = []
-                unused.name, unused.visible = "no objects", False
-                self._spare.append(cast("Shapes", unused))
+            self._remove(unused)
 
     def _remove(self, layer: Layer) -> None:
         if layer in self.viewer.layers:
             self.viewer.layers.remove(layer)
 
-    def clear(self) -> list[Shapes]:
-        """Take all layers away; gives the emptied Shapes, which others may use."""
+    def clear(self) -> None:
+        """Take all layers away."""
         for image in self._images.values():
             self._remove(image)
         self._images = {}
         self._retire(())
-        return self._spare
 
     @property
     def drawing(self) -> bool:

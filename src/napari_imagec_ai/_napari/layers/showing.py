@@ -100,8 +100,9 @@ class Showing:
             same = before.source.image.key == source.image.key
             if same and before is self.results:
                 return before
-        spare = before.clear() if before is not None and not keep else []
-        made = ResultLayers(self._desk.viewer, source, spare)
+        if before is not None and not keep:
+            before.clear()
+        made = ResultLayers(self._desk.viewer, source)
         self._placed[source.layer] = made
         return made
 
