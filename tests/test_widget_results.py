@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 from test_widget_classes import settle
 
 from napari_imagec_ai._napari.layers import many_shapes as many
-from napari_imagec_ai._napari.layers import result_layers as results_module
+from napari_imagec_ai._napari.layers import drawings as drawings_module
 
 Open = Callable[..., tuple[Any, Any]]
 LEFT = Qt.MouseButton.LeftButton
@@ -72,7 +72,7 @@ def test_very_many_outlines_are_drawn_when_asked_for(
     scene: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(results_module, "MAX_SHAPES", 3)
+    monkeypatch.setattr(drawings_module, "MAX_SHAPES", 3)
     viewer, widget = ran(qtbot, open_widget, scene)
     outlines = viewer.layers["thing outlines (dish)"]
     assert not len(outlines.data)
@@ -100,7 +100,7 @@ def test_many_outlines_come_piece_by_piece_without_being_asked_for(
     scene: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(results_module, "PIECEWISE", 2)
+    monkeypatch.setattr(drawings_module, "PIECEWISE", 2)
     monkeypatch.setattr(many, "AT_ONCE", 3)
     viewer, widget = ran(qtbot, open_widget, scene)
     assert "outlines" not in widget.status.value

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
@@ -75,29 +77,89 @@ def one_colour(colour: str, but: int = 0) -> DirectLabelColormap:
     return DirectLabelColormap(color_dict=colours)
 
 
-def update_labels(layer: Labels, objects: Objects, source: Source) -> None:
-    """Show these objects in a Labels layer."""
+def update_labels(
+    layer: Labels,
+    objects: Objects,
+    source: Source,
+    edited: bool = False,
+    corrected: Collection[int] = (),
+) -> bool:
+    """Show these objects in a Labels layer; gives whether other pixels are shown.
+
+    Parameters
+    ----------
+    layer, objects, source
+        What to show where.
+    edited : bool
+        Whether a person paints in the layer: pixels that are there are not set again,
+        so that napari's undo goes on working.
+    corrected : collection of int
+        Ids of objects that a person corrected; the table says it.
+    """
+    changed = True
     if lazy_labels.is_shown_lazily(layer):
         lazy_labels.update(layer, objects)
     else:
-        layer.data = label_data(objects)
-    layer.features = feature_table(objects, source)
+        data = label_data(objects)
+        changed = not edited or not np.array_equal(layer.data, data)
+        if changed:
+            layer.data = data
+    layer.features = label_table(objects, source, corrected)
+    return changed
+
+
+def label_table(
+    objects: Objects, source: Source, corrected: Collection[int]
+) -> pd.DataFrame:
+    """The table of a Labels layer, with a column on what was corrected by hand."""
+    table = feature_table(objects, source)
+    if corrected:
+        table["corrected"] = table["index"].isin(list(corrected)).astype(int)
+    return table
 
 
 def update_shapes(
-    layer: Shapes, objects: Objects, source: Source, kind: Kind, in_depth: bool = False
+    layer: Shapes,
+    objects: Objects,
+    source: Source,
+    kind: Kind,
+    in_depth: bool = False,
+    own: Mapping[int, tuple[NDArray[Any], str]] | None = None,
 ) -> None:
     """Show these objects in a Shapes layer.
 
     napari trims colours and features by position when the data change. All outlines of
     a layer look the same, so only the features have to be set again.
+
+    Parameters
+    ----------
+    layer, objects, source, kind
+        What to show where.
+    in_depth : bool
+        See :func:`refill`.
+    own : mapping of int to (array, str), optional
+        Corners and types of those that a person drew, by id.
     """
-    shape = shape_type(objects, kind)
-    # Thin outlines leave a thumbnail black: drawing it thrice would be for nothing.
-    with layer.block_thumbnail_update():
-        shapes = [(outline, shape) for outline in shape_data(objects, kind)]
-        refill(layer, shapes, in_depth)
+    usual, own = shape_type(objects, kind), own or {}
+    outlines = shape_data(objects, kind)
+    shapes = [
+        own.get(n, (outline, usual))
+        for n, outline in zip(objects.id.tolist(), outlines, strict=True)
+    ]
+    if not _are_drawn(layer, shapes):
+        # Thin outlines leave a thumbnail black: drawing it thrice would be for nothing.
+        with layer.block_thumbnail_update():
+            refill(layer, shapes, in_depth)
     layer.features = feature_table(objects, source)
+
+
+def _are_drawn(layer: Shapes, shapes: Sequence[tuple[NDArray[Any], str]]) -> bool:
+    """Whether a layer has these shapes and no others."""
+    there = layer.data
+    return len(there) == len(shapes) and all(
+        np.shape(one) == np.shape(ring) and np.allclose(one, ring, atol=1e-3)
+        for one, (ring, _) in zip(there, shapes, strict=True)
+    )
 
 
 def refill(layer: Shapes, shapes: list[Any], in_depth: bool) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from magicgui.widgets import CheckBox, PushButton
 
 from napari_imagec_ai._napari.controls import Fold, row
-from napari_imagec_ai._napari.layers.result_layers import MAX_SHAPES, Drawn
+from napari_imagec_ai._napari.layers.drawings import MAX_SHAPES
+from napari_imagec_ai._napari.layers.drawn import Drawn
 
 
 class LayerOptions(Fold):

@@ -2,69 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
-from napari.layers import Shapes
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from napari_imagec_ai._napari.layers import drawing, layers, lazy_labels
+from napari_imagec_ai._napari.layers.changes import Hand
 from napari_imagec_ai._napari.layers.drawing import Kind
+from napari_imagec_ai._napari.layers.drawings import Drawings, style_drawn, title
+from napari_imagec_ai._napari.layers.drawn import Drawn
+from napari_imagec_ai._napari.layers.edits import Edits
 from napari_imagec_ai._napari.layers.layers import COLOURS, Source, Style
-from napari_imagec_ai._napari.layers.many_shapes import ManyShapes
+from napari_imagec_ai._napari.layers.marks import CORRECTED, METADATA, PLACE
+from napari_imagec_ai.image.region import Region
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.results.placing import in_part
+from napari_imagec_ai.results.placing import Cut, in_part, in_whole
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels, Layer, Points
-
-MAX_SHAPES = 2000
-"""More outlines than these stop the window for a second."""
-
-PIECEWISE = 1000
-"""More outlines than these are added some at a time."""
-
-METADATA = "napari_imagec_ai"
-"""Key of a layer's metadata under which the recipe lies."""
+    from napari.layers import Image, Labels, Layer
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What a person wants to see of the objects beside their pixels.
-
-    Attributes
-    ----------
-    outlines, boxes, points : bool
-        Which layers to make.
-    many : bool
-        Also where napari takes seconds to build them.
-    """
-
-    outlines: bool = True
-    boxes: bool = False
-    points: bool = False
-    many: bool = False
-
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """The kinds that are wanted."""
-        every: tuple[Kind, ...] = ("outlines", "boxes", "points")
-        return tuple(kind for kind in every if getattr(self, kind))
-
-
-PLACE = "napari_imagec_ai_place"
-"""Key of a layer's metadata: shape of the image, where the layer's pixels begin in it
-(``corner``), and where the image's planes do (``origin``), for each axis."""
+def _nothing() -> None:
+    """Nobody is told."""
 
 
 class ResultLayers:
     """Layers that show the objects of one source.
 
-    Layers that are there are updated in place, those that the person deleted are made
-    again.
+    Layers that are there are updated in place. What a person changed in them stays (see
+    :class:`Edits`), and outlines that a person took away stay away until asked for.
 
     Parameters
     ----------
@@ -72,18 +39,60 @@ class ResultLayers:
         Where layers are added.
     source : Source
         The image layer that they lie on.
+    edited : callable, optional
+        Called when the person changed something in a layer.
+    emptied : callable, optional
+        Called when the person took the last layer away.
+
+    Attributes
+    ----------
+    into_new : bool
+        Whether what is found anew goes into new layers where the person changed the
+        ones before, which then stay as they are.
     """
 
-    def __init__(self, viewer: ViewerModel, source: Source) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        source: Source,
+        edited: Callable[[], None] = _nothing,
+        emptied: Callable[[], None] = _nothing,
+    ) -> None:
         self.viewer = viewer
         self.source = source
-        self.drawn = Drawn()
+        self.into_new = False
         self.styles: dict[str, Style] = {}
+        self.hand = Hand()
+        self.edits = Edits(self.hand, source.image, edited)
+        self._drawings = Drawings(viewer, source, self.edits)
+        self._emptied = emptied
         self._labels: dict[str, Labels] = {}
-        self._drawings: dict[tuple[Kind, str], Shapes | Points] = {}
         self._images: dict[str, Image] = {}
-        self._many = ManyShapes()
         self._place: dict[str, list[int]] = {}
+        self._found: Objects | None = None
+        viewer.layers.events.removed.connect(self._removed)
+
+    def corrected(self, objects: Objects) -> Objects:
+        """Objects as they were found, with what the person corrected of them."""
+        with self.hand.working():
+            self._follow_names(objects.classes)
+            self.edits.look()
+            self._found = here = self._here(objects)
+            if self.into_new:
+                self._part_with(
+                    name
+                    for name in objects.classes
+                    if self.edits.would_change(
+                        name, here[here.class_id == _of(here, name)]
+                    )
+                )
+            changed = self.edits.corrected(here)
+        if changed is here:
+            return objects
+        begin = self.source.corner
+        if not begin:
+            return changed
+        return in_whole(changed, Cut(Region(box={}), objects.frame, begin))
 
     def show(self, objects: Objects, outlines: bool = True) -> list[str]:
         """Bring all layers up to date.
@@ -91,7 +100,7 @@ class ResultLayers:
         Parameters
         ----------
         objects : Objects
-            Classified; one set of layers for each of their classes.
+            Classified and :meth:`corrected`; one set of layers for each class.
         outlines : bool
             Bring outlines, boxes and points up to date, too; they take longer than the
             Labels.
@@ -101,6 +110,10 @@ class ResultLayers:
         list of str
             Sentences for the person: what was not shown, and why.
         """
+        with self.hand.working():
+            return self._show(objects, outlines)
+
+    def _show(self, objects: Objects, outlines: bool) -> list[str]:
         self._retire(objects.classes)
         self._place = {
             "shape": list(objects.frame.shape),
@@ -108,17 +121,33 @@ class ResultLayers:
             "corner": list(self.source.corner or (0,) * len(objects.frame.axes)),
         }
         objects, notes = self._here(objects), []
+        found = self._found if self._found is not None else objects
         active = set(self.viewer.layers.selection)
         for i, name in enumerate(objects.classes):
             mine = objects[objects.class_id == i]
             style = self.styles.setdefault(name, Style(COLOURS[i % len(COLOURS)]))
             if objects.has_pixels:
-                notes += self._show_labels(name, mine, style)
-            for kind in self.drawn.kinds if outlines else ():
-                if kind == "points" or len(objects.space) == 2:
-                    notes += self._draw(kind, name, mine, style)
+                own = found[found.class_id == _of(found, name)]
+                notes += self._show_labels(name, own, mine, style)
+            if outlines:
+                notes += self._drawings.show(name, mine, style)
         self._select(active)
         return notes
+
+    @property
+    def drawn(self) -> Drawn:
+        """What the person wants to see beside pixels."""
+        return self._drawings.drawn
+
+    @drawn.setter
+    def drawn(self, drawn: Drawn) -> None:
+        if drawn != self._drawings.drawn:  # asked for anew
+            self._drawings.bring_back()
+        self._drawings.drawn = drawn
+
+    def bring_back(self) -> None:
+        """Draw again what the person took away."""
+        self._drawings.bring_back()
 
     def _here(self, objects: Objects) -> Objects:
         """Objects in pixels of the part that was run: large layers take memory."""
@@ -138,6 +167,10 @@ class ResultLayers:
 
     def show_images(self, images: Images) -> None:
         """Show computed images, in the layers of earlier ones where they fit."""
+        with self.hand.working():
+            self._show_images(images)
+
+    def _show_images(self, images: Images) -> None:
         active = set(self.viewer.layers.selection)
         for output in images.maps:
             for data, arguments in layers.image_layers(self.source, images, output):
@@ -145,125 +178,148 @@ class ResultLayers:
                 layer = self._images.get(name)
                 if layer is not None and layer in self.viewer.layers:
                     self.viewer.layers.remove(layer)
-                self._images[name] = self.viewer.add_image(data, **arguments)
+                mark = {METADATA: {}}  # no image to run on
+                made = self.viewer.add_image(data, metadata=mark, **arguments)
+                self._images[name] = made
         self._select(active)
 
     def note(self, recipe: dict[str, Any]) -> None:
         """Write the recipe and the place into the metadata of every layer."""
+        told = {METADATA: recipe, PLACE: self._place}
         for layer in self.all_layers:
-            layer.metadata = {**layer.metadata, METADATA: recipe, PLACE: self._place}
+            layer.metadata = {**layer.metadata, **told}
+        for name, labels in self._labels.items():
+            corrected = self.edits.by_hand.get(name)
+            labels.metadata[CORRECTED] = 0 if corrected is None else len(corrected)
 
     def restyle(self, styles: Mapping[str, Style]) -> None:
-        """Give classes other colours, show them or hide them."""
-        before, self.styles = self.styles, dict(styles)
-        for name, labels in self._labels.items():
-            if name in styles and labels in self.viewer.layers:
-                if name not in before or before[name].colour != styles[name].colour:
-                    drawing.style_labels(labels, styles[name].colour)
-                labels.visible = styles[name].visible
-        for (kind, name), layer in self._drawings.items():
-            if name in styles and layer in self.viewer.layers:
-                _style(kind, layer, styles[name].colour)
-                layer.visible = styles[name].visible
+        """Give classes other colours, show them or hide them.
 
-    def _show_labels(self, name: str, mine: Objects, style: Style) -> list[str]:
+        What the person set in napari's own list stays, unless it is this that changes.
+        """
+        before, self.styles = self.styles, dict(styles)
+        mine: list[tuple[Kind | None, str, Layer]] = [
+            (None, name, labels) for name, labels in self._labels.items()
+        ]
+        drawn = self._drawings.layers()
+        mine += [(kind, name, one) for (kind, name), one in drawn.items()]
+        with self.hand.working():
+            for kind, name, layer in mine:
+                if name not in styles or layer not in self.viewer.layers:
+                    continue
+                was, now = before.get(name), styles[name]
+                if was is None or was.colour != now.colour:
+                    style_drawn(kind, layer, now.colour)
+                if was is None or was.visible != now.visible:
+                    layer.visible = now.visible
+
+    def _show_labels(
+        self, name: str, found: Objects, mine: Objects, style: Style
+    ) -> list[str]:
         layer, lazy = self._labels.get(name), lazy_labels.is_lazy(mine)
         if layer is not None and lazy != lazy_labels.is_shown_lazily(layer):
+            self.edits.leave(layer)
             self._remove(layer)
+        corrected = self.edits.ids(name)
         if layer is not None and layer in self.viewer.layers:
-            drawing.update_labels(layer, mine, self.source)
+            edited = self.edits.is_edited(name)
+            if drawing.update_labels(layer, mine, self.source, edited, corrected):
+                self.edits.forget_history(name)
+                self.edits.settle(name, found, mine)
+            elif not self.edits.is_found(name, found):
+                self.edits.settle(name, found, mine)
             layers.move(layer, self.source, mine.frame.origin)
             return []
         self._labels[name] = self.viewer.add_labels(
             lazy_labels.data_of(mine) if lazy else drawing.label_data(mine),
             multiscale=lazy,
-            name=f"{name} ({self.source.name})",
-            features=layers.feature_table(mine, self.source),
+            name=title(self.source, name),
+            features=drawing.label_table(mine, self.source, corrected),
             colormap=drawing.one_colour(style.colour),
             opacity=0.35,
             visible=style.visible,
             **layers.placed(self.source, mine.frame.origin),
         )
+        if not lazy:
+            self.edits.watch(name, self._labels[name])
+            self.edits.settle(name, found, mine)
         return [lazy_labels.note(name, mine)] if lazy else []
-
-    def _draw(self, kind: Kind, name: str, mine: Objects, style: Style) -> list[str]:
-        notes = []
-        slow = kind != "points" and len(mine) > MAX_SHAPES
-        if slow and self.drawn.many:
-            notes.append(f"{len(mine)} {kind} are being drawn in the background.")
-        elif slow:
-            notes.append(
-                f"{name}: {len(mine)} {kind} take napari long to build, so the Shapes "
-                f"layer has none above {MAX_SHAPES}; 'Draw very many' under 'Layers' "
-                "draws them."
-            )
-            mine = mine[np.zeros(len(mine), bool)]
-        layer = self._drawings.get((kind, name))
-        if layer is None or layer not in self.viewer.layers:
-            layer = self._new(kind, name, mine)
-            layer.visible = style.visible
-            _style(kind, layer, style.colour)
-        self._many.leave(layer)
-        if kind == "points":
-            drawing.update_points(cast("Points", layer), mine, self.source)
-        elif (slow and self.drawn.many) or len(mine) > PIECEWISE:
-            shapes = cast("Shapes", layer)
-            self._many.draw(shapes, mine, self.source, kind, self._in_depth)
-        else:
-            shapes = cast("Shapes", layer)
-            drawing.update_shapes(shapes, mine, self.source, kind, self._in_depth)
-        layers.move(layer, self.source, mine.frame.origin)
-        return notes
-
-    def _new(self, kind: Kind, name: str, mine: Objects) -> Shapes | Points:
-        title = f"{name} {kind} ({self.source.name})"
-        placed = layers.placed(self.source, mine.frame.origin)
-        ndim = len(mine.frame.axes)
-        made: Shapes | Points
-        if kind == "points":
-            made = self.viewer.add_points(ndim=ndim, name=title, **placed)
-        else:
-            # Made before it is displayed: see drawing.refill.
-            made = Shapes(ndim=ndim, name=title, **placed)
-            self.viewer.add_layer(made)
-        self._drawings[kind, name] = made
-        return made
-
-    @property
-    def _in_depth(self) -> bool:
-        return bool(self.viewer.dims.ndisplay == 3)
 
     def _retire(self, wanted: tuple[str, ...]) -> None:
         """Take away the layers of classes and kinds that are no longer wanted."""
         for name in [name for name in self._labels if name not in wanted]:
             self._remove(self._labels.pop(name))
-        kinds = self.drawn.kinds
-        for kind, name in list(self._drawings):
-            if name in wanted and kind in kinds:
-                continue
-            unused = self._drawings.pop((kind, name))
-            self._many.leave(unused)
-            self._remove(unused)
+        self._drawings.retire(wanted)
 
     def _remove(self, layer: Layer) -> None:
+        self.edits.leave(layer)
         if layer in self.viewer.layers:
             self.viewer.layers.remove(layer)
 
+    def _removed(self, event: Any) -> None:
+        """The person took a layer away."""
+        if self.hand.ours:
+            return
+        layer = event.value
+        self.edits.look()
+        self.edits.leave(layer)
+        self._drawings.removed(layer)
+        for known in (self._labels, self._images):
+            for name in [name for name, one in known.items() if one == layer]:
+                del known[name]
+        if not self.all_layers:
+            self._emptied()
+
+    def _follow_names(self, classes: tuple[str, ...]) -> None:
+        """A class that has another name now keeps its layers."""
+        before = self._found.classes if self._found is not None else ()
+        if len(before) != len(classes):
+            return
+        names = {
+            old: new
+            for old, new in zip(before, classes, strict=True)
+            if old != new and new not in before
+        }
+        if not names:
+            return
+        self.edits.rename(names)
+        self._drawings.rename(names)
+        for old, labels in self._labels.items():
+            if old in names and labels.name == title(self.source, old):
+                labels.name = title(self.source, names[old])
+        self._labels = {names.get(n, n): one for n, one in self._labels.items()}
+
+    def _part_with(self, classes: Iterable[str]) -> None:
+        """Leave the layers of classes to the person, as they are."""
+        for name in list(classes):
+            mine: list[Layer] = [self._labels.pop(name)] if name in self._labels else []
+            mine += self._drawings.part_with(name)
+            for layer in mine:
+                self.edits.leave(layer)
+                layer.name = f"{layer.name}, corrected"
+            self.edits.drop([name])
+
     def clear(self) -> None:
-        """Take all layers away."""
-        for image in self._images.values():
-            self._remove(image)
-        self._images = {}
-        self._retire(())
+        """Take all layers away but those that the person corrected."""
+        with self.hand.working():
+            self.edits.look()
+            self._part_with(list(self.edits.by_hand))
+            for image in self._images.values():
+                self._remove(image)
+            self._images = {}
+            self._retire(())
+        self.stop()
 
     @property
     def drawing(self) -> bool:
         """Whether outlines are being drawn in the background."""
-        return self._many.busy
+        return self._drawings.busy
 
     def stop(self) -> None:
-        """Draw no more: the window is gone."""
-        self._many.stop()
+        """Draw and notice nothing any more."""
+        self._drawings.stop()
+        self.edits.stop()
+        self.viewer.layers.events.removed.disconnect(self._removed)
 
     @property
     def label_layers(self) -> list[Labels]:
@@ -273,25 +329,23 @@ class ResultLayers:
     def drawn_layers(self) -> list[Layer]:
         """One drawn layer of each class that is still in the viewer."""
         found: dict[str, Layer] = {}
-        for (_, name), layer in self._drawings.items():
-            if layer in self.viewer.layers:
-                found.setdefault(name, layer)
+        for (_, name), layer in self._drawings.layers().items():
+            found.setdefault(name, layer)
         return list(found.values())
 
     @property
     def all_layers(self) -> list[Layer]:
         """All layers that are still in the viewer; Labels before what is drawn."""
         mine: list[Layer] = []
+        drawn = self._drawings.layers()
         for name, labels in self._labels.items():
             mine.append(labels)
-            mine += [one for (_, of), one in self._drawings.items() if of == name]
-        mine += [one for one in self._drawings.values() if one not in mine]
+            mine += [one for (_, of), one in drawn.items() if of == name]
+        mine += [one for one in drawn.values() if one not in mine]
         mine += self._images.values()
         return [layer for layer in mine if layer in self.viewer.layers]
 
 
-def _style(kind: Kind, layer: Shapes | Points, colour: str) -> None:
-    if kind == "points":
-        drawing.style_points(cast("Points", layer), colour)
-    else:
-        drawing.style_shapes(cast("Shapes", layer), colour)
+def _of(objects: Objects, name: str) -> int:
+    """Number of a class; -1 where there is none of that name."""
+    return objects.classes.index(name) if name in objects.classes else -1

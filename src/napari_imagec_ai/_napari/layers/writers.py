@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_imagec_ai._napari.layers.result_layers import PLACE
+from napari_imagec_ai._napari.layers.corners import outline
+from napari_imagec_ai._napari.layers.marks import PLACE
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export.writing import write_as
 from napari_imagec_ai.image.image_input import Frame
@@ -32,8 +32,6 @@ from napari_imagec_ai.results.placing import in_whole
 LayerData = tuple[Any, dict[str, Any], str]
 
 _USUAL = {2: "YX", 3: "ZYX", 4: "TZYX"}
-_CORNERS = 72
-"""Of an ellipse that is drawn as a polygon."""
 
 
 def write_geojson(path: str, layer_data: Sequence[LayerData]) -> list[str]:
@@ -97,7 +95,9 @@ def _of_one_place(layer_data: Sequence[LayerData], place: Place | None) -> Objec
     shapes = [(data, state) for data, state, kind in layer_data if kind == "shapes"]
     frame = _frame(labels, shapes, place)
     found = [_of_labels(data, state, frame) for data, state in labels]
+    # What was erased is still in the table of its Labels: its outline is no new one.
     shown = {identity for each in found for identity in each.id.tolist()}
+    shown |= {n for _, state in labels for n in _listed(state)}
     for data, state in shapes:
         found.append(_of_shapes(data, state, frame, shown, bool(labels)))
     objects = joined(found)
@@ -213,6 +213,11 @@ def _features(state: dict[str, Any]) -> dict[str, list[Any]]:
     return {str(name): list(features[name]) for name in features}
 
 
+def _listed(state: dict[str, Any]) -> list[int]:
+    """Ids in a layer's table."""
+    return [int(n) for n in _features(state).get("index", []) if n == n and n > 0]
+
+
 def _before(state: dict[str, Any], frame: Frame) -> tuple[Objects, str]:
     """The objects that a layer's table tells of, and the class of new ones."""
     table = _features(state)
@@ -267,13 +272,3 @@ def _of_shapes(
     boxes = not pixels and {*kinds} - {"line", "path"} == {"rectangle"}
     before = replace(before, boxes=np.zeros((len(before), 4), np.float32))
     return read_outlines(rings, before, ids=used, classes=fresh, pixels=not boxes)
-
-
-def outline(ring: NDArray[Any], kind: str) -> NDArray[Any]:
-    """Corners of a shape; napari gives an ellipse by those of the box around it."""
-    if kind != "ellipse":
-        return ring
-    middle = ring.mean(axis=0)
-    first, second = (ring[1] - ring[0]) / 2, (ring[3] - ring[0]) / 2
-    angle = np.linspace(0, 2 * np.pi, _CORNERS, endpoint=False)[:, None]
-    return np.asarray(middle + np.cos(angle) * first + np.sin(angle) * second)

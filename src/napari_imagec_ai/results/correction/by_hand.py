@@ -1,0 +1,143 @@
+"""Corrections by hand that stay when objects are found anew.
+
+An object that a person touched is locked as it is. Found anew, an object that lies
+mostly where a person worked is the same one again, and is left out; others give way
+there. So what was erased stays erased, and what was drawn stays drawn, whatever
+threshold moves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.results.correction.beside import beside
+from napari_imagec_ai.results.correction.read_back import read_labels
+from napari_imagec_ai.results.objects import Objects
+
+_MOSTLY = 0.5
+"""Share of an object above which it is the one that was corrected there."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ByHand:
+    """What a person corrected of the objects of one class.
+
+    Attributes
+    ----------
+    kept : Objects
+        The corrected objects as they are.
+    taken : array of bool
+        Pixels of the frame where the person worked: those of the corrected objects, as
+        they were and as they are.
+    erased : int
+        How many objects are gone.
+    """
+
+    kept: Objects
+    taken: NDArray[np.bool_]
+    erased: int
+
+    def __len__(self) -> int:
+        return len(self.kept) + self.erased
+
+
+def noticed(
+    shown: Objects,
+    now: NDArray[Any],
+    before: ByHand | None,
+    image: ImageInput | None = None,
+) -> ByHand | None:
+    """What a person corrected since objects were shown.
+
+    Parameters
+    ----------
+    shown : Objects
+        Of one class, as they were shown.
+    now : array of int
+        The pixels that the person left.
+    before : ByHand or None
+        What was corrected before that, and is among ``shown``.
+    image : ImageInput, optional
+        Intensities of corrected objects are measured in it.
+
+    Returns
+    -------
+    ByHand or None
+        Together with what was corrected before; ``before`` itself where nothing was.
+    """
+    was = shown.as_labels()
+    changed = was != now
+    if not changed.any():
+        return before
+    old = set(np.unique(was[changed]).tolist()) - {0}
+    new = set(np.unique(now[changed]).tolist()) - {0}
+    taken = changed | _among(was, old)
+    touched, gone = old | new, 0
+    if before is not None:
+        taken |= before.taken
+        touched |= set(before.kept.id.tolist())
+        gone = before.erased
+    own = np.where(_among(now, touched), now, 0)
+    taken |= own > 0
+    gone += len(old - set(np.unique(own).tolist()))
+    return ByHand(_measured(own, shown, image), taken, gone)
+
+
+def _measured(labels: NDArray[Any], like: Objects, image: ImageInput | None) -> Objects:
+    """Objects of labels; intensities only where the image lets itself be measured."""
+    name = like.classes[0] if like.classes else None
+    try:
+        return read_labels(labels, like, classes=name, image=image)
+    except ImagecAIError:
+        return read_labels(labels, like, classes=name)
+
+
+def _among(labels: NDArray[Any], ids: set[int]) -> NDArray[np.bool_]:
+    return np.isin(labels, np.fromiter(ids, np.int64, len(ids)))
+
+
+def laid_over(found: Objects, by_hand: ByHand) -> Objects:
+    """Objects that were found anew, with a person's corrections.
+
+    Parameters
+    ----------
+    found : Objects
+        Of one class, with pixels, in the frame of the corrections.
+    by_hand : ByHand
+        What the person corrected.
+
+    Returns
+    -------
+    Objects
+        Corrected objects keep their ids; a found one that has the same gets another.
+    """
+    labels = found.as_labels()
+    if labels.shape != by_hand.taken.shape:
+        return found
+    inside = labels[by_hand.taken]
+    highest = int(labels.max(initial=0))
+    area = np.bincount(labels.ravel(), minlength=highest + 1)
+    covered = np.bincount(inside, minlength=highest + 1)
+    here, all_of_it = covered[found.id], area[found.id]
+    again = here > _MOSTLY * all_of_it
+    cut = (here > 0) & ~again
+    whole = found[~again & ~cut]
+    parts = [by_hand.kept, whole]
+    if cut.any():
+        rest = np.where(by_hand.taken, 0, labels)
+        left = np.where(_among(rest, set(found.id[cut].tolist())), rest, 0)
+        parts.insert(1, _measured(left, found[cut], None))
+    return beside(parts, found)
+
+
+def renamed(by_hand: ByHand, name: str) -> ByHand:
+    """The same corrections, of a class that has another name now."""
+    kept = by_hand.kept
+    numbers = np.zeros(len(kept), np.int32)
+    return replace(by_hand, kept=replace(kept, classes=(name,), class_id=numbers))
