@@ -90,7 +90,7 @@ def main() -> None:
         run(widget)
     viewer.layers.clear()
     spin(0.3)
-    print("survived", flush=True)
+    sys.stdout.write("survived\n")
     viewer.close()
 
 

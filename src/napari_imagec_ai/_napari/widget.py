@@ -105,7 +105,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         )
         pages: list[list[Any]] = [[], [], []]
         pages[MODEL] = [self.model_section, self.image_section, self.assumptions]
-        pages[TUNE] = [self.scores, self.tuned]
+        pages[TUNE] = [self.scores, self.showing.corrections, self.tuned]
         pages[RESULTS] = [self.layer_options, self.repeat]
         self.form = Form(pages, self.running_bar.bar)
         self.native.layout().addWidget(self.form.native)

@@ -75,14 +75,17 @@ class Edits:
 
     def leave(self, layer: Layer) -> None:
         """Notice nothing of a layer any more."""
-        for watches in (self._watched, self._outlines):
+        both: tuple[dict[str, Any], ...] = (self._watched, self._outlines)
+        for watches in both:
             for name in [n for n, one in watches.items() if one.layer == layer]:
                 watches.pop(name).stop()
 
     def stop(self) -> None:
         """Notice nothing any more."""
-        for one in (*self._watched.values(), *self._outlines.values()):
-            one.stop()
+        for labels in self._watched.values():
+            labels.stop()
+        for outlines in self._outlines.values():
+            outlines.stop()
         self._watched, self._outlines = {}, {}
         self.told = lambda: None
 
@@ -96,7 +99,7 @@ class Edits:
         if labels is None or shown is None or labels.layer.multiscale:
             return
         pixels = np.asarray(labels.layer.data)
-        change = redrawn(watch.layer, watch.ids, watch.rings, shown.frame, pixels)
+        change = redrawn(watch.layer, watch.known(), shown.frame, pixels, watch.highest)
         if change is None:
             return
         with self._hand.working():
@@ -107,6 +110,7 @@ class Edits:
             change.renumber(watch.layer)
         watch.ids, watch.rings = change.ids, change.rings
         watch.own |= change.own
+        watch.highest = max((watch.highest, *change.ids))
         self.told()
 
     # -- what stays --------------------------------------------------------------------
@@ -120,6 +124,7 @@ class Edits:
             found = noticed(
                 self._shown[name],
                 np.asarray(watch.layer.data),
+                name,
                 self._settled.get(name),
                 self._image,
             )
@@ -200,7 +205,7 @@ class Edits:
         """Forget the corrections of classes: what is found counts again."""
         for name in names:
             for known in (self.by_hand, self._settled, self._found, self._shown):
-                known.pop(name, None)  # type: ignore[attr-defined]
+                known.pop(name, None)
 
     def count(self) -> int:
         """How many objects the person corrected or erased."""
@@ -276,6 +281,7 @@ class _OutlinesWatch:
         self.ids: list[int] = []
         self.rings: list[Any] = []
         self.own: dict[int, tuple[Any, str, int]] = {}
+        self.highest = 0
         layer.events.data.connect(self._changed)
 
     def stop(self) -> None:
@@ -284,7 +290,12 @@ class _OutlinesWatch:
     def remember(self, objects: Objects) -> None:
         """These are drawn now."""
         self.ids = objects.id.tolist()
+        self.highest = max((self.highest, *self.ids))
         self.rings = [np.array(ring) for ring in self.layer.data]
+
+    def known(self) -> dict[int, Any]:
+        """Corners of each outline, by id, as they were drawn."""
+        return dict(zip(self.ids, self.rings, strict=True))
 
     def _changed(self, event: Any) -> None:
         action = str(getattr(event.action, "value", event.action)).lower()

@@ -48,10 +48,10 @@ class Redrawn:
 
 def redrawn(
     layer: Shapes,
-    ids: Sequence[int],
-    rings: Sequence[NDArray[Any]],
+    known: dict[int, NDArray[Any]],
     frame: Frame,
     pixels: NDArray[Any],
+    highest: int,
 ) -> Redrawn | None:
     """Take over changes of outlines into pixels.
 
@@ -59,12 +59,14 @@ def redrawn(
     ----------
     layer : Shapes
         The outlines as they are now.
-    ids, rings : sequence
-        Id and corners of each as they were drawn.
+    known : dict of int to array
+        Corners of each as they were drawn, by id.
     frame : Frame
         Of the pixels.
     pixels : array of int
         Ids; not changed.
+    highest : int
+        Highest id that ever was: one that is gone is not used again.
 
     Returns
     -------
@@ -74,7 +76,6 @@ def redrawn(
     now = [np.asarray(ring) for ring in layer.data]
     told = list(layer.features["index"]) if "index" in layer.features else []
     told += [0] * (len(now) - len(told))
-    known = dict(zip(ids, rings, strict=True))
     mine = _assigned(now, told, known)
     erased = [n for n in known if n not in mine]
     moved = [
@@ -82,7 +83,7 @@ def redrawn(
     ]
     if not erased and not moved:
         return None
-    fresh = fresh_ids({int(pixels.max(initial=0)), *known, *mine})
+    fresh = fresh_ids({int(pixels.max(initial=0)), highest, *mine})
     taken = [n or next(fresh) for n in mine]
     gone = [*erased, *(taken[row] for row in moved)]
     after = np.where(np.isin(pixels, gone), 0, pixels)

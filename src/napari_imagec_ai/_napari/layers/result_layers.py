@@ -13,10 +13,10 @@ from napari_imagec_ai._napari.layers.drawn import Drawn
 from napari_imagec_ai._napari.layers.edits import Edits
 from napari_imagec_ai._napari.layers.layers import COLOURS, Source, Style
 from napari_imagec_ai._napari.layers.marks import CORRECTED, METADATA, PLACE
-from napari_imagec_ai.image.region import Region
+from napari_imagec_ai.image.region import Cut, Region
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.results.placing import Cut, in_part, in_whole
+from napari_imagec_ai.results.placing import in_part, in_whole
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -75,8 +75,8 @@ class ResultLayers:
     def corrected(self, objects: Objects) -> Objects:
         """Objects as they were found, with what the person corrected of them."""
         with self.hand.working():
-            self._follow_names(objects.classes)
             self.edits.look()
+            self._follow_names(objects.classes)
             self._found = here = self._here(objects)
             if self.into_new:
                 self._part_with(
@@ -93,6 +93,12 @@ class ResultLayers:
         if not begin:
             return changed
         return in_whole(changed, Cut(Region(box={}), objects.frame, begin))
+
+    def drop_corrections(self) -> None:
+        """Forget what the person corrected: what is found counts again."""
+        with self.hand.working():
+            self.edits.look()
+            self.edits.drop(list(self.edits.by_hand))
 
     def show(self, objects: Objects, outlines: bool = True) -> list[str]:
         """Bring all layers up to date.
@@ -178,7 +184,7 @@ class ResultLayers:
                 layer = self._images.get(name)
                 if layer is not None and layer in self.viewer.layers:
                     self.viewer.layers.remove(layer)
-                mark = {METADATA: {}}  # no image to run on
+                mark: dict[str, Any] = {METADATA: {}}  # no image to run on
                 made = self.viewer.add_image(data, metadata=mark, **arguments)
                 self._images[name] = made
         self._select(active)

@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING
 
+from superqt.utils import qdebounced
+
 from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.controls import text
 from napari_imagec_ai._napari.desk import Desk
+from napari_imagec_ai._napari.layers.corrections_row import CorrectionsRow
 from napari_imagec_ai._napari.layers.inspector import Inspector
 from napari_imagec_ai._napari.layers.layer_options import LayerOptions
 from napari_imagec_ai._napari.layers.preview import Glimpse, Seen
@@ -26,6 +29,10 @@ from napari_imagec_ai.run.settings import RunSettings
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.layers.layers import Source, Style
     from napari_imagec_ai.results.result import Result
+
+
+_STROKE = 120
+"""Milliseconds after which a stroke is over, and more may come."""
 
 
 class Showing:
@@ -55,6 +62,9 @@ class Showing:
         self.options = LayerOptions(desk.tune)
         self.scores = text("scores")
         self.scores.visible = False
+        self.corrections = CorrectionsRow(self._choose_place, self._let_go)
+        # A stroke may be one of several: what follows from it can wait a moment.
+        self._edited_soon = qdebounced(self._edited, timeout=_STROKE)
         self.preview = Glimpse(desk.viewer, looked)
         self.inspector = Inspector(desk.viewer, desk.say)
         self.options.maps.changed.connect(lambda: self.show_maps())
@@ -62,6 +72,7 @@ class Showing:
 
     def stop(self) -> None:
         """Touch nothing any more: the window is gone."""
+        self._edited_soon.cancel()
         self.preview.stop()
         self.inspector.stop()
         for shown in self._placed.values():
@@ -102,7 +113,7 @@ class Showing:
                 return before
         if before is not None and not keep:
             before.clear()
-        made = ResultLayers(self._desk.viewer, source)
+        made = ResultLayers(self._desk.viewer, source, self._edited_soon)
         self._placed[source.layer] = made
         return made
 
@@ -111,6 +122,28 @@ class Showing:
         if any(layer.name == source.name for layer in self._desk.viewer.layers):
             return ""
         return f"The layer '{source.name}' is gone; the result lies where it was."
+
+    def corrected(self, result: Result) -> Result:
+        """A result with what the person corrected of it by hand."""
+        if self.results is None or not isinstance(result, Objects):
+            return result
+        self.results.into_new = self.corrections.into_new
+        return self.results.corrected(result)
+
+    def _edited(self) -> None:
+        """The person painted, drew or erased: table, counts and outlines follow."""
+        if self.results is not None:
+            self._desk.tune()
+
+    def _choose_place(self) -> None:
+        if self.results is not None:
+            self.results.into_new = self.corrections.into_new
+
+    def _let_go(self) -> None:
+        """What was found counts again."""
+        if self.results is not None:
+            self.results.drop_corrections()
+            self._desk.tune()
 
     def show(
         self, result: Result, styles: Mapping[str, Style], outlines: bool
@@ -126,6 +159,7 @@ class Showing:
                 self.results.styles = dict(styles)
                 self.results.drawn = self.options.drawn()
                 notes = self.results.show(result, outlines)
+                self.corrections.show_count(self.results.edits.count())
                 self.inspector.watch(self.results)
                 return notes
             if isinstance(result, Images) and outlines:

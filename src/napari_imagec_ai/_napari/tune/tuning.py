@@ -116,7 +116,8 @@ class Tuning:
         result = session.result(settings, class_map)
         if not isinstance(result, Objects):
             raise DecodeError(f"'{session.model.name}' gives no objects.")
-        return result
+        corrected = self._showing.corrected(result)
+        return corrected if isinstance(corrected, Objects) else result
 
     def set_thresholds(self, mask: float | None, of_class: float) -> None:
         """Set the thresholds, as if the person had moved them."""
@@ -193,7 +194,7 @@ class Tuning:
         if self._showing.results is None or state is None:
             return ""
         session, settings, class_map = state
-        sentence = ""
+        sentence, result = "", self._showing.corrected(result)
         if isinstance(result, Objects) and isinstance(session.decoded, Objects):
             self.classes.set_features(tuple(session.decoded.features))
             self.classes.show_counts(result.counts())

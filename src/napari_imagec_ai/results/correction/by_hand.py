@@ -50,7 +50,8 @@ class ByHand:
 def noticed(
     shown: Objects,
     now: NDArray[Any],
-    before: ByHand | None,
+    name: str,
+    before: ByHand | None = None,
     image: ImageInput | None = None,
 ) -> ByHand | None:
     """What a person corrected since objects were shown.
@@ -61,7 +62,9 @@ def noticed(
         Of one class, as they were shown.
     now : array of int
         The pixels that the person left.
-    before : ByHand or None
+    name : str
+        Of the class.
+    before : ByHand, optional
         What was corrected before that, and is among ``shown``.
     image : ImageInput, optional
         Intensities of corrected objects are measured in it.
@@ -86,12 +89,14 @@ def noticed(
     own = np.where(_among(now, touched), now, 0)
     taken |= own > 0
     gone += len(old - set(np.unique(own).tolist()))
-    return ByHand(_measured(own, shown, image), taken, gone)
+    kept = _measured(own, shown, name, image)
+    return renamed(ByHand(kept, taken, gone), name)
 
 
-def _measured(labels: NDArray[Any], like: Objects, image: ImageInput | None) -> Objects:
+def _measured(
+    labels: NDArray[Any], like: Objects, name: str | None, image: ImageInput | None
+) -> Objects:
     """Objects of labels; intensities only where the image lets itself be measured."""
-    name = like.classes[0] if like.classes else None
     try:
         return read_labels(labels, like, classes=name, image=image)
     except ImagecAIError:
@@ -132,7 +137,7 @@ def laid_over(found: Objects, by_hand: ByHand) -> Objects:
     if cut.any():
         rest = np.where(by_hand.taken, 0, labels)
         left = np.where(_among(rest, set(found.id[cut].tolist())), rest, 0)
-        parts.insert(1, _measured(left, found[cut], None))
+        parts.insert(1, _measured(left, found[cut], None, None))
     return beside(parts, found)
 
 
