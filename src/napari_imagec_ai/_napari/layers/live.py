@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_imagec_ai._napari.tune.history import History
-from napari_imagec_ai.recipes.recipe import PredictSettings
+from napari_imagec_ai.run.settings import RunSettings
 
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.layers.result_layers import ResultLayers
@@ -35,7 +35,7 @@ class Live:
         Where it is shown.
     image : hashable
         Which image layer it is of.
-    ran_with : PredictSettings
+    ran_with : RunSettings
         How the network ran.
     tuned : Tuned or None
         Settings that gave what is shown.
@@ -46,7 +46,7 @@ class Live:
     session: Session
     results: ResultLayers
     image: Hashable
-    ran_with: PredictSettings
+    ran_with: RunSettings
     tuned: Tuned | None = None
     history: History[Any] = field(default_factory=History)
 
