@@ -33,7 +33,7 @@ def test_every_word_writes_its_file(
     assert (code, err) == (0, "")
     written = json.loads(out)["files"]
     names = [f"Größe 1{suffix}" for suffix in EXPORTS.values()]
-    names.insert(list(EXPORTS).index("yolo") + 1, "classes.txt")
+    names.insert(list(EXPORTS).index("yolo") + 1, "data.yaml")
     assert [Path(name).name for name in written] == [*names, "Größe 1.recipe.yaml"]
     assert all(Path(name).exists() for name in written)
     # The pixels of the image and the recipe are in those that show them.

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import roifile
 import shapely
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -23,7 +24,6 @@ from test_export_labels import found
 import napari_imagec_ai as ai
 from napari_imagec_ai.export import tracing
 from napari_imagec_ai.export import writing as export
-from napari_imagec_ai.export.coco import encode
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.results.correction.read_back import read_labels
 from napari_imagec_ai.results.masks import Masks
@@ -184,12 +184,25 @@ def test_coco_has_a_picture_for_each_plane(axes: str, tmp_path: Path) -> None:
     assert [p["t"] for p in pictures][:3] == ([0, 1, 2] if axes == "TYX" else [0] * 3)
 
 
-def test_objects_with_holes_are_run_lengths_and_others_polygons(tmp_path: Path) -> None:
+def test_holes_are_joined_to_the_ring_around_them(tmp_path: Path) -> None:
     labels = np.pad(np.array(AWKWARD["one in the other"]), 2)
     path = ai.write(drawn(labels), tmp_path / "a.coco.json")
     ring, dot = json.loads(path.read_text())["annotations"]
-    assert ring["segmentation"]["size"] == [7, 7]
+    (way,) = ring["segmentation"]
+    assert len(way) > 16
     assert dot["segmentation"] == [[3, 3, 4, 3, 4, 4, 3, 4]]
+    # As torchvision's and detectron2's loaders do it.
+    runs = coco_mask.frPyObjects(ring["segmentation"], *labels.shape)
+    np.testing.assert_array_equal(coco_mask.decode(runs)[..., 0], labels == ring["id"])
+
+
+def test_boxes_alone_have_their_box_as_outline(tmp_path: Path) -> None:
+    path = ai.write(named(), tmp_path / "a.coco.json")
+    for annotation in json.loads(path.read_text(encoding="utf-8"))["annotations"]:
+        x, y, width, height = annotation["bbox"]
+        (ring,) = annotation["segmentation"]
+        assert ring[:2] == [x, y]
+        assert ring[4:6] == pytest.approx([x + width, y + height])
 
 
 def test_boxes_become_annotations_with_their_class(tmp_path: Path) -> None:
@@ -202,23 +215,6 @@ def test_boxes_become_annotations_with_their_class(tmp_path: Path) -> None:
     assert (first["category_id"], first["bbox"]) == (1, [3, 2, 10.5, 8])
     assert (second["category_id"], second["score"]) == (2, 1.0)
     assert collection.imgs[1]["file_name"] == "bild 1.npy"
-
-
-@LAW
-@given(mask=hnp.arrays(np.uint8, (7, 9), elements=st.sampled_from([0, 1])))
-def test_run_lengths_are_written_as_pycocotools_does(mask: np.ndarray) -> None:
-    flat = np.concatenate([[0], mask.reshape(-1, order="F"), [2]])
-    edges = np.flatnonzero(np.diff(flat))
-    counts = np.diff(np.concatenate([[0], edges]))
-    expected = coco_mask.encode(np.asfortranarray(mask))["counts"].decode()
-    assert encode(counts) == expected
-
-
-def test_long_runs_are_written_as_pycocotools_does() -> None:
-    counts = np.array([5, 100_000, 3, 2, 70_000, 1, 40, 29_949])
-    size = [1000, 200]
-    expected = coco_mask.frPyObjects({"size": size, "counts": counts.tolist()}, *size)
-    assert encode(counts) == expected["counts"].decode()
 
 
 # -- YOLO ------------------------------------------------------------------------------
@@ -250,15 +246,31 @@ def test_boxes_become_centre_and_size(tmp_path: Path) -> None:
     np.testing.assert_allclose(rows[0], [0, 8.25 / 50, 6 / 40, 10.5 / 50, 8 / 40])
     # What reaches beyond the picture is cut off.
     np.testing.assert_allclose(rows[1], [1, 0.8, 0.75, 0.4, 0.5])
-    assert (tmp_path / "classes.txt").read_text() == "nucleus\ncell/rod\n"
+    told = yaml.safe_load((tmp_path / "data.yaml").read_text(encoding="utf-8"))
+    assert (told["nc"], told["names"]) == (2, {0: "nucleus", 1: "cell/rod"})
 
 
 def test_classes_keep_their_numbers_in_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "classes.txt").write_text("debris\ncell/rod\n")
+    other = replace(named(), classes=("debris", "cell/rod"))
+    export.write_all(other, tmp_path, "größe 0", ["yolo"])
     words = export.write_all(named(), tmp_path, "größe 1", ["yolo"])
-    assert words == [tmp_path / "größe 1.yolo.txt", tmp_path / "classes.txt"]
+    assert words == [tmp_path / "größe 1.txt", tmp_path / "data.yaml"]
     assert [line[0] for line in words[0].read_text().splitlines()] == ["2", "1"]
-    assert words[1].read_text().split() == ["debris", "cell/rod", "nucleus"]
+    told = yaml.safe_load(words[1].read_text(encoding="utf-8"))
+    assert told["names"] == {0: "debris", 1: "cell/rod", 2: "nucleus"}
+
+
+@pytest.mark.parametrize("name", ["no", "1", "a: b", "#x", "zwei\nZeilen", "µ", "- y"])
+def test_names_of_classes_stay_names_in_yaml(name: str, tmp_path: Path) -> None:
+    ai.write(replace(named(), classes=(name, "other")), tmp_path / "a.txt")
+    told = yaml.safe_load((tmp_path / "data.yaml").read_text(encoding="utf-8"))
+    assert told["names"] == {0: name, 1: "other"}
+
+
+def test_a_file_of_classes_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data.yaml").write_text("names: 3\n")
+    with pytest.raises(ai.ImagecAIError, match="Expected names of classes"):
+        ai.write(named(), tmp_path / "a.txt")
 
 
 # -- GeoJSON ---------------------------------------------------------------------------

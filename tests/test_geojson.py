@@ -86,7 +86,7 @@ def test_features_tell_class_and_measurements(tmp_path: Path, four: Objects) -> 
     for row, feature in enumerate(collection["features"]):
         properties = feature["properties"]
         assert feature["id"] == four.id[row]
-        assert properties["classification"] == {"name": "thing"}
+        assert properties["classification"] == {"name": "thing", "color": [0, 194, 255]}
         assert properties["measurements"]["area"] == four.features["area"][row]
 
 

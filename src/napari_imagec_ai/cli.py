@@ -208,7 +208,13 @@ def _decode(options: argparse.Namespace) -> int:
         result, made, Path(options.output), stem, exports, prediction.image
     )
     report = report_on(
-        options.prediction, prediction, result, made.decoder or "", seconds, files
+        options.prediction,
+        prediction,
+        result,
+        made.decoder or "",
+        seconds,
+        files,
+        exports,
     )
     _print_report(report, options.json)
     return 0

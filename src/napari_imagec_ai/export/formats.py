@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_imagec_ai.export.tracing import crack_outlines
-from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.image.image_input import Frame, ImageInput
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.outlines import Outline
 
@@ -38,6 +38,11 @@ class Beside:
 
 def always(objects: Objects) -> str:
     """Nothing is lacking."""
+    return ""
+
+
+def nothing(frame: Frame) -> str:
+    """Nothing is lost."""
     return ""
 
 
@@ -83,6 +88,8 @@ class Format:
         Whether a folder is written instead of a file.
     also : str
         Name of a file that is written into the same folder.
+    loses : callable
+        What the format cannot hold of these objects' frame, as a sentence; empty: all.
     """
 
     word: str
@@ -93,3 +100,4 @@ class Format:
     lacks: Callable[[Objects], str] = always
     folder: bool = False
     also: str = ""
+    loses: Callable[[Frame], str] = nothing

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.export.csv_files import write_rows
+from napari_imagec_ai.export.sizes import in_imagej, resolution
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.scores import Scores
-
-IMAGEJ_UNITS = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm"}
-"""Units of length as ImageJ writes them."""
 
 
 def file_word(output: str) -> str:
@@ -45,11 +44,7 @@ def write_image(images: Images, path: Path) -> None:
     order = [axis for axis in "TZCYX" if axis in axes]
     stack = values.transpose([axes.index(axis) for axis in order])
     stack = np.expand_dims(stack, [i for i, a in enumerate("TZCYX") if a not in axes])
-    sizes = dict(zip(frame.space, frame.pixel_size, strict=True))
-    unit = frame.unit or "pixel"
-    metadata: dict[str, Any] = {"axes": "TZCYX", "unit": IMAGEJ_UNITS.get(unit, unit)}
-    if "Z" in sizes:
-        metadata["spacing"] = sizes["Z"]
+    metadata: dict[str, Any] = {"axes": "TZCYX"} | in_imagej(frame)
     names = images.channel_names.get(output, ())
     if len(names) == values.shape[len(planes)] > 1:
         # ImageJ shows a label for each picture of the stack, channels fastest.
@@ -58,7 +53,7 @@ def write_image(images: Images, path: Path) -> None:
         path,
         stack.astype(np.float32),
         imagej=True,
-        resolution=(1 / sizes["X"], 1 / sizes["Y"]),
+        resolution=resolution(frame),
         metadata=metadata,
     )
 
@@ -67,10 +62,11 @@ def write_scores(scores: Scores, path: Path) -> None:
     """Write a row for each class, in the order of the classes; planes by position."""
     axes = [axis.lower() for axis in scores.planes]
     start = scores.frame.origin[: len(axes)]
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["class", "score", *axes])
+
+    def rows() -> Iterator[list[Any]]:
         for index in np.ndindex(scores.values.shape[:-1]):
             position = [i + first for i, first in zip(index, start, strict=True)]
             for name, value in zip(scores.classes, scores.values[index], strict=True):
-                writer.writerow([name, f"{float(value):.7g}", *position])
+                yield [name, f"{float(value):.7g}", *position]
+
+    write_rows(path, ["class", "score", *axes], rows(), scores.classes)

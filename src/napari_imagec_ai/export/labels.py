@@ -10,25 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.export.formats import Beside, needs_pixels
-from napari_imagec_ai.export.images import IMAGEJ_UNITS
 from napari_imagec_ai.export.planes import Ids, parts
+from napari_imagec_ai.export.sizes import in_imagej, in_ome, resolution
 from napari_imagec_ai.image.blocks import LARGE
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.results.objects import Objects
 
 _TILE = 512
 """Side of a tile in pictures that are too large to be written plane by plane."""
-
-_OME_UNITS = {
-    "micrometer": "µm",
-    "nanometer": "nm",
-    "millimeter": "mm",
-    "centimeter": "cm",
-    "meter": "m",
-    "angstrom": "Å",
-    "inch": "in",
-}
-"""Units of length as OME writes them."""
 
 _MOST = 1 << 32
 """Bytes in a TIFF with 32 bit offsets, the only one that ImageJ itself reads."""
@@ -37,26 +26,43 @@ _MOST = 1 << 32
 def write_labels(objects: Objects, path: Path, beside: Beside) -> None:
     """Write ids as int32 TIFF with the axes and the pixel size of the source.
 
-    ImageJ's own hyperstacks have no 32 bit integers: tifffile's description keeps axes
-    and spacing, and readers find the pixel size in the resolution tags.
+    tifffile keeps int32 out of ImageJ's hyperstacks, but ImageJ reads it: in its own
+    words the description tells it, and others that know them, axes, unit and spacing.
     """
     frame = objects.frame
-    metadata = {"axes": frame.axes} | _imagej_scale(frame)
-    _save(objects, path, np.int32, frame.shape, metadata=metadata)
+    _save(
+        objects,
+        path,
+        np.int32,
+        frame.shape,
+        description=_description(objects),
+        metadata=None,
+    )
+
+
+def _description(objects: Objects) -> str:
+    """ImageJ's description of a stack; ``axes`` is a word that it passes over."""
+    frame = objects.frame
+    sizes = dict(zip(frame.axes, frame.shape, strict=True))
+    planes, frames = sizes.get("Z", 1), sizes.get("T", 1)
+    told: dict[str, Any] = {"images": planes * frames}
+    told |= {"slices": planes} if planes > 1 else {}
+    told |= {"frames": frames} if frames > 1 else {}
+    told |= {"hyperstack": "true"} if planes > 1 and frames > 1 else {}
+    told |= in_imagej(frame) | {"loop": "false", "min": 0.0}
+    told |= {"max": float(max(objects.id.max(initial=1), 1)), "axes": frame.axes}
+    words = "".join(f"{name}={value}\n" for name, value in told.items())
+    return f"ImageJ=1.54f\n{words}"
 
 
 def write_ome(objects: Objects, path: Path, beside: Beside) -> None:
     """Write ids as OME-TIFF, int32, with axes, pixel size and the channel's name."""
     frame = objects.frame
-    unit = _OME_UNITS.get(frame.unit or "", "pixel")
     metadata: dict[str, Any] = {
         "axes": frame.axes,
         "Name": frame.name or "labels",
         "Channel": {"Name": [f"labels ({', '.join(objects.classes)})"]},
-    }
-    for axis, size in zip(frame.space, frame.pixel_size, strict=True):
-        metadata[f"PhysicalSize{axis}"] = size
-        metadata[f"PhysicalSize{axis}Unit"] = unit
+    } | in_ome(frame)
     _save(objects, path, np.int32, frame.shape, ome=True, metadata=metadata)
 
 
@@ -70,7 +76,7 @@ def write_imagej(objects: Objects, path: Path, beside: Beside) -> None:
     sizes = dict(zip(frame.axes, frame.shape, strict=True))
     # An ImageJ hyperstack has all of these, in this order; S is the samples.
     shape = tuple(sizes.get(axis, 1) for axis in "TZCYXS")
-    metadata = {"axes": "TZCYXS"} | _imagej_scale(frame)
+    metadata = {"axes": "TZCYXS"} | in_imagej(frame)
     metadata |= {"min": 0.0, "max": float(max(objects.id.max(initial=1), 1))}
     _save(objects, path, _imagej_type(objects), shape, imagej=True, metadata=metadata)
 
@@ -89,13 +95,6 @@ def _imagej_type(objects: Objects) -> type[np.generic]:
     return np.uint16 if objects.id.max(initial=0) < 1 << 16 else np.float32
 
 
-def _imagej_scale(frame: Frame) -> dict[str, Any]:
-    unit = frame.unit or "pixel"
-    scale: dict[str, Any] = {"unit": IMAGEJ_UNITS.get(unit, unit)}
-    sizes = dict(zip(frame.space, frame.pixel_size, strict=True))
-    return scale | ({"spacing": sizes["Z"]} if "Z" in sizes else {})
-
-
 def _pixels(frame: Frame) -> int:
     return int(np.prod([int(size) for size in frame.shape], dtype=object))
 
@@ -111,9 +110,8 @@ def _save(
 
     frame = objects.frame
     height, width = frame.shape[-2:]
-    sizes = dict(zip(frame.space, frame.pixel_size, strict=True))
     options |= {
-        "resolution": (1 / sizes["X"], 1 / sizes["Y"]),
+        "resolution": resolution(frame),
         # The description has the unit; without this tag readers take it for inches.
         "resolutionunit": "NONE",
         "photometric": "minisblack",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai.export.formats import Beside
 from napari_imagec_ai.export.palette import colour
 from napari_imagec_ai.export.planes import Ids
+from napari_imagec_ai.export.sizes import in_zarr
 from napari_imagec_ai.export.tables import measurements
 from napari_imagec_ai.image.blocks import grid
 from napari_imagec_ai.image.image_input import Frame, ImageInput
@@ -28,11 +29,6 @@ NAME = "objects"
 """Of the labels in their group."""
 
 _CHUNK, _BLOCK = 512, 2048
-_UNITS = {"um": "micrometer", "µm": "micrometer", "nm": "nanometer", "mm": "millimeter"}
-_LENGTHS = (
-    *("angstrom", "picometer", "nanometer", "micrometer", "millimeter"),
-    *("centimeter", "decimeter", "meter", "inch"),
-)
 
 Read = Callable[[tuple[int, ...], tuple[slice, slice]], NDArray[Any]]
 
@@ -149,9 +145,11 @@ def _halved(array: Any, window: int) -> Read:
 def _multiscales(
     frame: Frame, axes: str, levels: int, name: str, means: bool
 ) -> list[dict[str, Any]]:
-    sizes = dict(zip(frame.space, frame.pixel_size, strict=True))
+    sizes, unit = in_zarr(frame)
+    units = dict.fromkeys(sizes, unit)
+    if frame.interval is not None:
+        sizes, units = sizes | {"T": frame.interval}, units | {"T": "second"}
     first = dict(zip(frame.axes, frame.origin, strict=True))
-    unit = _UNITS.get(frame.unit or "", frame.unit)
     datasets = []
     for level in range(levels):
         factor = {axis: 2**level if axis in "YX" else 1 for axis in axes}
@@ -169,7 +167,7 @@ def _multiscales(
         {
             "version": VERSION,
             "name": name,
-            "axes": [_axis(axis, unit) for axis in axes],
+            "axes": [_axis(axis, units.get(axis)) for axis in axes],
             "datasets": datasets,
             "type": "mean" if means else "nearest",
         }
@@ -177,10 +175,9 @@ def _multiscales(
 
 
 def _axis(axis: str, unit: str | None) -> dict[str, str]:
-    if axis in "TC":
-        return {"name": axis.lower(), "type": "time" if axis == "T" else "channel"}
-    known = {"unit": unit} if unit in _LENGTHS else {}
-    return {"name": axis.lower(), "type": "space"} | known
+    kind = {"T": "time", "C": "channel"}.get(axis, "space")
+    known = {} if unit is None else {"unit": unit}
+    return {"name": axis.lower(), "type": kind} | known
 
 
 def _label_metadata(objects: Objects) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_imagec_ai.export.formats import Beside
+from napari_imagec_ai.export.palette import colour
 from napari_imagec_ai.export.tables import measurements
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.outlines import Outline, Ring
@@ -41,37 +42,83 @@ def geojson(objects: Objects) -> dict[str, Any]:
 
     A pixel's centre is at (0.5, 0.5) there, as in Java's graphics; see QuPath's
     ``QuPathTypeAdapters`` for the properties. It takes no measurement without a number,
-    so those are left out.
+    so those are left out. A cell with one nucleus in it is a cell object of QuPath that
+    holds the nucleus, whose measurements are named ``Nucleus: area`` and so on.
     """
     features = list(_features(objects, Beside()))
     return {"type": "FeatureCollection", "features": features}
 
 
 def _features(objects: Objects, beside: Beside) -> Iterator[dict[str, Any]]:
-    measured: list[dict[str, float]] = []
-    names = [objects.classes[i] for i in objects.class_id]
-    for row, parts in enumerate(beside.outlines(objects)):
-        place = row % _TOGETHER
-        if not place:
-            measured = measurements(objects[row : row + _TOGETHER], "box_")
-        geometry = _geometry(parts) if parts else _box(objects.boxes[row])
-        position = {
-            axis.lower(): int(objects.planes[row, i])
-            for i, axis in enumerate(objects.plane_axes)
-        }
-        if position:
-            geometry["plane"] = {"c": -1, "z": 0, "t": 0} | position
-        yield {
-            "type": "Feature",
-            "id": int(objects.id[row]),
-            "geometry": geometry,
-            "properties": {
-                "objectType": "detection",
-                "name": str(int(objects.id[row])),
-                "classification": {"name": names[row]},
-                "measurements": measured[place],
+    outlines = beside.outlines(objects)
+    nucleus = _nuclei(objects)
+    inside = set(nucleus.values())
+    rows = [row for row in range(len(objects)) if row not in inside]
+    for start in range(0, len(rows), _TOGETHER):
+        some = rows[start : start + _TOGETHER]
+        held = [nucleus[row] for row in some if row in nucleus]
+        measured = measurements(objects[np.array(some, int)], "box_")
+        inner_ones = measurements(objects[np.array(held, int)], "box_")
+        within = dict(zip(held, inner_ones, strict=True))
+        for row, told in zip(some, measured, strict=True):
+            feature = _feature(objects, row, outlines[row], told)
+            if row in nucleus:
+                inner = nucleus[row]
+                feature["nucleusGeometry"] = _shape(objects, inner, outlines[inner])
+                feature["properties"]["objectType"] = "cell"
+                feature["properties"]["measurements"] = told | {
+                    f"Nucleus: {name}": value for name, value in within[inner].items()
+                }
+            yield feature
+
+
+def _nuclei(objects: Objects) -> dict[int, int]:
+    """Rows of the cells that have one nucleus, with its row.
+
+    Those are objects of one class in objects of another, as ``parent`` links them.
+    """
+    if "parent" not in objects.features:
+        return {}
+    rows = {int(identity): row for row, identity in enumerate(objects.id)}
+    held: dict[int, list[int]] = {}
+    for row, parent in enumerate(objects.features["parent"]):
+        above = rows.get(int(parent)) if np.isfinite(parent) else None
+        if above is not None and objects.class_id[above] != objects.class_id[row]:
+            held.setdefault(above, []).append(row)
+    single = {cell: inner[0] for cell, inner in held.items() if len(inner) == 1}
+    # What is a nucleus of a cell, and holds something itself, stays on its own.
+    return {cell: inner for cell, inner in single.items() if inner not in held}
+
+
+def _feature(
+    objects: Objects, row: int, parts: list[Outline], measured: dict[str, float]
+) -> dict[str, Any]:
+    class_id = int(objects.class_id[row])
+    return {
+        "type": "Feature",
+        "id": int(objects.id[row]),
+        "geometry": _shape(objects, row, parts),
+        "properties": {
+            "objectType": "detection",
+            "name": str(int(objects.id[row])),
+            "classification": {
+                "name": objects.classes[class_id],
+                "color": list(colour(class_id)),
             },
-        }
+            "measurements": measured,
+        },
+    }
+
+
+def _shape(objects: Objects, row: int, parts: list[Outline]) -> dict[str, Any]:
+    geometry = _geometry(parts) if parts else _box(objects.boxes[row])
+    position = {
+        axis.lower(): int(objects.planes[row, i])
+        for i, axis in enumerate(objects.plane_axes)
+    }
+    if position:
+        geometry["plane"] = {"c": -1, "z": 0, "t": 0} | position
+    return geometry
 
 
 def _geometry(parts: list[Outline]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from napari_imagec_ai.export.overlay import write_overlay
 from napari_imagec_ai.export.qupath import geojson, write_geojson
 from napari_imagec_ai.export.report import write_report
 from napari_imagec_ai.export.rois import write_rois
+from napari_imagec_ai.export.sizes import lost_in_imagej, lost_in_ome
 from napari_imagec_ai.export.tables import table, write_csv, write_parquet
 from napari_imagec_ai.export.yolo import CLASSES_FILE, write_yolo
 from napari_imagec_ai.image.image_input import ImageInput
@@ -47,6 +48,7 @@ __all__ = [
     "fitting",
     "format_of",
     "geojson",
+    "lost",
     "table",
     "write",
     "write_all",
@@ -61,6 +63,7 @@ FORMATS: tuple[Format, ...] = (
         write_labels,
         (".tif", ".tiff"),
         needs_pixels,
+        loses=lost_in_imagej,
     ),
     Format("csv", "Table (CSV)", ".objects.csv", write_csv, (".csv",)),
     Format(
@@ -77,6 +80,7 @@ FORMATS: tuple[Format, ...] = (
         write_ome,
         (".ome.tiff",),
         needs_pixels,
+        loses=lost_in_ome,
     ),
     Format(
         "imagej",
@@ -84,6 +88,7 @@ FORMATS: tuple[Format, ...] = (
         ".imagej.tif",
         write_imagej,
         lacks=imagej_lacks,
+        loses=lost_in_imagej,
     ),
     Format(
         "omezarr",
@@ -93,6 +98,7 @@ FORMATS: tuple[Format, ...] = (
         (".zarr",),
         needs_pixels,
         folder=True,
+        loses=lost_in_ome,
     ),
     Format(
         "parquet", "Table (Parquet)", ".objects.parquet", write_parquet, (".parquet",)
@@ -102,9 +108,9 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "yolo",
         "YOLO labels",
-        ".yolo.txt",
+        ".txt",
         write_yolo,
-        (".txt",),
+        (),
         needs_one_plane,
         also=CLASSES_FILE,
     ),
@@ -271,6 +277,25 @@ def _write_others(result: Images | Scores, folder: Path, stem: str) -> list[Path
 def fitting(objects: Objects) -> tuple[str, ...]:
     """The words of :data:`EXPORTS` that these objects can be written as."""
     return tuple(each.word for each in FORMATS if not each.lacks(objects))
+
+
+def lost(result: Result, words: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Sentences on what the formats of these words cannot hold of a result.
+
+    Parameters
+    ----------
+    result : Objects, Images or Scores
+        What was written.
+    words : sequence of str, optional
+        See :func:`write_all`.
+    """
+    if isinstance(result, Images):
+        return tuple(filter(None, (lost_in_imagej(result.frame),)))
+    if not isinstance(result, Objects):
+        return ()
+    asked = [word for word in USUAL if word in fitting(result)]
+    said = [_named(word).loses(result.frame) for word in (words or asked)]
+    return tuple(dict.fromkeys(filter(None, said)))
 
 
 def _named(word: str) -> Format:

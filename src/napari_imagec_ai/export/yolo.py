@@ -3,24 +3,30 @@
 Objects with pixels: class and outline; boxes alone: class, centre, width and height.
 All in parts of the picture's size, whose edges are 0 and 1. An object of several rings
 is one line: its rings are joined along pixel edges, there and back, which encloses
-nothing.
+nothing. Loaders look for the labels of ``STEM.png`` in ``STEM.txt``.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import yaml
 
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export.formats import Beside
+from napari_imagec_ai.export.one_ring import joined
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.results.outlines import Outline
 from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.safe_yaml import read_yaml
 
-CLASSES_FILE = "classes.txt"
-"""Names of the classes by number, beside the labels of all images of a folder."""
+CLASSES_FILE = "data.yaml"
+"""The data set: names of the classes by number, beside the labels of all its images."""
+
+_HEAD = (
+    "# Classes of the labels beside. For training, name your images' folders here.\n"
+)
 
 
 def write_yolo(objects: Objects, path: Path, beside: Beside) -> None:
@@ -48,45 +54,28 @@ def write_yolo(objects: Objects, path: Path, beside: Beside) -> None:
 
 def _numbers(path: Path, classes: tuple[str, ...]) -> dict[str, int]:
     """Numbers of the classes, in the folder's file of names; new ones are added."""
-    known: list[str] = []
-    if path.exists():
-        try:
-            known = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ImagecAIError(
-                f"Expected names of classes in '{path}', one a line; it cannot be "
-                "read. Choose another folder."
-            ) from error
-    names = list(dict.fromkeys([*known, *(" ".join(c.split()) for c in classes)]))
-    if names != known:
-        text = "".join(f"{name}\n" for name in names)
-
-        def save(place: Path) -> None:
-            place.write_text(text, encoding="utf-8")
-
-        files.replace_whole(path, save)
-    return {name: names.index(" ".join(name.split())) for name in classes}
+    told = _known(path)
+    known = list(told["names"])
+    names = list(dict.fromkeys([*known, *classes]))
+    if names != known or not path.exists():
+        told |= {"nc": len(names), "names": dict(enumerate(names))}
+        text = _HEAD + yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
+        files.replace_text(path, text)
+    return {name: names.index(name) for name in classes}
 
 
-def joined(parts: list[Outline]) -> NDArray[np.float64]:
-    """One ring (x, y) through all rings of an object, pixel edges at whole numbers.
-
-    A pixel's centre is inside by the even-odd rule as before: the ways between rings
-    are walked twice and lead along edges of pixels.
-    """
-    rings = [ring for part in parts for ring in (part.outer, *part.holes)]
-    hub, *others = ((ring[:, ::-1] + 0.5).astype(np.float64) for ring in rings)
-    if not others:
-        return hub
-    ways: dict[int, list[NDArray[np.float64]]] = {}
-    for ring in others:
-        away = np.abs(hub[:, None] - ring[None]).sum(axis=2)
-        start, end = np.unravel_index(int(away.argmin()), away.shape)
-        corner = np.array([[ring[end, 0], hub[start, 1]]])
-        turned = np.roll(ring, -int(end), axis=0)
-        loop = [corner, turned, turned[:1], corner, hub[start : start + 1]]
-        ways.setdefault(int(start), []).extend(loop)
-    pieces: list[NDArray[np.float64]] = []
-    for i in range(len(hub)):
-        pieces += [hub[i : i + 1], *ways.get(i, [])]
-    return np.concatenate(pieces)
+def _known(path: Path) -> dict[str, Any]:
+    """What the folder's file says, with its names as a list; without one: where."""
+    if not path.exists():
+        return {"train": ".", "val": ".", "nc": 0, "names": []}
+    try:
+        told = read_yaml(path.read_bytes())
+        names = told["names"]
+        if isinstance(names, dict):
+            names = [names[number] for number in range(len(names))]
+        return {**told, "names": [str(name) for name in names]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ImagecAIError(
+            f"Expected names of classes in '{path}', as YOLO's data sets have them; "
+            "they cannot be read. Choose another folder."
+        ) from error

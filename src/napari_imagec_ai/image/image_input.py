@@ -43,6 +43,8 @@ class Frame:
         Space axes whose pixel size nobody knows, though those of others are known.
     interval : float or None
         Seconds from one time to the next.
+    file : str
+        Name of the image's file, where it came from one.
     """
 
     axes: str
@@ -53,6 +55,7 @@ class Frame:
     origin: tuple[int, ...] = ()
     unsized: str = ""
     interval: float | None = None
+    file: str = ""
 
     def __post_init__(self) -> None:
         if not self.origin:
@@ -112,6 +115,8 @@ class ImageInput:
         Seconds from one time to the next.
     channel_names : tuple of str
         One for each channel, or none.
+    file : str
+        Name of the file that it came from, where it did.
 
     Raises
     ------
@@ -130,6 +135,7 @@ class ImageInput:
     unsized: str = ""
     interval: float | None = None
     channel_names: tuple[str, ...] = ()
+    file: str = ""
 
     def __post_init__(self) -> None:
         axes = self.axes.upper()
@@ -222,6 +228,7 @@ class ImageInput:
             name=self.name,
             unsized=self.unsized,
             interval=self.interval,
+            file=self.file,
         )
 
     def read(self, order: str, at: dict[str, int | slice]) -> NDArray[Any]:

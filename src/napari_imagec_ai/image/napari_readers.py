@@ -167,6 +167,7 @@ def _single(
         rgb=rgb and named[-1:] == "C",
         assumed=tuple(assumed),
         key=(str(path.resolve()), path.stat().st_mtime_ns, axes, meta.get("name")),
+        file=path.name,
     )
 
 

@@ -139,7 +139,7 @@ def _open_tiff(path: Path, axes: str | None, scene: int | str | None) -> ImageIn
         if set(axes) - set("TCZYX"):
             axes = _usual_axes(path, shape)
         guessed = axes != letters
-    image = _image(path, data, axes, found.scale, rgb, guessed)
+    image = _image(path, data, axes, found.scale, rgb, guessed, scene)
     said = (*image.assumed, *found.assumed, *found.scale.assumed)
     return replace(image, assumed=(*said, *without_depth(image, path.name)))
 
@@ -185,6 +185,7 @@ def _image(
     scale: Scale | None = None,
     rgb: bool = False,
     guessed: bool = False,
+    scene: int | str | None = None,
 ) -> ImageInput:
     # Axes that the person names may still be wrong: ImageInput checks them.
     scale = scale or Scale({})
@@ -198,8 +199,9 @@ def _image(
         name=path.stem,
         rgb=rgb and "C" in axes.upper(),
         assumed=(_guess(path, axes),) if guessed and len(axes) > 2 else (),
-        key=(str(path.resolve()), path.stat().st_mtime_ns, axes),
+        key=(str(path.resolve()), path.stat().st_mtime_ns, axes, str(scene or "")),
         unsized="".join(lacking) if scale.unit else "",
         interval=scale.interval if "T" in axes.upper() else None,
         channel_names=scale.channels,
+        file=path.name,
     )

@@ -89,6 +89,7 @@ def stack_channels(
         key=tuple((image.key, channel) for image, channel in parts),
         unsized=first.frame.unsized,
         interval=first.interval,
+        file=first.file,
         channel_names=tuple(
             image.channel_names[channel or 0] if image.channel_names else image.name
             for image, channel in parts

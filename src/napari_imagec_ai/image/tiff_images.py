@@ -76,6 +76,10 @@ def read_tiff(
         number, said = choose_scene(path.name, names, scene)
         series = everything[number]
         letters, told = series.axes, _axes_in_tags(file, number)
+        shape = series.shape
+        if told is not None and letters != told and not file.shaped_metadata:
+            # Axes of size 1 that tifffile leaves out, and that are named.
+            letters, shape = series.get_axes(False), series.get_shape(False)
         meaning = meaning_of(series.keyframe, file, path.name)
         scale = scale_of(file, number)
         said += (*meaning.assumed, *_missing(series, path.name))
@@ -84,14 +88,12 @@ def read_tiff(
         if squeeze and letters != told:
             dropped = tuple(
                 i
-                for i, (size, letter) in enumerate(
-                    zip(series.shape, letters, strict=True)
-                )
-                if size == 1 and letter not in "YX"
+                for i, (size, letter) in enumerate(zip(shape, letters, strict=True))
+                if size == 1 and letter not in (told or "YX")
             )
         is_large = series.nbytes > large
-        data = _lazily(path, series, number) if is_large else series.asarray()
-    data = np.asarray(data).reshape(series.shape) if not is_large else data
+        data = _lazily(path, series, number, shape) if is_large else series.asarray()
+    data = np.asarray(data).reshape(shape) if not is_large else data
     if dropped or meaning.change is not None:
         data = AsSeen(data, dropped, meaning.change, meaning.dtype, meaning.colours)
     letters = "".join(one for i, one in enumerate(letters) if i not in dropped)
@@ -134,18 +136,24 @@ def _missing(series: Any, name: str) -> tuple[str, ...]:
     )
 
 
-def _lazily(path: Path, series: Any, number: int) -> Any:
+def _lazily(path: Path, series: Any, number: int, shape: tuple[int, ...]) -> Any:
     """The pixels of a large TIFF, read where they are needed."""
     import tifffile
     import zarr
 
     if series.dataoffset is not None:  # in one piece, and not compressed
         try:
-            return tifffile.memmap(path, mode="r", series=number)
+            return tifffile.memmap(path, mode="r", series=number).reshape(shape)
         except ValueError:  # such as in the order of bytes of another machine
             pass
     # The level is named, as of a pyramid there would be a group of all of them.
-    store: Any = tifffile.imread(path, aszarr=True, series=number, level=0)
+    file = tifffile.TiffFile(path)
+    store: Any = file.series[number].aszarr(level=0, squeeze=shape == series.shape)
     data = zarr.open(store, mode="r")
-    weakref.finalize(data, store.close)
+    weakref.finalize(data, _closed, store, file)
     return data
+
+
+def _closed(store: Any, file: Any) -> None:
+    store.close()
+    file.close()

@@ -70,29 +70,30 @@ def open_zarr(
         unsized=lacking if told.unit else "",
         interval=told.interval if "T" in axes.upper() else None,
         channel_names=told.channels,
+        file=file_of(path),
     )
 
 
 def name_of(path: Path) -> str:
     """Name of an image; of a field in a container: with the way to it."""
+    first, *rest = file_of(path).split("/")
+    return "_".join([first.removesuffix(".zarr").removesuffix(".ome"), *rest])
+
+
+def file_of(path: Path) -> str:
+    """Name of an image's file; of a field in a container: with the way to it."""
     parts = [path.name]
     for folder in path.parents:
         if not is_zarr(folder):
             break
         parts.insert(0, folder.name)
-    parts[0] = parts[0].removesuffix(".zarr").removesuffix(".ome")
-    return "_".join(parts)
+    return "/".join(parts)
 
 
 def stem_of(path: Path) -> str:
     """What names of result files begin with: no two fields of a container share it."""
-    parts = [path.stem]
-    for folder in path.parents:
-        if not is_zarr(folder):
-            break
-        parts[0] = path.name if len(parts) == 1 else parts[0]
-        parts.insert(0, folder.stem if not is_zarr(folder.parent) else folder.name)
-    return "_".join(parts)
+    first, *rest = file_of(path).split("/")
+    return "_".join([Path(first).stem, *rest])
 
 
 def fields_of(path: Path) -> list[Path]:

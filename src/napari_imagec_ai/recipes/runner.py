@@ -12,7 +12,7 @@ from napari_imagec_ai.decoders.decoding import prepare
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.opening import open_engine
 from napari_imagec_ai.export.summary.all_images import measured, write_thumbnail
-from napari_imagec_ai.export.writing import write_all
+from napari_imagec_ai.export.writing import lost, write_all
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.opening import open_image
 from napari_imagec_ai.image.zarr_images import stem_of
@@ -171,7 +171,7 @@ class Runner:
         if thumbnail is not None:
             write_thumbnail(result, image, thumbnail)
         name = recipe.decoder or ""
-        return report_on(str(path), prediction, result, name, seconds, files)
+        return report_on(str(path), prediction, result, name, seconds, files, exports)
 
 
 def write_results(
@@ -196,6 +196,7 @@ def report_on(
     decoder: str,
     seconds: float,
     files: Sequence[str],
+    exports: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """What a run did, as plain values."""
     objects = result if isinstance(result, Objects) else None
@@ -212,5 +213,5 @@ def report_on(
         "network_calls": prediction.network_calls,
         "total_seconds": round(seconds, 4),
         "files": list(files),
-        "assumed": list(result.assumed),
+        "assumed": [*result.assumed, *lost(result, exports)],
     }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_imagec_ai.export.csv_files import has_mark, write_rows
 from napari_imagec_ai.export.summary.lines import Line
 from napari_imagec_ai.export.tables import plain
+from napari_imagec_ai.image.zarr_images import file_of
 from napari_imagec_ai.system import whole_files as files
 
 _AREAS = ("mean_area", "total_area")
@@ -28,16 +30,15 @@ def write_summary(lines: Sequence[Line], path: Path) -> Path:
     columns += [name for name in _LAST if name != "score" or name in known]
 
     def write(place: Path) -> None:
-        with place.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, columns, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
+        told = ([row.get(name, "") for name in columns] for row in rows)
+        texts = (str(v) for row in rows for v in row.values() if isinstance(v, str))
+        write_rows(place, columns, told, texts)
 
     return files.replace_whole(path, write)
 
 
 def _rows(line: Line) -> list[dict[str, Any]]:
-    name = {"image": line.image.name}
+    name = {"image": file_of(line.image)}
     if line.problem:
         return [name | {"problem": line.problem}]
     scores = line.report.get("measured", {})
@@ -65,21 +66,22 @@ def write_joined(lines: Sequence[Line], suffix: str, path: Path) -> Path:
     path : Path
         The file.
     """
-    tables = [(line.image.name, line.file(suffix)) for line in lines]
+    tables = [(file_of(line.image), line.file(suffix)) for line in lines]
     there = [(name, table) for name, table in tables if table is not None]
     columns: dict[str, None] = {"image": None}
     for _, table in there:
-        with table.open(newline="", encoding="utf-8") as stream:
+        with table.open(newline="", encoding="utf-8-sig") as stream:
             columns |= dict.fromkeys(next(csv.reader(stream), []))
+    texts = [*(name for name, _ in there), *("µ" for _, t in there if has_mark(t))]
+
+    def rows() -> Iterator[list[str]]:
+        for name, table in there:
+            with table.open(newline="", encoding="utf-8-sig") as source:
+                for row in csv.DictReader(source):
+                    told = row | {"image": name}
+                    yield [told.get(column, "") for column in columns]
 
     def write(place: Path) -> None:
-        with place.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(columns), restval="")
-            writer.writeheader()
-            for name, table in there:
-                with table.open(newline="", encoding="utf-8") as source:
-                    writer.writerows(
-                        row | {"image": name} for row in csv.DictReader(source)
-                    )
+        write_rows(place, list(columns), rows(), texts)
 
     return files.replace_whole(path, write)

@@ -17,6 +17,7 @@ import psutil
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export.summary import all_images as summary
 from napari_imagec_ai.export.summary.all_images import Line
+from napari_imagec_ai.export.summary.coco_set import write_coco_set
 from napari_imagec_ai.export.writing import EXPORTS
 from napari_imagec_ai.image.opening import SUFFIXES
 from napari_imagec_ai.image.zarr_images import fields_of, stem_of
@@ -139,9 +140,11 @@ def run_batch(
     for outcome in _outcomes(batch, images, workers, scheduler, progress):
         known[outcome.image] = _line(batch, outcome)
         yield outcome
+    lines = [known[image] for image in images if image in known]
     if batch.summary:
-        lines = [known[image] for image in images if image in known]
         summary.write_all(lines, batch.folder, batch.recipe.model.name)
+    if len(images) > 1 and "coco" in (batch.exports or ()):
+        write_coco_set(lines, EXPORTS["coco"], batch.folder)
 
 
 def _line(batch: Batch, outcome: Outcome) -> Line:
