@@ -148,7 +148,7 @@ def test_a_cell_holds_its_nucleus(tmp_path: Path) -> None:
     objects = replace(objects, features={**objects.features, "parent": parent})
     path = ai.write(objects, tmp_path / "a.geojson")
     features = json.loads(path.read_text(encoding="utf-8"))["features"]
-    assert [f["id"] for f in features] == [1, 3, 4, 5, 6]
+    assert [f["id"] for f in features] == [1, 2, 3, 4, 5, 6]
     cell, *others = features
     assert cell["properties"]["objectType"] == "cell"
     assert cell["nucleusGeometry"]["coordinates"][0][0] == [3, 3]

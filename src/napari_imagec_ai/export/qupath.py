@@ -42,8 +42,9 @@ def geojson(objects: Objects) -> dict[str, Any]:
 
     A pixel's centre is at (0.5, 0.5) there, as in Java's graphics; see QuPath's
     ``QuPathTypeAdapters`` for the properties. It takes no measurement without a number,
-    so those are left out. A cell with one nucleus in it is a cell object of QuPath that
-    holds the nucleus, whose measurements are named ``Nucleus: area`` and so on.
+    so those are left out. Every object is a feature; a cell with one nucleus in it is a
+    cell object of QuPath that holds the nucleus as well, whose measurements are named
+    ``Nucleus: area`` and so on.
     """
     features = list(_features(objects, Beside()))
     return {"type": "FeatureCollection", "features": features}
@@ -52,12 +53,10 @@ def geojson(objects: Objects) -> dict[str, Any]:
 def _features(objects: Objects, beside: Beside) -> Iterator[dict[str, Any]]:
     outlines = beside.outlines(objects)
     nucleus = _nuclei(objects)
-    inside = set(nucleus.values())
-    rows = [row for row in range(len(objects)) if row not in inside]
-    for start in range(0, len(rows), _TOGETHER):
-        some = rows[start : start + _TOGETHER]
+    for start in range(0, len(objects), _TOGETHER):
+        some = range(start, min(start + _TOGETHER, len(objects)))
         held = [nucleus[row] for row in some if row in nucleus]
-        measured = measurements(objects[np.array(some, int)], "box_")
+        measured = measurements(objects[slice(some.start, some.stop)], "box_")
         inner_ones = measurements(objects[np.array(held, int)], "box_")
         within = dict(zip(held, inner_ones, strict=True))
         for row, told in zip(some, measured, strict=True):
