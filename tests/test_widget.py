@@ -58,7 +58,7 @@ def test_a_click_on_run_gives_labels_and_shapes(
     assert names(viewer) == ["dish", "thing (dish)", "thing outlines (dish)"]
     assert len(np.unique(viewer.layers[1].data)) == 1 + 4
     assert len(viewer.layers[2].data) == 4
-    assert "4 objects" in widget.status.value
+    assert "4 of 4 objects" in widget.status.value
     assert "onnx" in widget.status.value
     assert "cpu" in widget.status.value
     assert viewer.layers.selection.active is viewer.layers["dish"]
@@ -285,7 +285,7 @@ def test_refresh_finds_a_model_that_was_added(
     before = len(widget.entries)
     chosen = widget.entry.path
     make_model("another").rename(Path("models") / "another")
-    widget.refresh.native.click()
+    widget.refresh.native.trigger()
     assert len(widget.entries) == before + 1
     assert widget.entry.path == chosen
 

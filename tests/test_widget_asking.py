@@ -52,7 +52,7 @@ def test_a_run_that_waits_says_what_to_press(
     widget.run_button.native.click()
     widget.consent.yes.native.click()
     finish(qtbot, widget)
-    assert "2 of 2 objects count" in widget.status.value
+    assert "2 of 2 objects kept" in widget.status.value
     assert trust.question(widget.session.model) is None
 
 
@@ -154,6 +154,6 @@ def test_a_preference_says_in_which_process_networks_run(
     _, widget = open_widget(squares)
     widget.run()
     finish(qtbot, widget)
-    assert "2 of 2 objects count" in widget.status.value
+    assert "2 of 2 objects kept" in widget.status.value
     opened = widget.session._engine[1]
     assert isinstance(opened, ProcessEngine) is apart

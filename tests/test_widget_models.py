@@ -227,7 +227,7 @@ def test_an_output_of_unknown_meaning_is_asked_for_and_kept(
 ) -> None:
     viewer, widget = open_widget(GREY, **made("unknown"))
     assert not widget.run_button.enabled
-    assert "choose it under 'Output is'" in widget.status.value
+    assert "choose it under 'Read output as'" in widget.status.value
     widget.decoder.value = "image"
     run(qtbot, widget)
     assert len(results(viewer)) == 1

@@ -31,7 +31,7 @@ def test_weights_become_a_model_that_is_chosen_and_runs(
     image = np.zeros((64, 64), np.float32)
     image[10:20, 10:20] = image[40:50, 30:44] = 1.0
     viewer, widget = open_widget(image, show=True)
-    qtbot.mouseClick(widget.choice.package.native, LEFT)
+    widget.choice.package.native.trigger()
     dialog = widget.native.findChild(PackageDialog)
     assert dialog.isVisible()
     agree(qtbot, dialog)

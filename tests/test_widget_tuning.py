@@ -134,7 +134,7 @@ def test_thresholds_are_chosen_by_a_known_count(
     finish(qtbot, widget)
     calls = engine.calls
     widget.calibration.known.value = 3
-    assert "3 objects count; as many as there are" in calibrated(qtbot, widget)
+    assert "3 objects are kept; as many as there are" in calibrated(qtbot, widget)
     settle(qtbot, lambda: shown(widget) == "3")
     assert engine.calls == calls
 
@@ -153,7 +153,7 @@ def test_thresholds_are_chosen_by_points(
     points = [dish.data_to_world(point) for point in (*CENTRES[:2], (50, 50))]
     viewer.add_points(np.asarray(points), name="mine")
     said = calibrated(qtbot, widget)
-    assert "2 objects count; F1 is 0.800" in said
+    assert "2 objects are kept; F1 is 0.800" in said
     settle(qtbot, lambda: shown(widget) == "2")
 
 
@@ -173,7 +173,7 @@ def test_thresholds_are_chosen_by_labels(
     qtbot.mouseClick(widget.calibration.button, LEFT)
     widget.calibration.by.value = "a Labels layer"
     widget.calibration.drawn.value = fine
-    assert "3 objects count; F1 is 1.000" in calibrated(qtbot, widget)
+    assert "3 objects are kept; F1 is 1.000" in calibrated(qtbot, widget)
 
 
 def test_what_was_assumed_is_listed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import (
     QLabel,
+    QMenu,
     QSizePolicy,
     QStyle,
     QStyleOptionComboBox,
@@ -31,9 +33,9 @@ _MARGIN = 4
 """Pixels beside the text of a box that napari's style takes."""
 
 
-def text(name: str) -> Label:
+def text(name: str, words: str = "") -> Label:
     """A text that wraps to the width that there is."""
-    label = Label(value="", name=name)
+    label = Label(value=words, name=name)
     label.native.setWordWrap(True)
     policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     policy.setHeightForWidth(True)
@@ -41,6 +43,22 @@ def text(name: str) -> Label:
     label.native.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
     label.native.installEventFilter(_Wrapper(label.native))
     return label
+
+
+def shown(words: str, bold: bool = False) -> str:
+    """Words as a text shows them as they are, whatever is in them.
+
+    Qt takes a text for HTML as soon as something looks like a tag.
+    """
+    if not bold and "<" not in words:
+        return words
+    safe = escape(words, quote=False).replace("\n", "<br>")
+    return f"<b>{safe}</b>" if bold else safe
+
+
+def on_button(words: str) -> str:
+    """Words as a button shows them as they are: to Qt, '&' marks a key."""
+    return " ".join(words.splitlines()).replace("&", "&&")
 
 
 class _Wrapper(QObject):  # type: ignore[misc]
@@ -188,6 +206,48 @@ def tool(
     return button
 
 
+class MenuItem:
+    """A line of a menu, that is used as a button is.
+
+    Parameters
+    ----------
+    menu : QMenu
+        Where it is added.
+    words, tooltip : str
+        What it says.
+    name : str
+        What it is called in the code.
+    """
+
+    def __init__(self, menu: QMenu, words: str, tooltip: str, name: str) -> None:
+        self.name = name
+        self.native = menu.addAction(words)
+        self.native.setToolTip(tooltip)
+
+    def connect(self, clicked: Callable[[], Any]) -> None:
+        """Call this when a person chooses the line."""
+        self.native.triggered.connect(lambda *_: clicked())
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it can be chosen."""
+        return bool(self.native.isEnabled())
+
+    @enabled.setter
+    def enabled(self, on: bool) -> None:
+        self.native.setEnabled(on)
+
+
+def menu_button(words: str, tooltip: str) -> tuple[QToolButton, QMenu]:
+    """A small button that opens a menu."""
+    button = tool(words, tooltip)
+    menu = QMenu(button)
+    menu.setToolTipsVisible(True)
+    button.setMenu(menu)
+    button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+    return button, menu
+
+
 def put(group: Any, position: int, widget: QWidget) -> None:
     """Put a Qt widget between the widgets of a group."""
     group.native.layout().insertWidget(position, widget)
@@ -249,7 +309,7 @@ class Fold(Container):  # type: ignore[type-arg]
 
     @title.setter
     def title(self, words: str) -> None:
-        self.button.setText(words)
+        self.button.setText(on_button(words))
         self.button.setAccessibleName(words)
 
     def reset_choices(self, *_: Any) -> None:

@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QScrollArea, QTabWidget
 
+from napari_imagec_ai._napari import remembered
 from napari_imagec_ai._napari.controls import NARROW
 from napari_imagec_ai._napari.keys import Panel, WheelGuard
 
@@ -18,11 +19,16 @@ MODEL, TUNE, RESULTS = range(3)
 
 TITLES = ("Model && image", "Tune", "Results")
 
+_WORDS = ("model", "tune", "results")
+"""Under these names they are remembered."""
+
 _TIPS = (
     "What is run: the model, the image, and what of it.",
     "What becomes of the network's output: it does not run again.",
     "What is done with the objects: layers, table, export, batches.",
 )
+
+_TABS = "QTabBar::tab { padding: 5px 10px; min-height: 1.2em; }"
 
 WIDTH = 320
 """Pixels that the form needs; a page scrolls where it is too tall."""
@@ -50,7 +56,7 @@ class Form:
             index = self.tabs.addTab(_scrolled(page), title)
             self.tabs.setTabToolTip(index, tip)
         self.native = Panel(self.tabs, bar.native)
-        self.native.setStyleSheet(NARROW)
+        self.native.setStyleSheet(NARROW + _TABS)
         self.native.setMinimumWidth(WIDTH)
         self._guard = WheelGuard(self.native)
 
@@ -64,6 +70,13 @@ class Form:
         shortcut = QShortcut(QKeySequence("Ctrl+Return"), self.native)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         shortcut.activated.connect(run)
+
+    def remember(self) -> None:
+        """Bring the tab of the last time to the front, and keep it from now on."""
+        kept = remembered.recall("tab")
+        if kept in _WORDS:
+            self.front = _WORDS.index(kept)
+        self.tabs.currentChanged.connect(lambda i: remembered.keep("tab", _WORDS[i]))
 
     @property
     def front(self) -> int:

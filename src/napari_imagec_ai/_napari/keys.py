@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QLayout,
     QScrollArea,
     QScrollBar,
+    QSizePolicy,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -90,6 +91,9 @@ class Panel(QWidget):  # type: ignore[misc]
     def __init__(self, tabs: QTabWidget, bar: QWidget) -> None:
         super().__init__()
         self._tabs, self._bar = tabs, bar
+        # napari puts an empty space below what does not want the height.
+        expanding = QSizePolicy.Policy.Expanding
+        self.setSizePolicy(expanding, expanding)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from html import escape
 from typing import TYPE_CHECKING
 
 from magicgui.widgets import Container, ProgressBar, PushButton
 
 from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.background import Run
-from napari_imagec_ai._napari.controls import row, text
+from napari_imagec_ai._napari.controls import keep_low, row, shown, text
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.model.consent import Consent
 from napari_imagec_ai.library import trust
@@ -47,11 +46,16 @@ class Running:
     ) -> None:
         self._desk, self._feeding, self._ran_to = desk, feeding, ran
         self._run: Run | None = None
-        self.button = PushButton(text="Run", tooltip="Run the network once.")
+        self.button = PushButton(
+            text="Run",
+            tooltip="Run the network on the image (Ctrl+Enter). Thresholds are moved "
+            "afterwards, without another run.",
+        )
         self.cancel_button = PushButton(
             text="Cancel", enabled=False, tooltip="Stop after this tile."
         )
-        self.consent = Consent(self.say)
+        self.button.native.setObjectName("run")
+        self.consent = Consent(desk.say)
         self.progress = ProgressBar(value=0, min=0, max=1, step=1, visible=False)
         self.status = text("status")
         self.bar = Container(
@@ -64,6 +68,7 @@ class Running:
             ],
         )
         self.bar.margins = (4, 4, 4, 4)
+        keep_low(self.bar)
         self.button.changed.connect(lambda: self.run())
         self.cancel_button.changed.connect(lambda: self.cancel())
         for control in (feeding.engine, feeding.device):
@@ -71,8 +76,15 @@ class Running:
 
     def say(self, *sentences: str, bad: bool = False) -> None:
         """Show sentences under the Run button; those about a failure stand out."""
-        words = escape(" ".join(filter(None, sentences)), quote=False)
-        self.status.value = f"<b>{words}</b>" if bad else words
+        self.status.value = shown(" ".join(filter(None, sentences)), bold=bad)
+
+    def paint(self, accent: str, ink: str) -> None:
+        """Let Run stand out, in the colours of the theme."""
+        self.button.native.setStyleSheet(
+            f"QPushButton:enabled {{ background: {accent}; color: {ink};"
+            " font-weight: bold; padding: 5px; }"
+            "QPushButton { padding: 5px; }"
+        )
 
     @property
     def running(self) -> bool:
@@ -96,11 +108,13 @@ class Running:
     def run(self) -> None:
         """Run the network on the image layer as it is now."""
         if self._run is not None:
-            self.say("A run is under way; cancel it or wait for its end.", bad=True)
+            self._desk.say(
+                "A run is under way; cancel it or wait for its end.", bad=True
+            )
             return
         reason = self._desk.check()
         if reason:
-            self.say(reason, bad=True)
+            self._desk.say(reason, bad=True)
             return
         state = self._desk.state()
         if state is None:  # the reason was said
@@ -128,7 +142,7 @@ class Running:
         )
         self.button.enabled, self.cancel_button.enabled = False, True
         self.progress.visible = True
-        self.say(f"Opening {session.model.name}...")
+        self._desk.say(f"Opening {session.model.name}...")
         self._run.start()
 
     def _run_trusted(self) -> None:
@@ -154,7 +168,7 @@ class Running:
     def _progressed(self, progress: Progress, words: str) -> None:
         self.progress.max = max(progress.total, 1)
         self.progress.value = progress.done
-        self.say(words)
+        self._desk.say(words)
 
     def _returned(
         self,
@@ -166,18 +180,18 @@ class Running:
         mine = session is self._desk.session
         if outcome.prediction is None or outcome.result is None:
             problem = without_flags(outcome.problem)
-            self.say(problem, bad=True)
+            self._desk.say(problem, bad=True)
             if outcome.other_weights and mine:
                 question = "Run the weights that are there, knowingly?"
                 self.consent.ask(question, partial(self._run_knowingly, session))
-                self.say(problem, self.consent.waits, bad=True)
+                self._desk.say(problem, self.consent.waits, bad=True)
         elif not mine:
-            self.say("Another model was chosen meanwhile; the run was left out.")
+            self._desk.say("Another model was chosen meanwhile; the run was left out.")
         else:
             self._ran_to(session, source, predicted, outcome)
 
     def _failed(self, sentence: str) -> None:
-        self.say(sentence, bad=not sentence.startswith("Cancelled"))
+        self._desk.say(sentence, bad=not sentence.startswith("Cancelled"))
 
     def _finished(self) -> None:
         self._run = None

@@ -112,7 +112,7 @@ def calibrated(
     """Thresholds that meet what a person knows, or a sentence why there are none."""
     prediction = session.prediction
     if prediction is None:
-        return "Run the network first; then thresholds can be chosen."
+        return "Run the network first; then thresholds can be found."
 
     def decode(mask: float | None) -> Objects:
         changed = {} if mask is None else {"mask_threshold": mask}

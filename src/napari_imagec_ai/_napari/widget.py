@@ -54,12 +54,14 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         super().__init__(labels=False)
         self.margins = (0, 0, 0, 0)
         self.viewer = napari_viewer
+        self._said_of = (0, 0)
         self._make_parts()
         self._name_controls()
         self._arrange()
         self._connect()
         self.opening.choice.look()
         self._follow_active()
+        self.form.remember()
 
     def _make_parts(self) -> None:
         self.showing = Showing(self, lambda: self.tuning.looked_elsewhere())
@@ -105,8 +107,8 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         )
         pages: list[list[Any]] = [[], [], []]
         pages[MODEL] = [self.model_section, self.image_section, self.assumptions]
-        pages[TUNE] = [self.scores, self.showing.corrections, self.tuned]
-        pages[RESULTS] = [self.layer_options, self.repeat]
+        pages[TUNE] = [self.showing.corrections, self.tuned]
+        pages[RESULTS] = [self.scores, self.layer_options, self.repeat]
         self.form = Form(pages, self.running_bar.bar)
         self.native.layout().addWidget(self.form.native)
 
@@ -117,6 +119,8 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         Undocking(self.native)
         self._guard = CanvasGuard(self.viewer, self.native)
         self.thresholds.histogram.accent = lambda: _accent(self.viewer)
+        self.viewer.events.theme.connect(self._paint)
+        self._paint()
         parts = (
             self.tuning,
             self.calibrating,
@@ -190,6 +194,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
 
     def say(self, *sentences: str, bad: bool = False) -> None:
         """Show sentences in the status; those about a failure stand out."""
+        self._said_of = self._chosen()
         self.running_bar.say(*sentences, bad=bad)
 
     def state(self) -> State | None:
@@ -224,9 +229,16 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
             self.say(reason)
         elif self.consent.asking:
             self.say(self.consent.waits)
-        elif not self.running and self.results is None:
+        elif not self.running and (self.results is None or self._is_outdated()):
             self.say("Ready.", FAILED if self.choice.verdict == "failed" else "")
         return reason
+
+    def _is_outdated(self) -> bool:
+        """Whether the status is about another image or model than those chosen."""
+        return self._said_of != self._chosen()
+
+    def _chosen(self) -> tuple[int, int]:
+        return id(self.image.value), id(self.session)
 
     def model_chosen(self) -> None:
         """The person chose another model, or none that can run."""
@@ -289,6 +301,10 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         if not self.showing.busy:  # results take the selection for a moment
             self.source.follow(self.viewer.layers.selection.active)
 
+    def _paint(self, event: Any = None) -> None:
+        """Follow the theme."""
+        self.running_bar.paint(_accent(self.viewer), "white")
+
     def _layer_removed(self, event: Any = None) -> None:
         self.check()
 
@@ -308,7 +324,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
             self.classes.set_classes(session.decoded.classes)
         found = self.tuning.show(result, outlines=True)
         self.assumptions.show_sentences(result.assumed)
-        self.form.front = TUNE
+        self.form.front = TUNE if isinstance(result, Objects) else RESULTS
         self.say(
             f"{found} Ran on {prediction.device} with {prediction.engine}, "
             f"{prediction.network_calls} tile"

@@ -132,7 +132,7 @@ class ClassMap(BaseModel):
             if not rule.require_all:  # then filters have no classes of their own
                 named.extend(f.becomes for f in rule.filters if f.becomes)
             named.append(rule.otherwise if rule.filters else None)
-        return tuple(dict.fromkeys(name for name in named if name))
+        return tuple(dict.fromkeys(name for name in named if name is not None))
 
 
 @overload

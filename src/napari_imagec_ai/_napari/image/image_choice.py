@@ -30,6 +30,18 @@ from napari_imagec_ai.run.tiles.window_limits import main_input
 
 ALL_PLANES, THIS_PLANE, SOME_PLANES = "all planes", "current plane", "these planes"
 
+_AXES = {
+    "YX": "one plane",
+    "ZYX": "z-stack",
+    "TYX": "time series",
+    "CYX": "channels first",
+    "YXC": "channels last",
+}
+
+_AXIS = {"T": "time", "Z": "z", "C": "channels"}
+
+_PLANES = [("all", ALL_PLANES), ("shown one", THIS_PLANE), ("range", SOME_PLANES)]
+
 
 class ImageChoice(Container):  # type: ignore[type-arg]
     """Layer, level, axes, channels, planes, other inputs; shown where they matter.
@@ -77,16 +89,16 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         self.pin = CheckBox(
             value=False,
             name="pin",
-            text="Stay with this image",
-            tooltip="Do not follow the active layer any more.",
+            text="Lock to this image",
+            tooltip="On: another active layer is not run instead of this one.",
         )
         self.level = SpinBox(
             value=0,
             min=0,
             max=0,
             name="level",
-            label="Level",
-            tooltip="Level of a multiscale image: 0 is the finest.",
+            label="Resolution level",
+            tooltip="Of an image that is stored at several: 0 is the full one.",
         )
         self.axes: Any = ComboBox(
             choices=self._axes_choices,
@@ -97,13 +109,13 @@ class ImageChoice(Container):  # type: ignore[type-arg]
 
     def _make_planes(self) -> None:
         self.planes = ComboBox(
-            choices=[ALL_PLANES, THIS_PLANE, SOME_PLANES],
+            choices=_PLANES,
             name="planes",
             label="Planes",
             tooltip="A 2D model runs plane by plane: on all of them, on the one that "
             "is shown, or on some.",
         )
-        self.span = LineEdit(
+        self.span: Any = LineEdit(
             name="span",
             label="Which",
             tooltip="First and last, counted from 0, such as 2-5, or Z=2-5, T=0.",
@@ -176,12 +188,13 @@ class ImageChoice(Container):  # type: ignore[type-arg]
                 self.others.append(control)
         self.others.visible = len(self.others) > 0
 
-    def _axes_choices(self, _widget: Any = None) -> list[str]:
+    def _axes_choices(self, _widget: Any = None) -> list[tuple[str, str]]:
         layer = self.layer.value
         if layer is None:
             return []
         usual = layers.AXES.get(layer.ndim, ())
-        return list(dict.fromkeys([layers.guess_axes(layer), *usual]))
+        known = dict.fromkeys([layers.guess_axes(layer), *usual])
+        return [(axes_words(axes), axes) for axes in known]
 
     def _other_names(self) -> list[str]:
         """Names of image layers that are not run."""
@@ -323,6 +336,14 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         order = str(self.axes.value)
         first = len(current_step) - len(order)
         return {axis: int(current_step[first + order.index(axis)]) for axis in along}
+
+
+def axes_words(axes: str) -> str:
+    """Axes as a person would say them, such as 'z-stack (ZYX)'."""
+    if axes in _AXES:
+        return f"{_AXES[axes]} ({axes})"
+    more = [_AXIS[axis] for axis in axes if axis in _AXIS]
+    return f"{', '.join(more)} ({axes})" if more else axes
 
 
 def _pixels(layer: Image) -> ImageInput:

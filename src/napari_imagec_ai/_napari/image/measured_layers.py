@@ -7,7 +7,7 @@ from typing import Any
 
 from magicgui.widgets import CheckBox
 
-from napari_imagec_ai._napari.controls import Fold, column, text
+from napari_imagec_ai._napari.controls import Fold, column, on_button, text
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.stack import stack_channels
@@ -33,29 +33,32 @@ class MeasuredLayers(Fold):
         self.said = text("measured_as")
         super().__init__(
             "Measure other layers",
-            [self.boxes, self.said],
+            [text("when", "By the next run:"), self.boxes, self.said],
             tooltip="Mean intensities of other stains, to filter by. They are measured "
             "with the next run.",
             open_=False,
             minor=True,
         )
         self._changed, self._names = changed, names
+        self._listed: list[str] = []
         self.reset_choices()
 
     def reset_choices(self, *_: Any) -> None:
         """Read the names of layers again; those that stay checked are."""
         names = list(self._names())
         self.visible = bool(names)
-        if names == [str(box.text) for box in self.boxes]:
+        if names == self._listed:
             return
         checked = self.chosen()
+        self._listed = names
         self.boxes.clear()
         for i, name in enumerate(names):
             box = CheckBox(
                 value=name in checked,
-                text=name,
+                text=on_button(name),
                 name=f"measure_{i}",
-                tooltip=f"Measure the objects in '{name}', too.",
+                tooltip=f"On: the next run measures how bright its objects are in "
+                f"'{name}'.",
             )
             box.changed.connect(lambda _: self._told())
             self.boxes.append(box)
@@ -65,7 +68,8 @@ class MeasuredLayers(Fold):
 
     def chosen(self) -> list[str]:
         """Names of the layers to measure."""
-        return [str(box.text) for box in self.boxes if box.value]
+        listed = zip(self._listed, self.boxes, strict=True)
+        return [name for name, box in listed if box.value]
 
     def with_others(
         self,

@@ -71,8 +71,9 @@ class RegionChoice:
         self.shapes.visible = False
         self._watched: Any = None
 
-    def _choices(self) -> list[str]:
-        return [WHOLE, VIEW, DRAWN, *([RECIPE] if self.held is not None else [])]
+    def _choices(self) -> list[tuple[str, str]]:
+        usual = [(WHOLE, WHOLE), ("visible area", VIEW), ("drawn shapes", DRAWN)]
+        return [*usual, *([(RECIPE, RECIPE)] if self.held is not None else [])]
 
     def _changed(self) -> None:
         if self.where.value == DRAWN:

@@ -67,6 +67,10 @@ class Drawings:
         """Draw no more."""
         self._many.stop()
 
+    def has(self, name: str) -> bool:
+        """Whether something is drawn of a class."""
+        return any(of == name for _, of in self._layers)
+
     def bring_back(self) -> None:
         """Draw again what the person took away."""
         self._dismissed.clear()
@@ -88,8 +92,8 @@ class Drawings:
         elif slow:
             notes.append(
                 f"{name}: {len(mine)} {kind} take napari long to build, so the Shapes "
-                f"layer has none above {MAX_SHAPES}; 'Draw very many' under 'Layers' "
-                "draws them."
+                f"layer has none above {MAX_SHAPES}; 'Outlines above {MAX_SHAPES} "
+                "objects' in the tab 'Results' draws them."
             )
             mine = mine[np.zeros(len(mine), bool)]
         layer = self._layers.get((kind, name))

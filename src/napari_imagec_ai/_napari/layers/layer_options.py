@@ -27,19 +27,20 @@ class LayerOptions(Fold):
         self.points = _box("points", "Points", False, "A point in each object.")
         self.many = _box(
             "many",
-            "Draw very many",
+            f"Outlines above {MAX_SHAPES} objects (slow)",
             False,
             f"Also above {MAX_SHAPES} objects of a class: napari needs seconds and "
             "much memory for them, and draws them while you go on.",
         )
         self.keep = _box(
             "keep_layers",
-            "Keep the layers of earlier runs",
+            "New layers at each run",
             False,
-            "Else the next run on this image takes their place.",
+            "On: the next run on this image adds layers. Off: it takes the place of "
+            "these.",
         )
         self.maps = PushButton(
-            text="Show maps",
+            text="Show probability maps",
             name="maps",
             tooltip="Image layers of what the network gave, such as probabilities.",
         )
@@ -57,7 +58,6 @@ class LayerOptions(Fold):
                 row(self.maps, self.table),
             ],
             tooltip="What is drawn of the objects, and what is kept.",
-            open_=False,
         )
         self._choices = [self.outlines, self.boxes, self.points, self.many]
         for box in self._choices:

@@ -131,6 +131,8 @@ class ResultLayers:
         active = set(self.viewer.layers.selection)
         for i, name in enumerate(objects.classes):
             mine = objects[objects.class_id == i]
+            if not len(mine) and not self._has(name):
+                continue  # a network of 80 classes finds a few of them
             style = self.styles.setdefault(name, Style(COLOURS[i % len(COLOURS)]))
             if objects.has_pixels:
                 own = found[found.class_id == _of(found, name)]
@@ -154,6 +156,10 @@ class ResultLayers:
     def bring_back(self) -> None:
         """Draw again what the person took away."""
         self._drawings.bring_back()
+
+    def _has(self, name: str) -> bool:
+        """Whether a class has a layer already."""
+        return name in self._labels or self._drawings.has(name)
 
     def _here(self, objects: Objects) -> Objects:
         """Objects in pixels of the part that was run: large layers take memory."""

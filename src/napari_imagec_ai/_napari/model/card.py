@@ -111,7 +111,10 @@ TESTED = {
 def card(entry: ModelEntry | None, tested: Verdict = "") -> str:
     """A model in short as HTML, or a word on what to do without one."""
     if entry is None:
-        return "Put a model folder (rdf.yaml with weights) into ./models, and refresh."
+        return (
+            "There is no model yet: install or import one, or put a model folder "
+            "(rdf.yaml with weights) into ./models."
+        )
     model = entry.model
     problem = (
         "" if entry.problem is None else f"<b>Cannot run.</b> {escape(entry.problem)}"
@@ -119,6 +122,7 @@ def card(entry: ModelEntry | None, tested: Verdict = "") -> str:
     if model is None:
         return problem
     lines = [
+        f"<b>{escape(model.name)}</b>",
         problem,
         f"<i>{escape(model.description)}</i>" if model.description else "",
     ]

@@ -42,8 +42,8 @@ class ModelActions:
         self._desk, self._choice, self._consent = desk, choice, consent
         self.jobs = Jobs(desk.say)
         choice.test.changed.connect(lambda: self.test())
-        choice.install.changed.connect(lambda: self._ask_package())
-        choice.package.changed.connect(lambda: self.ask_weights())
+        choice.install.connect(self._ask_package)
+        choice.package.connect(self.ask_weights)
         self._drop = Drop(desk.native, self._take)
         self.asking: PackageDialog | None = None
 

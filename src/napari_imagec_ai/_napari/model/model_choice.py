@@ -11,8 +11,19 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QApplication
 
-from napari_imagec_ai._napari import preferences
-from napari_imagec_ai._napari.controls import Eliding, Fold, Picture, column, row, text
+from napari_imagec_ai._napari import preferences, remembered
+from napari_imagec_ai._napari.controls import (
+    Eliding,
+    Fold,
+    MenuItem,
+    Picture,
+    column,
+    menu_button,
+    put,
+    row,
+    shown,
+    text,
+)
 from napari_imagec_ai._napari.model.card import (
     GROUPS,
     OTHER,
@@ -52,39 +63,41 @@ class ModelChoice(Container):  # type: ignore[type-arg]
         self._entries: list[ModelEntry] = []
         self._added: list[ModelEntry] = []
         self._verdicts: dict[Path, Verdict] = {}
+        self._kept: ModelEntry | None = None
         self._model_changed = model_changed
         self._asking = True
+        self._make_menu()
         self._make_list()
-        self._make_buttons()
         self._make_card()
         self.decoder = ComboBox(
             choices=self._meanings,
             name="decoder",
-            label="Output is",
-            tooltip="What the network's output means; kept for this model.",
+            label="Read output as",
+            tooltip="What the network's output means: objects are made of it so. Kept "
+            "for this model; the network need not run again.",
         )
         super().__init__(
             labels=False,
             name="model_choice",
             widgets=[
                 self.search,
-                self.model,
+                self.found,
+                self._line,
                 self.warning,
                 self.card,
                 column(self.decoder),
                 self.about,
-                row(self.refresh, self.open_folder, self.install, self.package),
             ],
         )
         self.margins = (0, 0, 0, 0)
         Eliding(self.model)
         Eliding(self.decoder)
         self._watch = FolderWatch(self.native, self.look)
-        self.refresh.changed.connect(lambda: self.look())
-        self.open_folder.changed.connect(lambda: open_folder())
+        self.refresh.connect(self.look)
+        self.open_folder.connect(open_folder)
         self.copy.changed.connect(lambda: self._copy())
         self.search.changed.connect(lambda _: self._search())
-        self.model.changed.connect(lambda _: self._chosen())
+        self.model.changed.connect(lambda _: self._chosen_by_hand())
         self.decoder.changed.connect(lambda _: decoder_changed())
 
     def _make_list(self) -> None:
@@ -102,25 +115,35 @@ class ModelChoice(Container):  # type: ignore[type-arg]
             "grey ones cannot run here, and say why.",
         )
         self.model.native.setAccessibleName("Model")
+        self.found = text("found")
+        self.found.visible = False
+        self._line = row(self.model)
+        put(self._line, 1, self.tools)
 
-    def _make_buttons(self) -> None:
-        self.refresh = PushButton(
-            text="Refresh", tooltip="Look for models again in all model folders."
+    def _make_menu(self) -> None:
+        self.tools, menu = menu_button(
+            "Add...", "Look for models again, open their folder, install or import one."
         )
-        self.open_folder = PushButton(
-            text="Folder", tooltip="Show the folder that models go into."
+        self.refresh = MenuItem(
+            menu, "Rescan", "Look for models again in all model folders.", "refresh"
         )
-        self.install = PushButton(
-            text="Install...",
-            name="install",
-            tooltip="Unpack a model package (.zip) into your models folder; or drop "
-            "one here.",
+        self.open_folder = MenuItem(
+            menu, "Open models folder", "Show the folder that models go into.", "folder"
         )
-        self.package = PushButton(
-            text="Weights...",
-            name="package",
-            tooltip="Make a model folder of bare weights (ONNX, TorchScript), such as "
-            "your own training's export; or drop them here.",
+        menu.addSeparator()
+        self.install = MenuItem(
+            menu,
+            "Install .zip...",
+            "Unpack a model package of the BioImage Model Zoo into your models folder; "
+            "or drop one here.",
+            "install",
+        )
+        self.package = MenuItem(
+            menu,
+            "Import weights...",
+            "Make a model folder of bare weights (ONNX, TorchScript), such as your own "
+            "training's export; or drop them here.",
+            "package",
         )
 
     def _make_card(self) -> None:
@@ -148,27 +171,44 @@ class ModelChoice(Container):  # type: ignore[type-arg]
     # -- the list ----------------------------------------------------------------------
 
     def look(self) -> None:
-        """Look for models; the chosen one stays chosen."""
+        """Look for models; the chosen one stays chosen, or that of the last time."""
         chosen = self.entry
         self.warning.value = preferences.problem()
         self.warning.visible = bool(self.warning.value)
         self._watch.watch()
         self._entries = [*find_models(*search_folders()), *self._added]
-        self._fill(chosen)
+        self._fill(chosen or self._of_last_time())
         self.show_verdicts()
         self._chosen()
 
+    def _of_last_time(self) -> ModelEntry | None:
+        """The model that was chosen when the widget was last used."""
+        place = remembered.recall("model")
+        return next((one for one in self._entries if str(one.path) == place), None)
+
+    def _chosen_by_hand(self) -> None:
+        entry = self.entry
+        if entry is not None:
+            remembered.keep("model", str(entry.path))
+        self._chosen()
+
     def _search(self) -> None:
-        chosen = self.entry
-        self._fill(chosen)
-        if self.entry is not chosen:
-            self._chosen()
+        """Filter the list; the chosen model stays chosen, whatever is typed."""
+        self._fill(self.entry)
+        words = str(self.search.value).strip()
+        count = sum(fits(entry, words) for entry in self._entries)
+        some = f"{count} model{'s match' if count != 1 else ' matches'} '{words}'"
+        none = f"No model matches '{words}'."
+        hint = f"{some}: open the list to choose." if count else none
+        self.found.value = shown(hint) if words else ""
+        self.found.visible = bool(words)
 
     def _fill(self, chosen: ModelEntry | None) -> None:
         """Fill the list, with the chosen model or the first that can run."""
         with self.model.changed.blocked():
             # Cleared first: what stays would keep its place, and others follow it.
             self.model.native.clear()
+            self._kept = chosen
             self.model.reset_choices()
             listed = [i for _, i in self._choices() if i >= 0]
             paths = {self._entries[i].path: i for i in listed}
@@ -181,18 +221,22 @@ class ModelChoice(Container):  # type: ignore[type-arg]
 
     def _choices(self, _widget: Any = None) -> list[tuple[str, int]]:
         """Models with their numbers, under headings with numbers below 0."""
-        words = str(self.search.value)
         named = names(self._entries)
         choices: list[tuple[str, int]] = []
         for number, title in enumerate((*GROUPS, OTHER), start=1):
             mine = [
                 (self._title(entry, named[i]), i)
                 for i, entry in enumerate(self._entries)
-                if group(entry) == title and fits(entry, words)
+                if group(entry) == title and self._is_listed(entry)
             ]
             if mine:
                 choices += [(title, -number), *mine]
         return choices
+
+    def _is_listed(self, entry: ModelEntry) -> bool:
+        """Whether a model is among those that a person searches for, or is chosen."""
+        kept = self._kept is not None and entry.path == self._kept.path
+        return kept or fits(entry, str(self.search.value))
 
     def _title(self, entry: ModelEntry, name: str) -> str:
         if entry.problem is not None:
@@ -260,7 +304,7 @@ class ModelChoice(Container):  # type: ignore[type-arg]
 
     def _meanings(self, _widget: Any = None) -> list[tuple[str, str]]:
         known = [(decoder.title, name) for name, decoder in decoders().items()]
-        return [("choose what it means", ASK), *known] if self._asking else known
+        return [("(choose)", ASK), *known] if self._asking else known
 
     def _copy(self) -> None:
         entry = self.entry

@@ -51,7 +51,7 @@ class Opening:
         if self.session is None:
             return self.problem or (
                 f"It is not known what the output of '{entry.name}' means; choose it "
-                "under 'Output is'."
+                "under 'Read output as'."
             )
         return ""
 

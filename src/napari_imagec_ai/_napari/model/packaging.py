@@ -22,7 +22,7 @@ from napari_imagec_ai.library.undescribed import SUFFIXES
 FILTER = "Weights (" + " ".join(f"*{suffix}" for suffix in SUFFIXES) + ")"
 
 _YOLO = "boxes: the file tells (YOLO)"
-_USUAL = "as is usual for this output"
+_USUAL = "usual"
 
 
 def packaged(told: dict[str, Any]) -> Packaged | str:
@@ -66,7 +66,7 @@ class PackageDialog(QDialog):  # type: ignore[misc]
         titles = [(decoder.title, name) for name, decoder in decoders().items()]
         self.decoder = ComboBox(
             choices=[(_YOLO, ""), *(t for t in titles if t[1] != "yolo")],
-            label="Output is",
+            label="Network output",
             tooltip="What the network gives.",
         )
         self.classes = LineEdit(
@@ -75,13 +75,13 @@ class PackageDialog(QDialog):  # type: ignore[misc]
             "export knows them itself.",
         )
         self.channels = LineEdit(
-            label="Channels",
+            label="Output channels",
             tooltip="What the channels of its output mean, such as foreground, "
             "boundary; empty: what is usual.",
         )
         self.scaling = ComboBox(
             choices=[(_USUAL, ""), *((name, name) for name in SCALINGS)],
-            label="Grey values",
+            label="Intensity normalisation",
             tooltip="How images were prepared in training.",
         )
         self.pixel_size = LineEdit(
@@ -94,7 +94,7 @@ class PackageDialog(QDialog):  # type: ignore[misc]
         )
         for line, hint in (
             (self.classes, "nucleus, cell"),
-            (self.channels, "as is usual for this output"),
+            (self.channels, "usual"),
             (self.pixel_size, "unknown"),
             (self.named, "that of the file"),
             (self.license, "unknown"),

@@ -83,7 +83,9 @@ class BatchForm(Container):  # type: ignore[type-arg]
             text="Choose...", name="choose", tooltip="Choose the folder for results."
         )
         self.show_results = PushButton(
-            text="Show", name="show_results", tooltip="Show it in the file manager."
+            text="Open results folder",
+            name="show_results",
+            tooltip="Show it in the file manager.",
         )
         self.formats = {
             word: CheckBox(
@@ -99,14 +101,15 @@ class BatchForm(Container):  # type: ignore[type-arg]
             min=1,
             max=64,
             name="workers",
-            label="Workers",
+            label="Parallel images",
             tooltip="Processes that work side by side; each keeps a network in memory.",
         )
         self.again = CheckBox(
             value=False,
-            text="Also images that are done",
+            text="Overwrite existing results",
             name="again",
-            tooltip="Else a batch that was stopped goes on where it was.",
+            tooltip="On: images that are done are run again, and their files replaced. "
+            "Off: a batch that was stopped goes on where it was.",
         )
 
     def _make_run(self) -> None:

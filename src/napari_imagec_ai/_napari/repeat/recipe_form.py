@@ -12,13 +12,13 @@ class RecipeForm(Fold):
 
     def __init__(self) -> None:
         self.save = PushButton(
-            text="Save recipe...",
+            text="Save settings...",
             name="save_recipe",
-            tooltip="Write everything that was chosen here into a file: model, "
-            "channels, thresholds, classes, filters.",
+            tooltip="Write everything that was chosen here into a file, a recipe: "
+            "model, channels, thresholds, classes, filters.",
         )
         self.load = PushButton(
-            text="Load recipe...",
+            text="Load settings...",
             name="load_recipe",
             tooltip="Choose everything here as a recipe says.",
         )
@@ -38,12 +38,11 @@ class RecipeForm(Fold):
             tooltip="Do the same to a folder of images, while you go on here.",
         )
         super().__init__(
-            "Repeat",
+            "Batch and recipes",
             [
                 row(self.save, self.load),
                 row(self.python, self.command),
                 self.batch,
             ],
             tooltip="Recipes, scripts, and many images at once.",
-            open_=False,
         )

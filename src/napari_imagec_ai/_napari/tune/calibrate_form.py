@@ -33,7 +33,7 @@ class CalibrateForm(Fold):
         self.by = ComboBox(
             choices=[COUNT, POINTS, LABELS],
             name="by",
-            label="Agree with",
+            label="What I know",
             tooltip="What you know of this image: how many objects there are, a point "
             "in each, or the objects themselves.",
         )
@@ -48,7 +48,7 @@ class CalibrateForm(Fold):
         self.dots = _layer(Points, "points", "A point in each object.")
         self.drawn = _layer(Labels, "labels", "The objects, as you drew them.")
         self.go = PushButton(
-            text="Choose thresholds",
+            text="Find thresholds",
             name="calibrate",
             tooltip="Try mask and class thresholds on what was predicted; the network "
             "does not run again.",
@@ -56,7 +56,7 @@ class CalibrateForm(Fold):
         self.said = text("calibrated")
         form = column(self.by, self.known, self.dots, self.drawn)
         super().__init__(
-            "Calibrate",
+            "Find thresholds for me",
             [form, self.go, self.said],
             tooltip="Let thresholds be chosen so that they meet what you know.",
             open_=False,

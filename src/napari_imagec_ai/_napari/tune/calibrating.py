@@ -45,7 +45,7 @@ class Calibrating:
         state, results = self._desk.state(), self._showing.results
         if state is None or results is None or state[0].prediction is None:
             self.form.said.value = (
-                "Run the network first; then thresholds can be chosen."
+                "Run the network first; then thresholds can be found."
             )
             return
         try:
@@ -71,13 +71,16 @@ class Calibrating:
 
 def _sentence(found: Calibration, by_count: bool) -> str:
     mask = (
-        f"Mask threshold {found.mask_threshold:g}, class"
+        f"Mask threshold {found.mask_threshold:g}, minimum"
         if found.mask_threshold is not None
-        else "Class"
+        else "Minimum"
     )
-    how = f"F1 is {found.score:.3f}"
+    how = (
+        f"F1 is {found.score:.3f} (1: each of yours is found, and nothing else; the "
+        "objects are those that the thresholds were chosen by)"
+    )
     if by_count:
         how = f"{-found.score:g} off, as near as thresholds come"
         how = how if found.score else "as many as there are"
-    which = f"{mask} threshold {found.class_threshold:g}"
-    return f"{which}: {found.count} objects count; {how}."
+    which = f"{mask} confidence {found.class_threshold:g}"
+    return f"{which}: {found.count} objects are kept; {how}."

@@ -14,11 +14,39 @@ from magicgui.widgets import (
 )
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QColorDialog, QSizePolicy, QToolButton
+from qtpy.QtWidgets import QColorDialog, QSizePolicy, QToolButton, QWidget
 
-from napari_imagec_ai._napari.controls import column, put, row, tool
+from napari_imagec_ai._napari.controls import column, on_button, put, row, shown, tool
+from napari_imagec_ai._napari.tune.eye import Eye
 from napari_imagec_ai._napari.tune.filter_rows import FilterRows
 from napari_imagec_ai.results.classes import ClassRule
+
+NO_NAME = "(no name)"
+"""What stands for an empty name."""
+
+SHOW, NUMBER, FILTERS = 42, 34, 66
+"""Pixels of columns that are as wide in each row."""
+
+BORDERED = "QToolButton { border: 1px solid gray; border-radius: 3px; padding: 2px; }"
+
+
+def spread(head: Container) -> None:  # type: ignore[type-arg]
+    """Lay out a row, or the heads above, in the same columns."""
+    layout = head.native.layout()
+    layout.setSpacing(4)
+    parts = [layout.itemAt(i).widget() for i in range(layout.count())]
+    for part, width in zip(parts, (SHOW, 0, 0, NUMBER, FILTERS), strict=True):
+        _set_width(part, width)
+    layout.setStretch(1, 5)
+    layout.setStretch(2, 4)
+
+
+def _set_width(part: QWidget, width: int) -> None:
+    if width:
+        part.setFixedWidth(width)
+        return
+    part.setMinimumWidth(30)
+    part.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
 
 class Look(Container):  # type: ignore[type-arg]
@@ -38,14 +66,14 @@ class Look(Container):  # type: ignore[type-arg]
         super().__init__(layout="horizontal", labels=False, name="look")
         self.margins = (0, 0, 0, 0)
         self._notify = changed
-        self.swatch = tool("", f"Colour of '{name}'", self._ask)
+        self.swatch = tool("", f"Colour of '{shown(name)}': click to choose another.")
+        self.swatch.clicked.connect(lambda *_: self._ask())
         self.swatch.setFixedSize(16, 16)
-        self.eye = tool("◉", f"Show or hide the layers of '{name}'", checkable=True)
-        self.eye.setChecked(True)
+        self.eye = Eye(f"Show or hide the layers of '{shown(name)}'")
         self.eye.toggled.connect(self._eyed)
         put(self, 0, self.swatch)
         put(self, 1, self.eye)
-        self.native.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.native.setFixedWidth(SHOW)
         self._paint(colour)
 
     def _ask(self) -> None:
@@ -64,8 +92,7 @@ class Look(Container):  # type: ignore[type-arg]
             f"background: {colour}; border: 1px solid gray; border-radius: 3px;"
         )
 
-    def _eyed(self, shown: bool) -> None:
-        self.eye.setText("◉" if shown else "○")
+    def _eyed(self, _: bool) -> None:
         self._notify()
 
     @property
@@ -105,7 +132,7 @@ class ClassRow(Container):  # type: ignore[type-arg]
         self._make_head(source)
         self._make_details(features)
         self.details = column(
-            row(Label(value="Handicap"), self.handicap),
+            row(Label(value="Confidence penalty"), self.handicap),
             self.filters,
             self.require_all,
             self._rest,
@@ -118,26 +145,28 @@ class ClassRow(Container):  # type: ignore[type-arg]
         self.details.margins = (22, 0, 0, 4)
         self.fold = self._make_fold()
         put(head, 4, self.fold)
+        spread(head)
         self._connect()
         self._show_details()
 
     def _make_head(self, source: str) -> None:
         self.keep = CheckBox(
             value=True,
-            text=source,
+            text=on_button(source) or NO_NAME,
             name="keep",
-            tooltip=f"Count objects of the model's class '{source}'; unchecked, they "
-            "become no class.",
+            tooltip=f"Use the model's class '{shown(source)}'. Off: its objects are "
+            "left out.",
         )
         self.target = LineEdit(
             value=source,
             name="target",
-            tooltip=f"The class of yours that '{source}' becomes.",
+            tooltip=f"What you call objects of the model's class '{shown(source)}': in "
+            "layers, tables and files. Two classes of one name become one.",
         )
+        self.target.native.setPlaceholderText(NO_NAME)
         self.number = Label(
-            value="", name="number", tooltip="How many objects there are."
+            value="", name="number", tooltip="How many objects are kept."
         )
-        self.number.native.setMinimumWidth(30)
         align = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         self.number.native.setAlignment(align)
 
@@ -148,23 +177,24 @@ class ClassRow(Container):  # type: ignore[type-arg]
             max=1,
             step=0.05,
             name="handicap",
-            tooltip="Taken off the confidence before the class threshold is applied: "
-            "above 0, fewer objects of this class count.",
+            tooltip="Taken off the confidence of this class: higher, and fewer of its "
+            "objects are kept.",
         )
         self.filters = FilterRows(features, self._filters_changed)
         self.require_all = CheckBox(
             value=False,
-            text="An object must meet all filters",
+            text="Match all filters",
             name="require_all",
-            tooltip="Else it takes the class of the first filter that it meets.",
+            tooltip="On: an object must match every filter. Off: it takes the class of "
+            "the first one that it matches.",
         )
         self.otherwise = LineEdit(
             name="otherwise",
-            tooltip="Class of the objects that meet no filter; blank: they are left "
+            tooltip="Class of the objects that match no filter; blank: they are left "
             "out.",
         )
-        self.otherwise.native.setPlaceholderText("left out")
-        self._rest = row(Label(value="Otherwise"), self.otherwise)
+        self.otherwise.native.setPlaceholderText("(leave out)")
+        self._rest = row(Label(value="Objects that match none"), self.otherwise)
         self.add = PushButton(
             text="Add a filter",
             name="add",
@@ -172,8 +202,9 @@ class ClassRow(Container):  # type: ignore[type-arg]
         )
 
     def _make_fold(self) -> QToolButton:
-        fold = tool("", f"Filters and handicap of '{self.source}'", checkable=True)
-        fold.setArrowType(Qt.ArrowType.LeftArrow)
+        tooltip = f"Sort '{shown(self.source)}' by size, shape or brightness, and more."
+        fold = tool("Filters...", tooltip, checkable=True)
+        fold.setStyleSheet(BORDERED)
         fold.toggled.connect(lambda _: self._show_details())
         return fold
 
@@ -189,11 +220,21 @@ class ClassRow(Container):  # type: ignore[type-arg]
         self._notify()
 
     def _show_details(self) -> None:
-        shown = self.fold.isChecked()
-        down, left = Qt.ArrowType.DownArrow, Qt.ArrowType.LeftArrow
-        self.fold.setArrowType(down if shown else left)
-        self.details.native.setVisible(shown)
+        count = len(self.filters)
+        self.fold.setText(f"Filters ({count})" if count else "Filters...")
+        self.details.native.setVisible(self.fold.isChecked())
         self.require_all.visible = self._rest.visible = len(self.filters) > 0
+
+    def show_number(self, words: str) -> None:
+        """Show how many objects are kept."""
+        if self.number.value != words:
+            self.number.value = words
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the person changed anything of the class."""
+        plain = self.keep.value and self.named == self.source and not self.filters
+        return not plain or bool(self.handicap.value)
 
     @property
     def named(self) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from magicgui.widgets import ComboBox, Container, LineEdit
+from magicgui.widgets import CheckBox, ComboBox, Container, LineEdit
 
 from napari_imagec_ai._napari.controls import put, row, tool
 from napari_imagec_ai.errors import DecodeError
@@ -50,7 +50,7 @@ def limit(words: str, missing: float) -> float:
 
 
 class FilterRow(Container):  # type: ignore[type-arg]
-    """One filter: a feature, from, to, and the class of the objects that meet it.
+    """One filter: a feature, min, max, and the class of the objects that match it.
 
     Parameters
     ----------
@@ -76,27 +76,39 @@ class FilterRow(Container):  # type: ignore[type-arg]
             name="feature",
             tooltip="The column of the table that this filter looks at.",
         )
-        self.low = _edit("low", filter_.minimum, "from", "At least this; blank: any.")
-        self.high = _edit("high", filter_.maximum, "to", "At most this; blank: any.")
+        self.low = _edit("low", filter_.minimum, "min", "At least this; blank: any.")
+        self.high = _edit("high", filter_.maximum, "max", "At most this; blank: any.")
         self.becomes = LineEdit(
             value=filter_.becomes or "",
             name="becomes",
-            tooltip="Class of the objects that meet this filter; blank: the class "
-            "named above; - : they are left out.",
+            tooltip="Class of the objects that match this filter; blank: the class "
+            "named above.",
         )
-        if filter_.becomes is None:
-            self.becomes.value = "-"
-        self.becomes.native.setPlaceholderText("class: as above")
+        self.becomes.native.setPlaceholderText("becomes: as above")
+        self.leave_out = CheckBox(
+            value=filter_.becomes is None,
+            text="leave out",
+            name="leave_out",
+            tooltip="Objects that match this filter are left out.",
+        )
+        self.becomes.enabled = filter_.becomes is not None
         self.head = row(self.feature)
+        self._then = row(self.becomes, self.leave_out)
         super().__init__(
-            widgets=[self.head, row(self.low, self.high, self.becomes)],
+            widgets=[self.head, row(self.low, self.high), self._then],
             labels=False,
             name="filter",
         )
         self.margins = (0, 0, 0, 4)
+        self._changed = changed
+        self.leave_out.changed.connect(lambda _: self._left_out())
         self.feature.changed.connect(lambda _: changed())
         for line in (self.low, self.high, self.becomes):
             line.native.editingFinished.connect(changed)
+
+    def _left_out(self) -> None:
+        self.becomes.enabled = not self.leave_out.value
+        self._changed()
 
     def _choices(self, _widget: Any = None) -> list[tuple[str, str]]:
         listed = list(dict.fromkeys([*self._features(), self._wanted]))
@@ -110,12 +122,11 @@ class FilterRow(Container):  # type: ignore[type-arg]
         DecodeError
             If a limit is no number.
         """
-        word = str(self.becomes.value).strip()
         return Filter(
             feature=self.feature.value,
             minimum=limit(str(self.low.value), -math.inf),
             maximum=limit(str(self.high.value), math.inf),
-            becomes=None if word == "-" else word,
+            becomes=None if self.leave_out.value else str(self.becomes.value).strip(),
         )
 
 

@@ -89,9 +89,17 @@ def _words(line: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in line.split(",") if word.strip())
 
 
+_LABELS = {
+    "iou_threshold": "Allowed overlap of boxes (IoU)",
+    "ios_threshold": "... of a small box in a large one (IoS)",
+    "class_agnostic": "Also between classes",
+    "fill_boxes": "Mask = whole box",
+}
+"""Settings whose names are not a biologist's words."""
+
+
 def _label(name: str) -> str:
-    words = name.replace("_", " ").capitalize()
-    return words.replace("Iou", "IoU").replace("Ios", "IoS")  # as the field writes them
+    return _LABELS.get(name, name.replace("_", " ").capitalize())
 
 
 def _control(name: str, info: FieldInfo, value: Any) -> Any:
@@ -105,7 +113,7 @@ def _control(name: str, info: FieldInfo, value: Any) -> Any:
         return ComboBox(choices=list(info.annotation.__args__), **common)  # type: ignore[union-attr]
     if isinstance(value, str):
         line = LineEdit(**common)
-        line.native.setPlaceholderText("by itself")
+        line.native.setPlaceholderText("automatic")
         return line
     if isinstance(value, bool):
         common["text"] = common.pop("label")

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from magicgui.widgets import Container, FloatSlider, LineEdit
+from magicgui.widgets import Container, FloatSlider, Label, LineEdit
 from qtpy.QtCore import QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter, QPalette
 from qtpy.QtWidgets import QSizePolicy, QSlider, QWidget
 
-from napari_imagec_ai._napari.controls import keep_low
+from napari_imagec_ai._napari.controls import keep_low, row
+
+STEP, PAGE = 0.01, 0.1
+"""What an arrow key moves a threshold by, and a page key or a click in the groove."""
+
+_TYPED = 52
+"""Pixels of the field for a number."""
 
 
 class Threshold(Container):  # type: ignore[type-arg]
@@ -20,20 +26,27 @@ class Threshold(Container):  # type: ignore[type-arg]
     ----------
     say : callable
         Told in a sentence when a typed number was changed to one that can be.
+    about_to_move : callable
+        Called before a key, the wheel or a click beside the handle moves it.
     **options
         Of the slider: name, label, tooltip, value, min, max.
     """
 
-    def __init__(self, say: Callable[[str], None], **options: Any) -> None:
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        about_to_move: Callable[[], None],
+        **options: Any,
+    ) -> None:
         self._say = say
         self.slider = FloatSlider(step=0.01, readout=False, **options)
         self.line = LineEdit(
             name="typed", tooltip=f"{options['label']} as a number; Enter sets it."
         )
-        self.line.native.setFixedWidth(52)
+        self.line.native.setFixedWidth(_TYPED)
+        self.head = row(Label(value=options["label"]), self.line)
         super().__init__(
-            widgets=[self.slider, self.line],
-            layout="horizontal",
+            widgets=[self.head, self.slider],
             labels=False,
             label=options["label"],
             name=f"{options['name']}_row",
@@ -46,11 +59,23 @@ class Threshold(Container):  # type: ignore[type-arg]
         handle = self.slider.native.findChild(QSlider)
         handle.setAccessibleName(options["label"])
         handle.valueChanged.connect(lambda _: self._shown())
+        # Qt counts a million steps from end to end: one of them is nothing.
+        whole = (handle.maximum() - handle.minimum()) / (
+            options["max"] - options["min"]
+        )
+        handle.setSingleStep(round(STEP * whole))
+        handle.setPageStep(round(PAGE * whole))
+        handle.actionTriggered.connect(lambda action: self._acted(action))
+        self.handle, self._about_to_move = handle, about_to_move
         self.line.native.editingFinished.connect(self._typed)
         self._shown()
 
     def _shown(self) -> None:
         self.line.value = f"{self.slider.value:.4f}".rstrip("0").rstrip(".")
+
+    def _acted(self, action: int) -> None:
+        if action != QSlider.SliderAction.SliderMove.value:  # that is a drag
+            self._about_to_move()
 
     def _typed(self) -> None:
         words = str(self.line.value).replace(",", ".")
@@ -73,7 +98,9 @@ class Threshold(Container):  # type: ignore[type-arg]
 
 
 class Histogram(QWidget):  # type: ignore[misc]
-    """How many objects have which confidence; what counts is coloured.
+    """How many objects have which confidence; what is kept is coloured.
+
+    It begins and ends where a slider's handle does.
 
     Parameters
     ----------
@@ -86,12 +113,13 @@ class Histogram(QWidget):  # type: ignore[misc]
         self._chosen = chosen
         self.bars: tuple[float, ...] = ()
         self.threshold = 0.5
+        self.inset = 0
         self.accent: Callable[[], str] = lambda: "#4f8cff"
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Objects by confidence")
         self.setToolTip(
-            "Objects by confidence, from 0 to 1: those from the class threshold on "
-            "count. Click to set the threshold."
+            "Objects by confidence, from 0 to 1: coloured ones are kept. Click to set "
+            "the minimum confidence."
         )
 
     def sizeHint(self) -> QSize:
@@ -111,8 +139,9 @@ class Histogram(QWidget):  # type: ignore[misc]
         faint = palette.color(QPalette.ColorRole.WindowText)
         faint.setAlphaF(0.35)
         strong = QColor(self.accent())
-        width, height = self.width(), self.height() - 2
+        width, height = self.width() - 2 * self.inset, self.height() - 2
         step = width / max(len(self.bars), 1)
+        painter.translate(self.inset, 0)
         for i, bar in enumerate(self.bars):
             counts = (i + 0.5) / len(self.bars) >= self.threshold
             tall = max(bar * height, 2.0) if bar else 0.0
@@ -134,5 +163,6 @@ class Histogram(QWidget):  # type: ignore[misc]
         self._at(event)
 
     def _at(self, event: Any) -> None:
-        share = event.position().x() / max(self.width() - 1, 1)
+        width = max(self.width() - 2 * self.inset - 1, 1)
+        share = (event.position().x() - self.inset) / width
         self._chosen(round(min(max(share, 0.0), 1.0), 2))

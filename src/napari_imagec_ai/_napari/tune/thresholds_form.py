@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from magicgui.widgets import CheckBox, PushButton
+from qtpy.QtWidgets import QStyle
 
 from napari_imagec_ai._napari.controls import Fold, column, put, quiet, row
 from napari_imagec_ai._napari.tune.settings_form import SettingsForm, about_the_model
@@ -25,28 +26,37 @@ class ThresholdsForm(Fold):
         Called when the person changes one.
     say : callable
         Told in a sentence when a typed number was out of range.
+    about_to_move : callable
+        Called before a single step of a slider.
     """
 
-    def __init__(self, changed: Callable[[], None], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        changed: Callable[[], None],
+        say: Callable[[str], None],
+        about_to_move: Callable[[], None],
+    ) -> None:
         mask = Threshold(
             say,
+            about_to_move,
             value=0.5,
             min=0.01,
             max=0.99,
             name="mask_threshold",
-            label="Mask",
-            tooltip="Mask threshold: pixels are foreground where the network is at "
-            "least this sure.",
+            label="Mask threshold",
+            tooltip="Lower: objects grow and faint ones appear. Higher: they shrink to "
+            "the pixels that the network is surest of.",
         )
         classes = Threshold(
             say,
+            about_to_move,
             value=0.5,
             min=0.0,
             max=1.0,
             name="class_threshold",
-            label="Class",
-            tooltip="Class threshold: objects count where the network is at least this "
-            "sure of them.",
+            label="Minimum confidence",
+            tooltip="Higher: only objects that the network is sure of are kept. Lower: "
+            "doubtful ones appear, too.",
         )
         self.rows = (mask, classes)
         self.mask, self.classes = mask.slider, classes.slider
@@ -54,22 +64,26 @@ class ThresholdsForm(Fold):
         self.split = CheckBox(
             value=True,
             name="split",
-            text="Take touching objects apart",
-            tooltip="By the boundaries that the network drew, and by their shape.",
+            text="Split touching objects",
+            tooltip="On: objects that touch are cut apart, by the boundaries that the "
+            "network drew and by their shape. Off: they are one object.",
         )
         self._make_buttons()
         self.settings = SettingsForm(changed)
         self.more = Fold(
-            "Settings of the decoder",
+            "Advanced object settings",
             [self.settings],
             tooltip="Everything else about how objects are made of the output.",
             open_=False,
             minor=True,
         )
-        sliders = column(mask, classes)
+        sliders = column(mask, classes, labels=False)
         buttons = row(self.reset, self.undo, self.redo)
         super().__init__("Thresholds", [sliders, self.split, buttons, self.more])
-        put(self.body, 1, self.histogram)
+        put(sliders, 2, self.histogram)  # its line stands under the handle
+        length = QStyle.PixelMetric.PM_SliderLength
+        width = classes.handle.style().pixelMetric(length, None, classes.handle)
+        self.histogram.inset = width // 2
         for control in (self.mask, self.classes, self.split):
             control.changed.connect(lambda _: changed())
 
@@ -77,7 +91,7 @@ class ThresholdsForm(Fold):
         self.reset = PushButton(
             text="Reset",
             name="reset",
-            tooltip="Thresholds and settings as the model has them.",
+            tooltip="Thresholds and advanced settings back to the model's own.",
         )
         self.undo = PushButton(
             text="Undo", name="undo", tooltip="Back to the settings before these."

@@ -22,6 +22,9 @@ from napari_imagec_ai.decoders.decoder import Settings
 from napari_imagec_ai.run.boxes.yolo_rows import numbered
 from napari_imagec_ai.run.settings import MOST_CLASSES, Normalize, RunSettings
 
+_NORMALIZE = {"as described": "from the model"}
+"""Words of the command line that a person would not say."""
+
 
 class Assumptions(Fold):
     """Everything that a description may leave open, each to be changed.
@@ -46,12 +49,12 @@ class Assumptions(Fold):
         self._make_feeding()
         self._make_detecting()
         self.forget = PushButton(
-            text="Back to the description",
+            text="Reset to the model's own settings",
             name="forget",
             tooltip="Forget what you changed here for this model.",
         )
         super().__init__(
-            "Told and assumed",
+            "Assumptions",
             [
                 self.sentences,
                 self.telling,
@@ -74,7 +77,7 @@ class Assumptions(Fold):
 
     def _make_classes(self) -> None:
         self.class_count = whole_numbers(
-            "as described",
+            "from the model",
             value=0,
             min=0,
             max=MOST_CLASSES,
@@ -89,16 +92,16 @@ class Assumptions(Fold):
             tooltip="In the order of the network's classes, with commas; those that "
             "are missing get numbers.",
         )
-        self.class_names.native.setPlaceholderText("as described")
+        self.class_names.native.setPlaceholderText("from the model")
         self.telling = column(
             self.class_count, self.class_names, name="telling", alone=False
         )
 
     def _make_feeding(self) -> None:
         self.normalize = ComboBox(
-            choices=list(get_args(Normalize)),
+            choices=[(_NORMALIZE.get(one, one), one) for one in get_args(Normalize)],
             name="normalize",
-            label="Grey values",
+            label="Intensity normalisation",
             tooltip="Brought to 0..1 before the model's own steps: by the darkest and "
             "brightest pixel, by percentiles (1 and 99.8), by the integer type.",
         )
@@ -108,20 +111,20 @@ class Assumptions(Fold):
             max=20,
             step=0.05,
             name="scale",
-            label="Scale",
-            tooltip="Size at which the image is fed: 0.5 is half. By itself: by the "
-            "pixel sizes of model and image where both are known, else 1.",
+            label="Resize image by",
+            tooltip="Size at which the network sees the image: 0.5 is half. Automatic: "
+            "by the pixel sizes of model and image where both are known, else 1.",
         )
-        self.scale.native.setSpecialValueText("by itself")
+        self.scale.native.setSpecialValueText("automatic")
         self.halo = whole_numbers(
-            "as described",
+            "from the model",
             value=-1,
             min=-1,
             max=4096,
             name="halo",
-            label="Tiles overlap",
-            tooltip="Pixels at each side of a tile that the network sees and that do "
-            "not count. As described: the description's, or measured on the network.",
+            label="Tile border",
+            tooltip="Pixels at each side of a tile that the network sees and that are "
+            "not used. From the model: as described, or measured on the network.",
         )
         self.seams = ComboBox(
             choices=[("cut in the middle", "crop"), ("blended", "blend")],
@@ -147,8 +150,9 @@ class Assumptions(Fold):
             max=0.8,
             step=0.05,
             name="overlap",
-            label="Windows share",
-            tooltip="Part of a window that it shares with the next one.",
+            label="Tile overlap",
+            tooltip="Part of a tile that it shares with the next one. Higher: objects "
+            "at seams are found more surely, and it takes longer.",
         )
         self.black, self.white = (
             FloatSpinBox(
@@ -157,7 +161,7 @@ class Assumptions(Fold):
                 max=100,
                 step=0.1,
                 name=name,
-                label=f"{name.capitalize()} %",
+                label=f"{name.capitalize()} point (percentile)",
                 tooltip="Percentile of the grey values that becomes "
                 f"{name}, where the image has not 8 bits.",
             )
@@ -190,7 +194,7 @@ class Assumptions(Fold):
         """Show which classes the description has, as a hint."""
         hint = ", ".join(names) if names else "numbers"
         self.class_names.native.setPlaceholderText(hint)
-        several = f"as described ({len(names)})" if names else "as it comes"
+        several = f"from the model ({len(names)})" if names else "automatic"
         self.class_count.native.setSpecialValueText(several)
 
     def show_reading(self, settings: Settings, names: Sequence[str]) -> None:
@@ -212,8 +216,8 @@ class Assumptions(Fold):
             if lines
             else "What a run has to assume is listed here."
         )
-        count = f" ({len(sentences)} assumed)" if sentences else ""
-        self.title = f"Told and assumed{count}"
+        count = f" ({len(sentences)})" if sentences else ""
+        self.title = f"Assumptions{count}"
 
     def settings(self) -> dict[str, Any]:
         """What the form says, by the names of :class:`RunSettings`."""

@@ -48,7 +48,7 @@ class Tuning:
         self._desk, self._showing, self._reading = desk, showing, reading
         self._history: History[tuple[Settings, ClassMap]] = History()
         self.problem = ""
-        self.thresholds = ThresholdsForm(self.soon, desk.say)
+        self.thresholds = ThresholdsForm(self.soon, desk.say, self._note)
         self.classes = ClassRows(self.soon, self._restyle)
         self.section = Fold("Classes", [self.classes])
         self._tuner = Tuner(self.state, self._tuned, showing.seen, self._previewed)
@@ -199,7 +199,9 @@ class Tuning:
             self.classes.set_features(tuple(session.decoded.features))
             self.classes.show_counts(result.counts())
             self.thresholds.show_histogram(shares(counted(session.decoded, class_map)))
-            sentence = f"{len(result)} of {len(session.decoded)} objects count."
+            every = len(session.decoded)
+            what = f"{self._showing.results.source.name}, {session.model.name}"
+            sentence = f"{len(result)} of {every} objects kept ({what})."
         elif isinstance(result, Images) and outlines:
             sentence = f"{', '.join(result.maps)}: see the new layers."
         notes = self._showing.show(result, self.classes.styles(), outlines)

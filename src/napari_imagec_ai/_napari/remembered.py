@@ -1,0 +1,44 @@
+"""What the dock widget remembers from one session of napari to the next."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import platformdirs
+
+from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.system import whole_files as files
+
+_log = logging.getLogger(__name__)
+
+
+def recall(name: str) -> str:
+    """What was kept under a name; empty: nothing."""
+    found = _read().get(name)
+    return found if isinstance(found, str) else ""
+
+
+def keep(name: str, what: str) -> None:
+    """Remember this; a folder that cannot be written to is no error."""
+    known = _read()
+    if known.get(name) == what:
+        return
+    known[name] = what
+    try:
+        files.replace_text(_place(), json.dumps(known, indent=1, ensure_ascii=False))
+    except ImagecAIError as error:
+        _log.info("nothing is remembered of the form: %s", error)
+
+
+def _place() -> Path:
+    return Path(platformdirs.user_data_dir("napari-imagec-ai", False)) / "form.json"
+
+
+def _read() -> dict[str, object]:
+    try:
+        known = json.loads(_place().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
