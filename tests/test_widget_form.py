@@ -123,7 +123,7 @@ def test_four_classes_are_tuned_on_a_laptop_without_scrolling(
 def test_the_wheel_scrolls_and_changes_only_what_has_the_focus(
     qtbot: Any, open_widget: Open, scene: np.ndarray
 ) -> None:
-    _, widget = ran(qtbot, open_widget, scene)
+    viewer, widget = ran(qtbot, open_widget, scene)
     controls = (
         widget.model,
         widget.decoder,
@@ -149,7 +149,7 @@ def test_the_wheel_scrolls_and_changes_only_what_has_the_focus(
     turn(feature.native)
     assert feature.value == chosen
     handle = widget.thresholds.rows[1].handle
-    widget.viewer.window._qt_window.activateWindow()
+    viewer.window._qt_window.activateWindow()
     handle.setFocus()
     qtbot.waitUntil(handle.hasFocus, timeout=5000)
     turn(handle)
@@ -192,8 +192,7 @@ def test_each_step_of_a_slider_can_be_seen_and_undone(
 
 
 def test_the_tab_key_goes_as_the_eye_does(open_widget: Open, qtbot: Any) -> None:
-    _, widget = open_widget(show=True)
-    stops = [one for _, one in widget.form.native._stops()]
+    viewer, widget = open_widget(show=True)
     order = [
         widget.form.tabs.tabBar(),
         widget.choice.search.native,
@@ -213,7 +212,7 @@ def test_the_tab_key_goes_as_the_eye_does(open_widget: Open, qtbot: Any) -> None
     stops = [one for _, one in widget.form.native._stops()]
     places = [stops.index(one) for one in order]
     assert places == sorted(places)
-    widget.viewer.window._qt_window.activateWindow()
+    viewer.window._qt_window.activateWindow()
     widget.choice.search.native.setFocus()
     for _ in range(len(stops)):
         now = QApplication.focusWidget()

@@ -78,10 +78,10 @@ class Running:
         """Show sentences under the Run button; those about a failure stand out."""
         self.status.value = shown(" ".join(filter(None, sentences)), bold=bad)
 
-    def paint(self, accent: str, ink: str) -> None:
+    def paint(self, accent: str) -> None:
         """Let Run stand out, in the colours of the theme."""
         self.button.native.setStyleSheet(
-            f"QPushButton:enabled {{ background: {accent}; color: {ink};"
+            f"QPushButton:enabled {{ background: {accent}; color: white;"
             " font-weight: bold; padding: 5px; }"
             "QPushButton { padding: 5px; }"
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Container
 from napari.utils.theme import get_theme
+from qtpy.QtGui import QColor
 
 from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.controls import Undocking, column
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
     import napari
 
     from napari_imagec_ai._napari.layers.layers import Source
+
+
+_LIGHTEST = 150
+"""Of 255: white words on it, and it on a white panel, can be read."""
 
 
 class ClassifierWidget(Container):  # type: ignore[type-arg]
@@ -303,7 +308,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
 
     def _paint(self, event: Any = None) -> None:
         """Follow the theme."""
-        self.running_bar.paint(_accent(self.viewer), "white")
+        self.running_bar.paint(_accent(self.viewer))
 
     def _layer_removed(self, event: Any = None) -> None:
         self.check()
@@ -342,5 +347,8 @@ def _stop(parts: Sequence[Any], *_: Any) -> None:
 
 
 def _accent(viewer: Any) -> str:
-    """The colour that the viewer's theme marks things with."""
-    return str(get_theme(viewer.theme).current.as_hex())
+    """The colour that the viewer's theme marks things with, dark enough to be seen."""
+    colour = QColor(get_theme(viewer.theme).current.as_hex())
+    while colour.lightness() > _LIGHTEST:
+        colour = colour.darker(110)
+    return str(colour.name())

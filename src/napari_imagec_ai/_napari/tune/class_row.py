@@ -164,6 +164,7 @@ class ClassRow(Container):  # type: ignore[type-arg]
             "layers, tables and files. Two classes of one name become one.",
         )
         self.target.native.setPlaceholderText(NO_NAME)
+        self.target.native.setCursorPosition(0)  # a long name shows its beginning
         self.number = Label(
             value="", name="number", tooltip="How many objects are kept."
         )

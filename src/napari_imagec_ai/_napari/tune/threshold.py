@@ -45,6 +45,7 @@ class Threshold(Container):  # type: ignore[type-arg]
         )
         self.line.native.setFixedWidth(_TYPED)
         self.head = row(Label(value=options["label"]), self.line)
+        self.head.native.layout().insertStretch(1, 1)
         super().__init__(
             widgets=[self.head, self.slider],
             labels=False,
