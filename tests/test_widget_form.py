@@ -212,19 +212,18 @@ def test_the_tab_key_goes_as_the_eye_does(open_widget: Open, qtbot: Any) -> None
     stops = [one for _, one in widget.form.native._stops()]
     places = [stops.index(one) for one in order]
     assert places == sorted(places)
-    viewer.window._qt_window.activateWindow()
+    window = viewer.window._qt_window
     widget.choice.search.native.setFocus()
-    for _ in range(len(stops)):
-        now = QApplication.focusWidget()
-        if now is widget.classes[0].keep.native:
+    for _ in stops:
+        if window.focusWidget() is widget.classes[0].keep.native:
             break
-        qtbot.keyClick(now, Qt.Key.Key_Tab)
-    assert QApplication.focusWidget() is widget.classes[0].keep.native
+        qtbot.keyClick(window.focusWidget(), Qt.Key.Key_Tab)
+    assert window.focusWidget() is widget.classes[0].keep.native
     assert widget.form.front == TUNE
-    for _ in range(len(stops)):
-        qtbot.keyClick(QApplication.focusWidget(), Qt.Key.Key_Backtab)
-        if QApplication.focusWidget() is widget.model.native:
+    for _ in stops:
+        if window.focusWidget() is widget.model.native:
             break
+        qtbot.keyClick(window.focusWidget(), Qt.Key.Key_Backtab)
     assert widget.form.front == MODEL
     assert in_order(widget.form.bar.native)
 
