@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.recipes import flags
 from napari_imagec_ai.recipes import from_flags as flag_values
+from napari_imagec_ai.system import own_files
 
 if TYPE_CHECKING:
     from napari_imagec_ai.run.published import TestResult
@@ -136,7 +137,8 @@ def _run(options: argparse.Namespace) -> int:
 
     workers = options.workers
     if workers is None:
-        workers = sensible_workers(len(expand(options.images, options.scene)))
+        images = expand(options.images, options.scene, Path(options.output))
+        workers = sensible_workers(len(images))
     if workers < 1:
         raise ImagecAIError(f"Expected 1 worker or more, found {workers}.")
     recipe = Recipe.load(options.recipe)
@@ -145,7 +147,13 @@ def _run(options: argparse.Namespace) -> int:
     settings = settings_of(told, recipe.predict)
     recipe = recipe.model_copy(update={"predict": settings})
     return _each_image(
-        options, recipe, resumable=True, workers=workers, scheduler=options.scheduler
+        options,
+        recipe,
+        resumable=True,
+        workers=workers,
+        scheduler=options.scheduler,
+        # One that a run wrote may be written again; one of a person's own stays.
+        sources=() if own_files.is_ours(Path(options.recipe)) else (options.recipe,),
     )
 
 
@@ -157,10 +165,11 @@ def _each_image(
     resumable: bool = False,
     workers: int = 1,
     scheduler: str | None = None,
+    sources: Sequence[str] = (),
 ) -> int:
     from napari_imagec_ai.recipes.batch.run_batch import Batch, expand, run_batch
 
-    images = expand(options.images, recipe.predict.scene)
+    images = expand(options.images, recipe.predict.scene, Path(options.output))
     batch = Batch(
         recipe=recipe,
         folder=Path(options.output),
@@ -171,6 +180,8 @@ def _each_image(
         resumable=resumable and len(images) > 1,
         again=resumable and options.again,
         summary=resumable and options.summary and len(images) > 1,
+        overwrite=options.overwrite,
+        sources=tuple(map(Path, sources)),
         **(flag_values.sharing(options) if resumable else {}),
     )
     failed: list[str] = []
@@ -204,9 +215,10 @@ def _decode(options: argparse.Namespace) -> int:
     stem = (
         Path(options.prediction).name.removesuffix(".npz").removesuffix(".prediction")
     )
-    files = write_results(
-        result, made, Path(options.output), stem, exports, prediction.image
-    )
+    with own_files.permitted(options.overwrite, [Path(options.prediction)]):
+        files = write_results(
+            result, made, Path(options.output), stem, exports, prediction.image
+        )
     report = report_on(
         options.prediction,
         prediction,
@@ -216,6 +228,8 @@ def _decode(options: argparse.Namespace) -> int:
         files,
         exports,
     )
+    # The network ran when the prediction was made, and not now.
+    report |= {"network_calls": 0, "network_seconds": 0}
     _print_report(report, options.json)
     return 0
 

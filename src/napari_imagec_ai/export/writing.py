@@ -38,6 +38,7 @@ from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.results.scores import Scores
+from napari_imagec_ai.system import own_files
 from napari_imagec_ai.system import whole_files as files
 
 __all__ = [
@@ -163,6 +164,8 @@ def write(
     path: str | Path,
     image: ImageInput | None = None,
     recipe: str = "",
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Write a result to a file.
 
@@ -173,11 +176,15 @@ def write(
     path : path
         Its suffix picks the format, for objects one of :data:`FORMATS`: ``.tif``,
         ``.ome.tif``, ``.csv``, ``.geojson`` and so on. Images: ``.tif``. Scores:
-        ``.csv``. An existing file is replaced whole or not at all.
+        ``.csv``. A file that is there is replaced whole or not at all, and only if
+        this software wrote it and nobody changed it since.
     image : ImageInput, optional
         The pixels in which the objects were found: for OME-Zarr, overlay and report.
     recipe : str, optional
         Text of the recipe, for the report.
+    overwrite : bool
+        Replace also what this software did not write; the file of ``image`` is never
+        replaced.
 
     Returns
     -------
@@ -188,16 +195,25 @@ def write(
     ------
     ImagecAIError
         If the suffix is unknown, the objects do not fit the format, or the file cannot
-        be written.
+        be written or replaced.
     """
     path = Path(path)
-    if isinstance(result, Objects):
-        return write_as(format_of(path).word, result, path, image, recipe)
-    writers = _OTHERS[type(result)]
-    writer = writers.get(path.suffix.lower())
-    if writer is None:
-        raise _unknown(path, list(writers))
-    return files.replace_whole(path, lambda place: writer(result, place))
+    with own_files.permitted(overwrite, _file_of(image)):
+        if isinstance(result, Objects):
+            return write_as(format_of(path).word, result, path, image, recipe)
+        writers = _OTHERS[type(result)]
+        writer = writers.get(path.suffix.lower())
+        if writer is None:
+            raise _unknown(path, list(writers))
+        return files.replace_whole(path, lambda place: writer(result, place))
+
+
+def _file_of(image: ImageInput | None) -> list[Path]:
+    """The file that an image was opened from, as its key tells."""
+    key = None if image is None else image.key
+    if isinstance(key, tuple) and key and isinstance(key[0], str):
+        return [Path(key[0])]
+    return []
 
 
 def write_as(
@@ -223,6 +239,8 @@ def write_all(
     words: Sequence[str] | None = None,
     image: ImageInput | None = None,
     recipe: str = "",
+    *,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write the files of a run.
 
@@ -237,7 +255,7 @@ def write_all(
     words : sequence of str, optional
         Some of :data:`EXPORTS`, for objects; by default those of :data:`USUAL` that
         fit. Images and scores have a format of their own.
-    image, recipe
+    image, recipe, overwrite
         See :func:`write`.
 
     Returns
@@ -248,30 +266,62 @@ def write_all(
     Raises
     ------
     ImagecAIError
-        If the objects do not fit one of the formats (then nothing is written), or a
-        file cannot be written.
+        If the objects do not fit one of the formats or one of the files may not be
+        replaced (then nothing is written), or a file cannot be written.
     """
-    if not isinstance(result, Objects):
-        return _write_others(result, folder, stem)
-    if words is None:
-        words = [word for word in USUAL if word in fitting(result)]
-    chosen = [_named(word) for word in dict.fromkeys(words)]
-    for each in chosen:
-        _check(result, each)
-    beside, written = Beside(image, recipe), []
-    for each in chosen:
-        written.append(_write(result, folder / f"{stem}{each.suffix}", each, beside))
-        written += [folder / each.also] if each.also else []
-    return written
+    with own_files.permitted(overwrite, _file_of(image)):
+        if not isinstance(result, Objects):
+            return _write_others(result, folder, stem)
+        if words is None:
+            words = [word for word in USUAL if word in fitting(result)]
+        chosen = [_named(word) for word in dict.fromkeys(words)]
+        for each in chosen:
+            _check(result, each)
+        own_files.check(files_of(chosen, folder, stem))
+        beside, written = Beside(image, recipe), []
+        for each in chosen:
+            place = folder / f"{stem}{each.suffix}"
+            written.append(_write(result, place, each, beside))
+            written += [folder / each.also] if each.also else []
+        return written
+
+
+def files_of(chosen: Sequence[Format], folder: Path, stem: str) -> list[Path]:
+    """The files of an image's own that objects are written to."""
+    return [folder / f"{stem}{one.suffix}" for one in chosen]
 
 
 def _write_others(result: Images | Scores, folder: Path, stem: str) -> list[Path]:
     if isinstance(result, Scores):
         return [write(result, folder / f"{stem}.scores.csv")]
-    return [
-        write(result[name], folder / f"{stem}.{file_word(name)}.tif")
-        for name in result.maps
-    ]
+    places = {name: folder / f"{stem}.{file_word(name)}.tif" for name in result.maps}
+    own_files.check(list(places.values()))
+    return [write(result[name], place) for name, place in places.items()]
+
+
+def expected_files(
+    gives: type[Result],
+    folder: Path,
+    stem: str,
+    words: Sequence[str] | None,
+    outputs: Sequence[str],
+) -> list[Path]:
+    """The files that a run will most likely write, before anything is known of it.
+
+    Parameters
+    ----------
+    gives : type
+        What the decoder gives: Objects, Images or Scores.
+    folder, stem, words
+        See :func:`write_all`.
+    outputs : sequence of str
+        Names of the network's outputs.
+    """
+    if gives is Images:
+        return [folder / f"{stem}.{file_word(name)}.tif" for name in outputs]
+    if gives is Scores:
+        return [folder / f"{stem}.scores.csv"]
+    return files_of([_named(word) for word in words or USUAL], folder, stem)
 
 
 def fitting(objects: Objects) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def remember_file(path: Path, name: str = "") -> None:
             known = _read()
             known[known_as] = {"model": name or path.stem}
             text = json.dumps(known, indent=1, ensure_ascii=False)
-            files.replace_text(_place(), text)
+            files.replace_text(_place(), text, private=True)
     except (ImagecAIError, OSError) as error:  # then it is asked again
         _log.info("the answer is not kept: %s", error)
 

@@ -58,7 +58,7 @@ def keep(
         known["name"] = model.name  # for people who look into the folder
         text = json.dumps(known, indent=1, ensure_ascii=False)
         try:
-            files.replace_text(place, text)
+            files.replace_text(place, text, private=True)
         except ImagecAIError as error:
             _log.info("nothing is kept about '%s': %s", model.name, error)
 

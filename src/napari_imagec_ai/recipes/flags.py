@@ -26,6 +26,11 @@ _INPUT: Any = {
     "help": "what goes to another input of the network: a file, or numbers",
 }
 
+_OVERWRITE: dict[str, Any] = {
+    "action": "store_true",
+    "help": "replace files in -o that this software did not write; never the images",
+}
+
 _MODEL = "name of a model in the library, folder, rdf.yaml, zip, or bare YOLO export"
 _IMAGES = "image files, or a pattern in quotes: 'plate/*.tif'"
 _OUTPUT = "folder for the results; it is made"
@@ -154,6 +159,7 @@ def _add_predict(commands: Any) -> None:
         action="store_true",
         help="keep what the network said, to be tuned with 'imagec-ai decode'",
     )
+    predict.add_argument("--overwrite", **_OVERWRITE)
     _add_tuning(predict)
 
 
@@ -165,6 +171,7 @@ def _add_decode(commands: Any) -> None:
         help="STEM.prediction.npz, written by 'imagec-ai predict --save-prediction'",
     )
     decode.add_argument("-o", "--output", metavar="DIR", required=True, help=_OUTPUT)
+    decode.add_argument("--overwrite", **_OVERWRITE)
     _add_tuning(decode)
 
 
@@ -185,6 +192,7 @@ def _add_run(commands: Any) -> None:
         "--workers", type=int, metavar="N", help="processes; by default as many as fit"
     )
     spread.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster")
+    run.add_argument("--overwrite", **_OVERWRITE)
     run.add_argument("--again", action="store_true", help="also images that are done")
     run.add_argument(
         "--no-summary",

@@ -28,6 +28,7 @@ from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.run.feed.inputs import InputImages
 from napari_imagec_ai.run.predicting import predict
 from napari_imagec_ai.run.settings import RunSettings
+from napari_imagec_ai.system import own_files
 from napari_imagec_ai.system import whole_files as files
 from napari_imagec_ai.system.safe_yaml import read_yaml
 
@@ -46,12 +47,17 @@ class ModelRef(_Part):
 
 
 class Used(_Part):
-    """What really ran, and what was assumed; for people to read."""
+    """What really ran, and what was assumed; for people to read.
+
+    ``files`` are those that the run wrote, by name, each with what tells whether it is
+    still as it was written.
+    """
 
     engine: str = ""
     device: str = ""
     napari_imagec_ai: str = ""
     assumed: tuple[str, ...] = ()
+    files: dict[str, str] = Field(default_factory=dict)
 
 
 class Recipe(_Part):
@@ -116,9 +122,19 @@ class Recipe(_Part):
         data = self.model_dump(mode="json")
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the recipe as YAML."""
-        return files.replace_text(Path(path), self.text())
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the recipe as YAML.
+
+        Parameters
+        ----------
+        path : path
+            The file, usually ``NAME.recipe.yaml``.
+        overwrite : bool
+            Replace also a file that this software did not write, or that somebody
+            changed since.
+        """
+        with own_files.permitted(overwrite):
+            return files.replace_text(Path(path), own_files.seal(self.text()))
 
     def open_model(self) -> Model:
         """The model that the recipe means: at its path, or in the library.

@@ -25,7 +25,7 @@ from napari_imagec_ai.run.feed.inputs import InputImages, main_image
 from napari_imagec_ai.run.maps.dense_run import DenseRun
 from napari_imagec_ai.run.predicting import predict_as
 from napari_imagec_ai.run.tiles.window_limits import main_input
-from napari_imagec_ai.system import threads
+from napari_imagec_ai.system import own_files, threads
 from napari_imagec_ai.system.progress import Progress
 from napari_imagec_ai.system.version import version
 
@@ -152,11 +152,6 @@ class Runner:
         prediction = self._predict(images, progress, dense)
         result = self.recipe.tune(prediction)
         seconds = time.perf_counter() - started
-        files = []
-        if save_prediction:
-            place = folder / f"{stem_of(path)}.prediction.npz"
-            prediction.save(place)
-            files.append(str(place))
         used = Used(
             engine=prediction.engine,
             device=prediction.device,
@@ -166,8 +161,18 @@ class Runner:
         # What was measured on the network may be measured otherwise elsewhere.
         ran = chosen.model_copy(update={"halo": chosen.halo or prediction.halo})
         recipe = self.recipe.model_copy(update={"used": used, "predict": ran})
-        image = main_image(images, self.model)
-        files += write_results(result, recipe, folder, stem_of(path), exports, image)
+        image, stem = main_image(images, self.model), stem_of(path)
+        read = [
+            path,
+            *(each for each in (beside or {}).values() if isinstance(each, Path)),
+        ]
+        with own_files.permitted(sources=read):
+            files = []
+            if save_prediction:
+                place = folder / f"{stem}.prediction.npz"
+                prediction.save(place)
+                files.append(str(place))
+            files += write_results(result, recipe, folder, stem, exports, image)
         if thumbnail is not None:
             write_thumbnail(result, image, thumbnail)
         name = recipe.decoder or ""
@@ -183,10 +188,13 @@ def write_results(
     image: ImageInput | None = None,
 ) -> list[str]:
     """Write a run's files, by default the usual ones; gives their names."""
-    written = write_all(result, folder, stem, exports, image, recipe.text())
-    files = [str(path) for path in written]
-    files.append(str(recipe.save(folder / f"{stem}.recipe.yaml")))
-    return files
+    place = folder / f"{stem}.recipe.yaml"
+    with own_files.permitted() as permit:
+        own_files.check([place])
+        written = write_all(result, folder, stem, exports, image, recipe.text())
+        used = recipe.used.model_copy(update={"files": dict(permit.marks)})
+        recipe.model_copy(update={"used": used}).save(place)
+    return [str(path) for path in (*written, place)]
 
 
 def report_on(

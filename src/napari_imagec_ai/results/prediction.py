@@ -17,6 +17,7 @@ from napari_imagec_ai.image.region import Cut
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.results.prediction_file import read_prediction, write_prediction
 from napari_imagec_ai.results.window_results import Layout, WindowResult
+from napari_imagec_ai.system import own_files
 
 EMPTY = -1
 """In the place of a channel: the network gets zeros there."""
@@ -89,10 +90,19 @@ class Prediction:
         """Sizes of the plane axes; empty for a single plane or volume."""
         return self.frame.shape[: len(self.frame.shape) - len(self.space)]
 
-    def save(self, path: str | Path) -> None:
-        """Write everything but the image's pixels into one file (a zip of arrays)."""
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write everything but the image's pixels into one file (a zip of arrays).
+
+        Parameters
+        ----------
+        path : path
+            The file, usually ``NAME.prediction.npz``.
+        overwrite : bool
+            Replace also a file that this software did not write.
+        """
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        write_prediction(values, Path(path))
+        with own_files.permitted(overwrite):
+            write_prediction(values, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> Prediction:

@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.system import own_files
 
 _MACHINE = re.sub(r"\W", "", platform.node()) or "here"
 """The processes of others are not known."""
@@ -32,8 +33,13 @@ _LONGEST_SUFFIX = 20
 """Letters of what looks like a suffix."""
 
 
-def replace_whole(path: Path, write: Callable[[Path], None]) -> Path:
+def replace_whole(
+    path: Path, write: Callable[[Path], None], *, private: bool = False
+) -> Path:
     """Write a file beside its place, then move it there in one step.
+
+    What this software did not write is replaced only where
+    :func:`~napari_imagec_ai.system.own_files.permitted` says so.
 
     Parameters
     ----------
@@ -41,12 +47,17 @@ def replace_whole(path: Path, write: Callable[[Path], None]) -> Path:
         Final name; its folder is made where it is missing.
     write : callable
         Writes to the path that it is given, which has the same suffix.
+    private : bool
+        In a place of our own, such as a cache, where nobody else's files lie.
 
     Raises
     ------
     ImagecAIError
-        If the file cannot be written; an older one is then as it was.
+        If the file cannot be written, or one is there that may not be replaced; it is
+        then as it was.
     """
+    if not private and not path.is_dir():  # over a folder no file is moved
+        own_files.check([path])
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,6 +70,9 @@ def replace_whole(path: Path, write: Callable[[Path], None]) -> Path:
         write(temporary)
         temporary.chmod(0o666 & ~_umask())
         sync(temporary)
+        if not private:
+            own_files.note(path, temporary)
+            own_files.put_aside(path)
         temporary.replace(path)
         sync(path.parent)
     except OSError as error:
@@ -69,13 +83,13 @@ def replace_whole(path: Path, write: Callable[[Path], None]) -> Path:
     return path
 
 
-def replace_text(path: Path, text: str) -> Path:
+def replace_text(path: Path, text: str, *, private: bool = False) -> Path:
     """Write a text in UTF-8, whole or not at all; see :func:`replace_whole`."""
 
     def write(place: Path) -> None:
         place.write_text(text, encoding="utf-8")
 
-    return replace_whole(path, write)
+    return replace_whole(path, write, private=private)
 
 
 def replace_folder(
@@ -91,7 +105,8 @@ def replace_folder(
     Parameters
     ----------
     path : Path
-        Final name. A folder of that name is replaced if it is a Zarr store, or empty.
+        Final name. A folder of that name is replaced if it is a Zarr store that may be
+        (see :func:`replace_whole`), or empty.
     write : callable
         Writes into the empty folder that it is given, which has the same suffix.
     may_go : callable, optional
@@ -102,20 +117,25 @@ def replace_folder(
     ImagecAIError
         If the folder cannot be written, or another kind of folder is in the way.
     """
+    if path.is_dir() and not (may_go or _is_store)(path):
+        raise ImagecAIError(
+            f"'{path}' is a folder of other files, which would be lost; choose "
+            "another name."
+        )
+    if may_go is None and path.is_dir() and not _is_empty(path):
+        own_files.check([path])
     aside: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir() and not (may_go or _is_store)(path):
-            raise ImagecAIError(
-                f"'{path}' is a folder of other files, which would be lost; choose "
-                "another name."
-            )
         sweep_once(path.parent)
         aside = Path(tempfile.mkdtemp(prefix=begun(), dir=path.parent))
         fresh = aside / f"new{_suffix(path)}"
         fresh.mkdir()
         write(fresh)
         sync_all(fresh)
+        if may_go is None:
+            own_files.note(path, fresh)
+            own_files.put_aside(path)
         if path.is_dir():
             path.replace(aside / "old")
         fresh.replace(path)
@@ -244,7 +264,11 @@ def _removed(folder: Path) -> None:
 
 def _is_store(folder: Path) -> bool:
     marks = (".zgroup", ".zattrs", ".zarray", "zarr.json")
-    return any((folder / mark).exists() for mark in marks) or not any(folder.iterdir())
+    return any((folder / mark).exists() for mark in marks) or _is_empty(folder)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _refused(path: Path, error: OSError) -> ImagecAIError:

@@ -155,13 +155,17 @@ class BatchPanel(BatchForm):
             if not part.strip():
                 continue
             if place.is_dir() and not is_zarr(place):
-                found += map(str, images_in(place))
+                found += map(str, images_in(place, self._folder()))
             else:
                 found.append(str(place))
         return expand(found, self._scene()) if found else []
 
     def _scene(self) -> str | None:
         return str(self.scene.value).strip() or None
+
+    def _folder(self) -> Path:
+        """Where results go."""
+        return Path(str(self.output.value).strip()).expanduser()
 
     def look(self) -> None:
         """Count the images, and say what will be done to them."""
@@ -237,7 +241,7 @@ class BatchPanel(BatchForm):
             recipe = recipe.model_copy(update={"predict": chosen_too})
         batch = Batch(
             recipe,
-            Path(str(self.output.value).strip()).expanduser(),
+            self._folder(),
             self.words(),
             again=bool(self.again.value),
             summary=len(images) > 1,

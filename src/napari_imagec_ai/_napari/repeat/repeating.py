@@ -99,7 +99,8 @@ class Repeating:
             return
         path = path if path.suffix in (".yaml", ".yml") else Path(f"{path}.yaml")
         try:
-            saved = shown[0].save(path)
+            # The dialog has asked whether a file that is there may go.
+            saved = shown[0].save(path, overwrite=True)
         except ImagecAIError as error:
             self._desk.say(str(error), bad=True)
             return

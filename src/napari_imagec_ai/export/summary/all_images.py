@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_imagec_ai.export.summary.lines import Line, measured
-from napari_imagec_ai.export.summary.sheet import is_sheet, write_sheets
+from napari_imagec_ai.export.summary.sheet import is_sheet, sheet_names, write_sheets
 from napari_imagec_ai.export.summary.tables import write_joined, write_summary
 from napari_imagec_ai.export.summary.thumbnails import thumbnail, write_thumbnail
 
@@ -20,6 +20,7 @@ __all__ = [
     "Line",
     "is_sheet",
     "measured",
+    "names",
     "thumbnail",
     "write_all",
     "write_thumbnail",
@@ -30,6 +31,11 @@ TABLE = "summary.csv"
 
 JOINED = {".objects.csv": "objects.csv", ".scores.csv": "scores.csv"}
 """Tables of single images, by what their names end in, and the one over all."""
+
+
+def names(images: int) -> list[str]:
+    """Names of the files that a batch of so many images may write for all of them."""
+    return [TABLE, *JOINED.values(), *sheet_names(images)]
 
 
 def write_all(lines: Sequence[Line], folder: Path, title: str = "") -> list[Path]:

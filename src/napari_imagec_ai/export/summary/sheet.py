@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from napari_imagec_ai.export.palette import colour
 from napari_imagec_ai.export.summary.lines import Line
 from napari_imagec_ai.export.summary.thumbnails import SIDE
+from napari_imagec_ai.system import own_files
 from napari_imagec_ai.system import whole_files as files
 
 COLUMNS, ROWS = 5, 6
@@ -58,16 +59,23 @@ def write_sheets(lines: Sequence[Line], folder: Path, title: str = "") -> list[P
     for number, part in enumerate(parts, start=1):
         several = f", page {number} of {len(parts)}" if len(parts) > 1 else ""
         page = _page(part, names, f"{_head_of(lines, title)}{several}")
-        suffix = f"-{number}" if len(parts) > 1 else ""
-        path = folder / f"contact-sheet{suffix}.png"
+        path = folder / sheet_names(len(lines))[number - 1]
         stream = io.BytesIO()
         page.save(stream, "PNG")
         data = stream.getvalue()
         written.append(files.replace_whole(path, functools.partial(_write, data)))
     for old in folder.iterdir():
-        if is_sheet(old.name) and old not in written:
+        if is_sheet(old.name) and old not in written and own_files.is_ours(old):
             old.unlink(missing_ok=True)
     return written
+
+
+def sheet_names(images: int) -> list[str]:
+    """Names of the pages of a batch of so many images."""
+    pages = -(-images // (COLUMNS * ROWS))
+    if pages <= 1:
+        return ["contact-sheet.png"]
+    return [f"contact-sheet-{number}.png" for number in range(1, pages + 1)]
 
 
 def is_sheet(name: str) -> bool:

@@ -44,4 +44,4 @@ def write_thumbnail(result: Result, image: ImageInput, path: Path) -> Path:
     def write(place: Path) -> None:
         place.write_bytes(data)
 
-    return files.replace_whole(path, write)
+    return files.replace_whole(path, write, private=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,14 +34,23 @@ from napari_imagec_ai.run.in_blocks.run_in_blocks import (
     Terms,
 )
 from napari_imagec_ai.run.maps.dense_run import DenseRun
+from napari_imagec_ai.system import own_files
 from napari_imagec_ai.system import whole_files as files
 from napari_imagec_ai.system.contents import sha256, sha256_of_all
 from napari_imagec_ai.system.file_changes import CHANGED, last_change
 from napari_imagec_ai.system.progress import Progress
 from napari_imagec_ai.system.scratch import check_there
 
-DONE = ".imagec-ai-batch"
+DONE = own_files.BATCH
 """Folder beside the results with a note for each image that is done."""
+
+_RUN = re.compile(r"[0-9a-f]{16}")
+"""The shares of one run of an image."""
+
+_KEPT = (
+    "'{}' was not as an earlier run had written it: it was made again, and what lay "
+    "there is kept as '{}'."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,10 @@ class Batch:
         Pixels of an image above which it is large.
     scratch : Path or None
         Where shares go until then; all workers see it. None: beside the results.
+    overwrite : bool
+        Replace also files that this software did not write; never the images.
+    sources : tuple of Path
+        What is read beside the images and must stay, such as a person's recipe.
     state : str
         What the model's files are; filled in when the batch begins.
     """
@@ -89,6 +103,8 @@ class Batch:
     in_blocks: bool = True
     split_above: int = ABOVE
     scratch: Path | None = None
+    overwrite: bool = False
+    sources: tuple[Path, ...] = ()
     state: str = ""
 
 
@@ -186,17 +202,24 @@ def _finished(
 ) -> Outcome:
     before = 0.0 if begun is None else max(0.0, time.time() - begun)
     mark = _mark(batch, image)
-    report = runner.run_file(
-        image,
-        batch.folder,
-        batch.exports,
-        axes=batch.axes,
-        beside=batch.beside,
-        save_prediction=batch.save_prediction,
-        progress=progress,
-        dense=dense,
-        thumbnail=thumbnail_of(batch, image) if batch.summary else None,
-    )
+    earlier = written_before(batch, image) if batch.resumable else ()
+    with own_files.permitted(
+        batch.overwrite, batch.sources, batch.resumable, earlier
+    ) as permit:
+        report = runner.run_file(
+            image,
+            batch.folder,
+            batch.exports,
+            axes=batch.axes,
+            beside=batch.beside,
+            save_prediction=batch.save_prediction,
+            progress=progress,
+            dense=dense,
+            thumbnail=thumbnail_of(batch, image) if batch.summary else None,
+        )
+    report["assumed"] += [
+        _KEPT.format(place.name.partition("-")[2], place) for place in permit.aside
+    ]
     report["total_seconds"] = round(report["total_seconds"] + before, 4)
     # What was written to meanwhile is to be done again, when it is complete.
     if batch.resumable and mark == _mark(batch, image):
@@ -268,7 +291,7 @@ def note(batch: Batch, image: Path, report: dict[str, Any]) -> None:
     """Write down that an image is done."""
     whole = {str(part): _content(part) for part in _parts(batch, image, report)}
     known = {"mark": _mark(batch, image), "report": report, "content": whole}
-    files.replace_text(_place(batch, image), json.dumps(known))
+    files.replace_text(_place(batch, image), json.dumps(known), private=True)
 
 
 def _parts(batch: Batch, image: Path, report: dict[str, Any]) -> list[Path]:
@@ -280,6 +303,15 @@ def _parts(batch: Batch, image: Path, report: dict[str, Any]) -> list[Path]:
 def _content(path: Path) -> list[int | str]:
     """What a file must have to be the one that was written."""
     return [last_change(path)[1], sha256_of_all(path)]
+
+
+def written_before(batch: Batch, image: Path) -> tuple[str, ...]:
+    """Names of what an earlier run wrote for an image, whatever became of it."""
+    try:
+        known = json.loads(_place(batch, image).read_text(encoding="utf-8"))
+        return tuple(Path(file).name for file in known["report"]["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def noted(batch: Batch, image: Path) -> dict[str, Any] | None:
@@ -299,6 +331,9 @@ def noted(batch: Batch, image: Path) -> dict[str, Any] | None:
 
 def remove(folder: Path) -> None:
     """Take away the shares of an image that is done, and their folder once empty."""
-    shutil.rmtree(folder, ignore_errors=True)
+    for run in folder.iterdir() if folder.is_dir() else ():
+        if _RUN.fullmatch(run.name):  # a person may have a folder of that name
+            shutil.rmtree(run, ignore_errors=True)
     with contextlib.suppress(OSError):  # not empty: others lie there
+        folder.rmdir()
         folder.parent.rmdir()

@@ -6,7 +6,6 @@ on where it was. An image that fails is reported and stops no other.
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -14,13 +13,15 @@ from pathlib import Path
 
 import psutil
 
-from napari_imagec_ai.errors import ImagecAIError
+from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.export.summary import all_images as summary
 from napari_imagec_ai.export.summary.all_images import Line
+from napari_imagec_ai.export.summary.coco_set import NAME as COCO_SET
 from napari_imagec_ai.export.summary.coco_set import write_coco_set
-from napari_imagec_ai.export.writing import EXPORTS
-from napari_imagec_ai.image.opening import SUFFIXES
-from napari_imagec_ai.image.zarr_images import fields_of, stem_of
+from napari_imagec_ai.export.writing import EXPORTS, USUAL, expected_files
+from napari_imagec_ai.image.zarr_images import stem_of
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.recipes.batch.image_files import expand, images_in
 from napari_imagec_ai.recipes.batch.jobs import (
     DONE,
     Batch,
@@ -29,66 +30,17 @@ from napari_imagec_ai.recipes.batch.jobs import (
     model_state,
     noted,
     thumbnail_of,
+    written_before,
 )
 from napari_imagec_ai.recipes.runner import Runner
+from napari_imagec_ai.system import own_files
 from napari_imagec_ai.system import whole_files as files
 from napari_imagec_ai.system.progress import Progress
 
-__all__ = ["Batch", "Outcome", "expand", "run_batch", "sensible_workers"]
+__all__ = ["Batch", "Outcome", "expand", "images_in", "run_batch", "sensible_workers"]
 
 _MEMORY = 3 << 30
 """What a worker may need, in bytes."""
-
-
-def expand(patterns: Sequence[str], scene: str | None = None) -> list[Path]:
-    """Files that names and patterns such as ``folder/*.tif`` mean, each once.
-
-    A plate or a well of OME-Zarr means all its fields, unless a scene is asked for.
-
-    Raises
-    ------
-    ImagecAIError
-        If two of them would have results of one name.
-    """
-    found: dict[Path, None] = {}
-    for pattern in patterns:
-        matches = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
-        for path in map(Path, matches or [pattern]):
-            fields = fields_of(path) if scene is None else []
-            found |= dict.fromkeys(fields or [path])
-    stems: dict[str, Path] = {}
-    for path in found:
-        stem = stem_of(path)
-        if stem in stems:
-            raise ImagecAIError(
-                f"Two images are named '{stem}', so their files would be the "
-                "same; run them into different folders."
-            )
-        stems[stem] = path
-    return list(found)
-
-
-def images_in(folder: Path) -> list[Path]:
-    """Image files of a folder, by name; what an earlier batch wrote is left out."""
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in (*SUFFIXES, ".zarr")
-        and (path.is_file() or path.suffix.lower() == ".zarr")
-        and not path.name.startswith(".")
-        and not _is_result(path)
-    ]
-
-
-def _is_result(path: Path) -> bool:
-    """Whether what would have written a file lies beside it: a recipe, or a batch."""
-    if summary.is_sheet(path.name) and path.with_name(summary.TABLE).exists():
-        return True
-    return any(
-        path.name.endswith(suffix)
-        and path.with_name(f"{path.name.removesuffix(suffix)}.recipe.yaml").exists()
-        for suffix in EXPORTS.values()
-    )
 
 
 def sensible_workers(images: int) -> int:
@@ -129,11 +81,14 @@ def run_batch(
     Raises
     ------
     ImagecAIError
-        If the model cannot run, or the cluster cannot be reached.
+        If the model cannot run, the cluster cannot be reached, or files would be
+        replaced that must not: then nothing is run.
     """
     # What is wrong with the model is wrong everywhere.
-    batch = replace(batch, state=model_state(batch.recipe.open_model()))
+    model = batch.recipe.open_model()
+    batch = replace(batch, state=model_state(model))
     files.check_folder(batch.folder)
+    check_places(batch, images, model)
     for place in (batch.folder, batch.folder / DONE) if batch.resumable else ():
         files.sweep(place)
     known: dict[Path, Line] = {}
@@ -142,9 +97,46 @@ def run_batch(
         yield outcome
     lines = [known[image] for image in images if image in known]
     if batch.summary:
-        summary.write_all(lines, batch.folder, batch.recipe.model.name)
+        with own_files.permitted(batch.overwrite, images, in_batch=True):
+            summary.write_all(lines, batch.folder, batch.recipe.model.name)
     if len(images) > 1 and "coco" in (batch.exports or ()):
-        write_coco_set(lines, EXPORTS["coco"], batch.folder)
+        with own_files.permitted(batch.overwrite, images, in_batch=True):
+            write_coco_set(lines, EXPORTS["coco"], batch.folder)
+
+
+def check_places(batch: Batch, images: Sequence[Path], model: Model) -> None:
+    """Find out before the run whether its files may take their places.
+
+    Raises
+    ------
+    ImagecAIError
+        If one is an image of the batch, or is there and was not written by this
+        software.
+    """
+    words = batch.exports
+    if words is None and model.kind == "boxes":
+        words = [word for word in USUAL if word != "labels"]
+    gives = choose_decoder(model, batch.recipe.decoder).gives
+    outputs = [spec.id for spec in model.outputs]
+    places: list[Path] = []
+    earlier: list[str] = []
+    for image in images:
+        if batch.resumable and not batch.again and noted(batch, image) is not None:
+            continue
+        earlier += written_before(batch, image) if batch.resumable else ()
+        stem = stem_of(image)
+        places += expected_files(gives, batch.folder, stem, words, outputs)
+        names = [".prediction.npz"] if batch.save_prediction else []
+        names += [".recipe.yaml"]
+        places += [batch.folder / f"{stem}{name}" for name in names]
+    if batch.summary:
+        places += [batch.folder / name for name in summary.names(len(images))]
+    if len(images) > 1 and "coco" in (batch.exports or ()):
+        places.append(batch.folder / COCO_SET)
+    read = [each for each in batch.beside.values() if isinstance(each, Path)]
+    sources = [*images, *read, *batch.sources]
+    with own_files.permitted(batch.overwrite, sources, before=earlier):
+        own_files.check(list(dict.fromkeys(places)))
 
 
 def _line(batch: Batch, outcome: Outcome) -> Line:

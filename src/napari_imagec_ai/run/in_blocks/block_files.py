@@ -147,7 +147,7 @@ def write_share(folder: Path, share: Share, run: DenseRun) -> None:
         "calls": run.calls,
         "notices": [*run.notices, *run.stitcher.notices],
     }
-    files.replace_text(note_of(folder, share), json.dumps(told))
+    files.replace_text(note_of(folder, share), json.dumps(told), private=True)
 
 
 def _pieces(canvas: _Canvas) -> Iterator[tuple[list[int], Array, list[int] | None]]:
