@@ -6,6 +6,7 @@ tensors and from what the exporter put into the file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ import yaml
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.opening import open_file
 from napari_imagec_ai.errors import EngineError, ImagecAIError, ModelError
+from napari_imagec_ai.library import undescribed_maps
 from napari_imagec_ai.library import undescribed_rcnn as mask_rcnn
+from napari_imagec_ai.library.trial import Trial, metadata_of, try_out
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.rdf import parse_rdf
 from napari_imagec_ai.results.window_results import Layout
-from napari_imagec_ai.run.boxes import yolo_metadata
 from napari_imagec_ai.run.boxes import yolo_rows as candidates
 
 SUFFIXES = {
@@ -31,9 +33,7 @@ SUFFIXES = {
 }
 """Weight formats by suffix."""
 
-_SIDES = (640, 320, 416, 512, 1024, 1280, 256)
-"""Windows to try where a file does not tell, the usual one first."""
-
+_CHANNELS = {1: ["grey"], 3: ["red", "green", "blue"]}
 
 _HEAD = {
     "format_version": "0.5.4",
@@ -56,93 +56,118 @@ def bare_model(path: Path) -> Model:
         If it cannot be opened, or its outputs have no known layout.
     """
     framework = SUFFIXES[path.suffix.lower()]
+    engine = open_file(framework, path)
     try:
-        engine = open_file(framework, path)
-        try:
-            given, outputs = _try(engine)
-            tables = _described_tables(path, engine, given, outputs)
-            if tables is None:
-                told = engine_metadata(engine)
-                layout = candidates.find_layout(None, outputs, told)
-        finally:
-            engine.close()
+        trial = try_out(engine)
+        rdf = _described(path, engine, trial)
     except ImagecAIError as error:
         raise ModelError(
             f"'{path.name}' has no description and tells too little about itself. "
             f"{error} Put an rdf.yaml beside it, and give the folder."
         ) from error
+    finally:
+        engine.close()
     head = {"weights": {framework: {"source": path.name}}, **_HEAD, "name": path.stem}
-    if tables is None:
-        side = (given[-2], given[-1])
-        rdf = head | _description(path, side, outputs, layout)
-    else:
-        rdf = head | tables
-    source = yaml.safe_dump(rdf, sort_keys=False).encode()
+    source = yaml.safe_dump(head | rdf, sort_keys=False).encode()
     return replace(parse_rdf(source, path.parent / "rdf.yaml"), path=path.resolve())
 
 
-def engine_metadata(engine: Engine) -> dict[str, str]:
-    """What the exporter wrote into the file; empty where the engine cannot say."""
-    found: dict[str, str] = getattr(engine, "metadata", {})
-    return found
+def _described(path: Path, engine: Engine, trial: Trial) -> dict[str, Any]:
+    """Inputs, outputs and config of a description."""
+    maps = undescribed_maps.describe(path.name, trial)
+    if maps is not None:
+        steps = undescribed_maps.preprocessing(trial)
+        return {"inputs": [{**_image(trial, ()), "preprocessing": steps}], **maps}
+    tables = _described_tables(path, engine, trial)
+    if tables is not None:
+        return tables
+    layout = candidates.find_layout(
+        None, trial.outputs, metadata_of(engine), trial.window
+    )
+    return _of_boxes(path, trial, layout)
 
 
 def _described_tables(
-    path: Path, engine: Engine, given: tuple[int, ...], outputs: list[Any]
+    path: Path, engine: Engine, trial: Trial
 ) -> dict[str, Any] | None:
     """A description, if these are the tables of a Mask R-CNN network."""
+    if trial.axes[-1] != "x":
+        return None
     names: tuple[str, ...] = getattr(engine, "output_names", ())
+    given, outputs = trial.shape, trial.outputs
     found = mask_rcnn.describe(path.name, given, False, outputs, names)
-    if found is None or getattr(engine, "window", None) is not None:
-        return found
-    other = (*given[:-2], given[-2] - 64, given[-1] - 32)
-    try:
-        engine.run([np.zeros(other, np.float32)])
-    except EngineError:
-        return found
-    return mask_rcnn.describe(path.name, given, True, outputs, names)
+    if found is None:
+        return None
+    if trial.sizes:  # such networks count their classes from 0
+        found["config"]["napari_imagec_ai"]["first_class"] = 0
+    elif getattr(engine, "window", None) is None:
+        other = (*given[:-2], given[-2] - 64, given[-1] - 32)
+        try:
+            engine.run([np.zeros(other, trial.dtype)])
+        except EngineError:
+            pass
+        else:
+            found = mask_rcnn.describe(path.name, given, True, outputs, names) or found
+    (image,) = found["inputs"]
+    image = {**image, "id": trial.name or image["id"], "data": {"type": trial.dtype}}
+    return {**found, "inputs": [image, *_sizes(trial)]}
 
 
-def _try(engine: Engine) -> tuple[tuple[int, ...], list[Any]]:
-    """Run the network on a black window of the size that it takes."""
-    told = yolo_metadata.window(engine_metadata(engine))
-    fixed = getattr(engine, "window", None)
-    tried = [side for side in (fixed, told) if side is not None]
-    tried += [(side, side) for side in _SIDES]
-    problem: EngineError | None = None
-    for side in dict.fromkeys(tried):
-        for shape in ((1, 3, *side), (3, *side)):
-            try:
-                return shape, engine.run([np.zeros(shape, np.float32)])
-            except EngineError as error:
-                problem = problem or error
-    raise problem or EngineError("The network takes no window that was tried.")
+def _image(trial: Trial, colours: Sequence[str]) -> dict[str, Any]:
+    """The image's input."""
+    sizes = dict(zip(trial.axes, trial.shape, strict=True))
+    names = list(colours) or _CHANNELS.get(trial.channels)
+    names = names or [f"c{i}" for i in range(trial.channels)]
+    known: dict[str, dict[str, Any]] = {
+        "b": {"type": "batch"},
+        "c": {"type": "channel", "channel_names": names},
+    }
+    axes = [
+        known.get(axis, {"type": "space", "id": axis, "size": sizes[axis]})
+        for axis in trial.axes
+    ]
+    data = {"type": trial.dtype}
+    return {"id": trial.name or "images", "axes": axes, "data": data}
 
 
-def _description(
-    path: Path,
-    side: tuple[int, int],
-    outputs: list[Any],
-    layout: Layout,
-) -> dict[str, Any]:
-    sizes = dict(zip("yx", side, strict=True))
-    space = [{"type": "space", "id": a, "size": n} for a, n in sizes.items()]
-    names = ["red", "green", "blue"]
+def _sizes(trial: Trial) -> list[dict[str, Any]]:
+    """Inputs for the size of the image: given by themselves."""
+    return [
+        {
+            "id": name,
+            "axes": [{"type": "batch"}, {"type": "channel", "size": count}],
+            "optional": True,
+        }
+        for name, count in trial.sizes
+    ]
+
+
+def _of_boxes(path: Path, trial: Trial, layout: Layout) -> dict[str, Any]:
+    height, width = trial.window
+    # Networks of the family that has a row for each cell take bytes, blue first.
+    bytes_ = any("YOLOX" in sentence for sentence in layout.assumed)
+    colours = ["blue", "green", "red"] if bytes_ and trial.channels == 3 else []
+    image = _image(trial, colours)
+    if bytes_:
+        image["data"] = {"type": trial.dtype, "range": [0.0, 255.0]}
+    what = {1: "grey", 3: "RGB"}.get(trial.channels, f"{trial.channels} channel")
+    what = "BGR" if colours else what
     sentence = (
-        f"'{path.name}' has no description: a window of {side[1]} x {side[0]} RGB "
+        f"'{path.name}' has no description: a window of {width} x {height} {what} "
         f"pixels and the layout '{layout.name}' were read from the file."
     )
-    channel = {"type": "channel", "channel_names": names}
+    more = ["Grey values were given as 0 to 255, blue first."] if bytes_ else []
+    outputs = [_tensor(i, array, layout) for i, array in enumerate(trial.outputs)]
     return {
-        "inputs": [{"id": "images", "axes": [{"type": "batch"}, channel, *space]}],
-        "outputs": [_tensor(i, array, layout) for i, array in enumerate(outputs)],
+        "inputs": [image, *_sizes(trial)],
+        "outputs": outputs,
         "config": {
             "napari_imagec_ai": {
                 "decoder": "yolo",
                 "kind": "boxes" if layout.prototypes is None else "boxes_masks",
                 "classes": list(layout.names),
                 "layout": layout.name,
-                "assumed": [sentence],
+                "assumed": [sentence, *more],
             }
         },
     }
@@ -158,7 +183,7 @@ def _tensor(number: int, array: Any, layout: Layout) -> dict[str, Any]:
         ]
     else:
         kinds: tuple[str, ...] = (
-            ("channel", "index") if layout.name == "scores" else ("index", "channel")
+            ("index", "channel") if layout.rows_first else ("channel", "index")
         )
         if number != layout.rows:  # grids that the rows were made from
             kinds = ("index",) * (array.ndim - 1)

@@ -356,5 +356,17 @@ def _are_numbered(names: tuple[str, ...]) -> bool:
     return all(_NUMBERED.fullmatch(_plain(name)) for name in names)
 
 
+def gives_numbers(model: Model) -> bool:
+    """Whether an output has the number of a class at each pixel, in one channel."""
+    told = model.settings.get("numbers")
+    if isinstance(told, bool):
+        return told
+    main = main_output(model)
+    whole = re.fullmatch(r"u?int\d+|bool", main.dtype) is not None
+    bytes_ = main.data_range == (0.0, 255.0)
+    one = channel_count(model, main) == 1
+    return model.kind == "multi_class" and whole and one and not bytes_
+
+
 DETECTORS = ("boxes", "boxes_masks")
 """Kinds whose output is read window by window."""

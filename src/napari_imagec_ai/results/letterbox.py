@@ -61,6 +61,12 @@ class Letterbox:
             target[top : top + height, left : left + width] = source
         return result
 
+    def places_to_image(self, places: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn (..., 2) places y, x in the window into those in the image."""
+        shift, gain = np.array(self.margin), np.array(self.gain)
+        there = (places - shift) / gain + np.array(self.origin)
+        return np.asarray(there, np.float32)
+
     def boxes_to_image(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn (N, 4) boxes y0, x0, y1, x1 of the window into those of the image."""
         shift = np.array([*self.margin, *self.margin], np.float32)

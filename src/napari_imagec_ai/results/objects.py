@@ -46,6 +46,9 @@ class Objects:
         One for each object, where they may overlap; instead of ``label_image``.
     features : mapping of str to (N,) array
         Columns of the table.
+    corners : (N, 4, 2) float32, or None
+        Of rotated boxes: y, x of each corner as edges of boxes are; ``boxes`` are
+        around them.
     planes : (N, P) int32
         Position along each plane axis (such as T) in the image; P is 0 without.
     assumed : tuple of str
@@ -62,6 +65,7 @@ class Objects:
     classes: tuple[str, ...]
     label_image: NDArray[np.int32] | None = field(default=None, repr=False)
     masks: Masks | None = field(default=None, repr=False)
+    corners: NDArray[np.float32] | None = field(default=None, repr=False)
     features: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
     planes: NDArray[np.int32] = field(
         default_factory=lambda: np.zeros((0, 0), np.int32), repr=False
@@ -98,6 +102,7 @@ class Objects:
             confidence=self.confidence[rows],
             boxes=self.boxes[rows],
             masks=None if self.masks is None else self.masks[rows],
+            corners=None if self.corners is None else self.corners[rows],
             features={name: column[rows] for name, column in self.features.items()},
             planes=self.planes[rows],
         )
@@ -196,6 +201,8 @@ class Objects:
         """All parts and holes of each object, in the order of the rows; see above."""
         if self.boxes.shape[1] != 4:
             raise DecodeError("Outlines are for 2D objects; volumes have labels.")
+        if self.corners is not None:
+            return [[outlines.Outline(ends - 0.5)] for ends in self.corners]
         if self.masks is not None:
             return self.masks.outlines(smooth)
         if self.label_image is None:

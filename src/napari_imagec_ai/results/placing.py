@@ -76,6 +76,11 @@ def centres(objects: Objects) -> NDArray[np.float64]:
     return np.stack(columns, axis=1).astype(np.float64)
 
 
+def is_place(feature: str, axis: str) -> bool:
+    """Whether a feature is the place of a key point along an axis."""
+    return feature.startswith("point_") and feature.endswith(f"_{axis}")
+
+
 def _moved(objects: Objects, begin: Sequence[int]) -> Objects:
     """The same objects further along the space axes; planes stay."""
     planes = objects.planes.shape[1]
@@ -87,6 +92,13 @@ def _moved(objects: Objects, begin: Sequence[int]) -> Objects:
         name = f"centroid_{axis}"
         if name in features:
             features[name] = features[name] + step
+    for axis, step in zip("yx", shift[-2:], strict=True):
+        for name in features:
+            if is_place(name, axis):
+                features[name] = features[name] + step
+    corners = objects.corners
+    if corners is not None:
+        corners = (corners + shift[-2:]).astype(np.float32)
     masks = objects.masks
     if masks is not None:
         origins = (masks.origins + shift[-2:]).astype(np.int32)
@@ -96,4 +108,5 @@ def _moved(objects: Objects, begin: Sequence[int]) -> Objects:
         boxes=(objects.boxes + np.tile(own, 2)).astype(np.float32),
         features=features,
         masks=masks,
+        corners=corners,
     )

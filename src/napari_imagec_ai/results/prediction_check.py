@@ -104,6 +104,10 @@ def _check_window(
         _demand(found.class_id.min() >= 0, f"the classes of {name}")
     if found.pictures is not None:
         _demand(_is(found.pictures, "f", (count, None, None)), f"the masks of {name}")
+    if found.rotated is not None:
+        _demand(_is(found.rotated, "f", (count, 5)), f"the angles of {name}")
+    if found.points is not None:
+        _demand(_is(found.points, "f", (count, None, 3)), f"the key points of {name}")
     if window.prototypes is not None:
         masks = found.coefficients.shape[1]
         fits = _is(window.prototypes, "f", (masks, None, None))

@@ -49,6 +49,8 @@ _SIZES = TypeAdapter(tuple[float, ...])
 _CORE = TypeAdapter(tuple[tuple[int, int], tuple[int, int]])
 
 _COLUMNS = ("boxes", "confidence", "class_id", "coefficients")
+_SOME = ("pictures", "rotated", "points")
+"""Columns that only some networks give."""
 
 
 def write_prediction(fields: Mapping[str, Any], path: Path) -> None:
@@ -89,8 +91,9 @@ def write_prediction(fields: Mapping[str, Any], path: Path) -> None:
             arrays[f"window{i}_{name}"] = getattr(window.found, name)
         if window.prototypes is not None:
             arrays[f"window{i}_prototypes"] = window.prototypes
-        if window.found.pictures is not None:
-            arrays[f"window{i}_pictures"] = window.found.pictures
+        for name in _SOME:
+            if getattr(window.found, name) is not None:
+                arrays[f"window{i}_{name}"] = getattr(window.found, name)
     arrays["rdf"] = np.frombuffer(model.source, np.uint8)
     arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
 
@@ -195,14 +198,13 @@ def _window(
     entry: dict[str, Any], number: int, stored: Mapping[str, Any]
 ) -> WindowResult:
     name = f"window{number}_"
+    columns: dict[str, Any] = {column: stored[name + column] for column in _COLUMNS}
+    columns |= {column: stored.get(name + column) for column in _SOME}
     y, x = (slice(*part) for part in _CORE.validate_python(entry["core"]))
     return WindowResult(
         plane=_COUNTS.validate_python(entry["plane"]),
         box=_BOX.validate_python(entry["box"]),
         core=(y, x),
-        found=Candidates(
-            **{column: stored[name + column] for column in _COLUMNS},
-            pictures=stored.get(name + "pictures"),
-        ),
+        found=Candidates(**columns),
         prototypes=stored.get(name + "prototypes"),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -61,7 +61,22 @@ class Layout:
     confidences, labels, pictures : int or None
         Of ``separate``: which output holds the scores, the classes and the masks.
     rows_first : bool
-        Of ``scores``: whether the first axis counts rows, as in no usual export.
+        Whether the first axis counts rows; else it counts the numbers of a row.
+    angles : bool
+        Whether boxes are rotated: the number behind the scores is an angle.
+    points : tuple of int
+        How many key points each box has, and how many numbers each of them.
+    point_names : tuple of str
+        Of the key points; empty: they have numbers.
+    parts : bool or None
+        Whether boxes are in parts of the window; None: by their values.
+    suppressed : bool
+        Whether doubles are not to be removed, although the layout is of a kind that
+        has some.
+    grid : bool
+        Whether boxes count from the cells of grids.
+    centred : bool
+        Of ``end_to_end``: whether boxes are centres and sides, too.
     """
 
     name: Literal["objectness", "scores", "end_to_end", "separate"]
@@ -75,11 +90,18 @@ class Layout:
     labels: int | None = None
     pictures: int | None = None
     rows_first: bool = False
+    angles: bool = False
+    points: tuple[int, int] = (0, 0)
+    point_names: tuple[str, ...] = ()
+    parts: bool | None = None
+    suppressed: bool = False
+    grid: bool = False
+    centred: bool = False
 
     @property
     def final(self) -> bool:
         """Whether the network suppressed doubles itself."""
-        return self.name in ("end_to_end", "separate")
+        return self.suppressed or self.name in ("end_to_end", "separate")
 
     @property
     def has_masks(self) -> bool:
@@ -101,6 +123,10 @@ class Candidates:
         Of the mask prototypes; M is 0 without.
     pictures : (N, h, w) float16, or None
         Of a ``separate`` layout: each mask, from 0 to 1, spread over its box.
+    rotated : (N, 5) float32, or None
+        cx, cy, w, h, angle (radians) of rotated boxes; ``boxes`` are around them.
+    points : (N, K, 3) float32, or None
+        Key points: y, x, confidence.
     """
 
     boxes: NDArray[np.float32]
@@ -108,6 +134,8 @@ class Candidates:
     class_id: NDArray[np.int32]
     coefficients: NDArray[np.float32]
     pictures: NDArray[np.float16] | None = None
+    rotated: NDArray[np.float32] | None = None
+    points: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.confidence)
@@ -120,4 +148,30 @@ class Candidates:
             self.class_id[rows],
             self.coefficients[rows],
             None if self.pictures is None else self.pictures[rows],
+            None if self.rotated is None else self.rotated[rows],
+            None if self.points is None else self.points[rows],
         )
+
+    def scaled(self, height: float, width: float) -> Candidates:
+        """The same with all places along y and x multiplied."""
+        sides = np.array([height, width], np.float32)
+        moved = replace(self, boxes=self.boxes * np.tile(sides, 2))
+        if self.rotated is not None:
+            turned = self.rotated.copy()
+            turned[:, :4] *= np.tile(sides[::-1], 2)
+            moved = replace(moved, rotated=turned)
+        if self.points is not None:
+            points = self.points.copy()
+            points[..., :2] *= sides
+            moved = replace(moved, points=points)
+        return moved
+
+
+def nothing() -> Candidates:
+    """No candidates."""
+    return Candidates(
+        np.zeros((0, 4), np.float32),
+        np.zeros(0, np.float32),
+        np.zeros(0, np.int32),
+        np.zeros((0, 0), np.float32),
+    )

@@ -52,7 +52,7 @@ def plan_run(
     if model.kind in DETECTORS:
         scale = _one_scale(model, settings.scale)
         settings = settings.model_copy(update={"scale": scale})
-        return DetectRun(model, inputs.main, engine, settings)
+        return DetectRun(model, inputs, engine, settings)
     return dense(model, inputs, engine, settings)
 
 

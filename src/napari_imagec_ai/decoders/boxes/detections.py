@@ -8,7 +8,8 @@ whole one next door; parts of objects that are larger than the overlap are joine
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,15 @@ from napari_imagec_ai.decoders.boxes.join_windows import (
 from napari_imagec_ai.decoders.decoder import Settings
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.results import boxes as box_math
+from napari_imagec_ai.results import rotated
 from napari_imagec_ai.results.intensities import measured_pixels, physical_area
 from napari_imagec_ai.results.masks import Masks
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
-from napari_imagec_ai.results.window_results import Layout, WindowResult
+from napari_imagec_ai.results.rotated import Corners
+from napari_imagec_ai.results.window_results import Candidates, Layout, WindowResult
+
+Features = dict[str, NDArray[Any]]
 
 DrawMasks = Callable[[Sequence[WindowResult], Found, float], Masks]
 """Draws the mask of each box at the image's resolution, by the mask threshold."""
@@ -101,21 +106,34 @@ def decode_boxes(
     found: list[Found] = []
     planes: list[tuple[int, ...]] = []
     masks: list[Masks | None] = []
+    corners: list[Corners | None] = []
+    more: list[Features] = []
     for index in np.ndindex(prediction.planes):
         windows = [w for w in prediction.windows if w.plane == index]
         kept = _suppressed(windows, settings, layout.final)
         mask = None
+        ends = _ends(windows, kept) if layout.angles else None
         if layout.has_masks:
             mask = draw(windows, kept, settings.mask_threshold)
             # An object without a pixel is none.
             rows = np.flatnonzero([pixels.any() for pixels in mask.pixels])
             kept, mask = kept[rows], mask[rows]
         elif settings.fill_boxes:
-            mask = _filled(kept.boxes)
+            mask = _filled(kept.boxes) if ends is None else _drawn(ends)
         found.append(kept)
+        corners.append(ends)
+        more.append(_more(windows, kept, layout, ends))
         planes.append(index)
         masks.append(mask)
-    return _objects(prediction, layout, found, planes, masks)
+    objects = _objects(prediction, layout, found, planes, masks)
+    columns = {name: np.concatenate([m[name] for m in more]) for name in more[0]}
+    columns |= physical_area(prediction, columns["area"]) if "area" in columns else {}
+    there = [ends for ends in corners if ends is not None]
+    return replace(
+        objects,
+        features={**objects.features, **columns},
+        corners=np.concatenate(there) if there else None,
+    )
 
 
 # -- boxes -----------------------------------------------------------------------------
@@ -129,14 +147,11 @@ def _suppressed(
     for number, window in enumerate(windows):
         candidates = window.found
         rows = np.arange(len(candidates), dtype=np.int64)
+        ends = None
+        if candidates.rotated is not None:
+            ends = rotated.corners(candidates.rotated)
         if not final:
-            rows = box_math.nms(
-                candidates.boxes,
-                candidates.confidence,
-                candidates.class_id,
-                settings.iou_threshold,
-                settings.class_agnostic,
-            )
+            rows = _kept(candidates, settings, ends)
         each.append(
             Found(
                 window.box.boxes_to_image(candidates.boxes[rows]),
@@ -148,15 +163,86 @@ def _suppressed(
     if len(each) == 1:
         return each[0]
     joined = join_windows(windows, each)
-    rows = box_math.nms(
-        joined.boxes,
-        joined.confidence,
-        joined.class_id,
+    turned = any(window.found.rotated is not None for window in windows)
+    ends = _ends(windows, joined) if turned else None
+    return joined[_kept(joined, settings, ends, settings.ios_threshold)]
+
+
+def _kept(
+    found: Candidates | Found,
+    settings: BoxSettings,
+    ends: Corners | None,
+    ios_threshold: float = 1.0,
+) -> NDArray[np.int64]:
+    """Rows that suppression leaves, by the corners of boxes where they are rotated."""
+    options = (
+        found.confidence,
+        found.class_id,
         settings.iou_threshold,
         settings.class_agnostic,
-        settings.ios_threshold,
+        ios_threshold,
     )
-    return joined[rows]
+    if ends is not None:
+        return rotated.nms(ends, *options)
+    return box_math.nms(found.boxes, *options)
+
+
+# -- rotated boxes and key points ------------------------------------------------------
+
+
+def _ends(windows: Sequence[WindowResult], found: Found) -> Corners:
+    """Corners of rotated boxes in the image: of joined ones, those of the surest."""
+    ends = np.zeros((len(found.boxes), 4, 2), np.float32)
+    for i, (number, row) in enumerate(_sources(windows, found)):
+        window = windows[number]
+        turned = window.found.rotated
+        if turned is not None:
+            there = rotated.corners(turned[[row]])
+            ends[i] = window.box.places_to_image(there)[0]
+    return ends
+
+
+def _sources(
+    windows: Sequence[WindowResult], found: Found
+) -> Iterator[tuple[int, int]]:
+    """The window and the row that each box came from; the surest of several."""
+    for sources in found.sources:
+        yield max(sources, key=lambda s: float(windows[s[0]].found.confidence[s[1]]))
+
+
+def _drawn(ends: Corners) -> Masks:
+    pairs = [rotated.drawn(box) for box in ends]
+    origins = np.array([low for _, low in pairs], np.int32).reshape(-1, 2)
+    return Masks(origins, tuple(pixels for pixels, _ in pairs))
+
+
+def _more(
+    windows: Sequence[WindowResult], found: Found, layout: Layout, ends: Corners | None
+) -> Features:
+    """Columns of what boxes have beside their edges: angle and sides, key points."""
+    columns: Features = {}
+    if ends is not None:
+        sides = rotated.sides(ends)
+        columns["angle"] = rotated.degrees(ends)
+        columns["length"], columns["width"] = sides.max(axis=1), sides.min(axis=1)
+        columns["area"] = sides.prod(axis=1)
+    count = layout.points[0]
+    if not count:
+        return columns
+    points = np.zeros((len(found.boxes), count, 3))
+    for i, (number, row) in enumerate(_sources(windows, found)):
+        window = windows[number]
+        if window.found.points is not None:
+            points[i] = window.found.points[row]
+            places = np.asarray(points[i, :, :2], np.float32)
+            # Centres of pixels lie at integers, edges of boxes half a pixel before.
+            points[i, :, :2] = window.box.places_to_image(places) - 0.5
+    for n in range(count):
+        name = layout.point_names[n] if layout.point_names else str(n + 1)
+        columns[f"point_{name}_y"] = points[:, n, 0]
+        columns[f"point_{name}_x"] = points[:, n, 1]
+        columns[f"point_{name}_confidence"] = points[:, n, 2]
+    return columns
 
 
 def _filled(boxes: NDArray[np.float32]) -> Masks:

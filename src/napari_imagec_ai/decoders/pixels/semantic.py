@@ -20,6 +20,11 @@ from napari_imagec_ai.decoders.channel_roles import (
 )
 from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, as_described
 from napari_imagec_ai.decoders.output_grid import Grid, Map, grid_of
+from napari_imagec_ai.decoders.pixels.class_numbers import (
+    are_numbers,
+    of_numbers,
+    one_by_one,
+)
 from napari_imagec_ai.decoders.pixels.segment import (
     Evidence,
     RegionSettings,
@@ -30,12 +35,19 @@ from napari_imagec_ai.decoders.splitting import split_touching as splitting
 from napari_imagec_ai.decoders.tabulate import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.kinds import gives_numbers
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
 
 
 class SemanticSettings(RegionSettings):
     """What a person may set for maps of classes."""
+
+    numbers: bool = Field(
+        False,
+        description="The output has one channel: the number of a class at each pixel.",
+        json_schema_extra={OF_MODEL: True},
+    )
 
     background: int = Field(
         -1,
@@ -52,9 +64,18 @@ def decode_classes(prediction: Prediction, settings: SemanticSettings) -> Object
     model = prediction.model
     _, values = main_map(prediction, settings.output)
     count = values.shape[len(prediction.planes)]
+    grid = grid_of(prediction, values)
+    if are_numbers(prediction, values, settings.numbers):
+        settings, count, sentence = of_numbers(prediction, values, settings)
+        classes = _classes(model, count, settings.background)
+
+        def separate(index: tuple[int, ...]) -> Regions:
+            apart = one_by_one(np.asarray(values[index][0]), count)
+            return _find(apart, settings, grid)
+
+        return tabulate(prediction, separate, classes, sentence)
     classes = _classes(model, count, settings.background)
     chosen, sentence = _activation(prediction, settings)
-    grid = grid_of(prediction, values)
 
     def find(index: tuple[int, ...]) -> Regions:
         channels = activation.apply(chosen, values[index], 0)
@@ -68,6 +89,8 @@ def _activation(
     prediction: Prediction, settings: SemanticSettings
 ) -> tuple[Activation, str]:
     spec, values = main_map(prediction, settings.output)
+    if are_numbers(prediction, values, settings.numbers):
+        return "none", ""
     return activation.resolve(
         settings.activation,
         prediction.model,
@@ -147,6 +170,7 @@ def _present(classes: splitting.Labels) -> Iterator[tuple[int, tuple[slice, ...]
 def default_settings(model: Model) -> SemanticSettings:
     """Settings to begin with: what the description says, else what is usual."""
     chosen: dict[str, Any] = {"background": described(model)["background"]}
+    chosen["numbers"] = gives_numbers(model)
     return as_described(SemanticSettings(**chosen), model)
 
 

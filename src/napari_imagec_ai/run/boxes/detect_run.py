@@ -21,12 +21,14 @@ from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.faults import is_memory
 from napari_imagec_ai.errors import EngineError, ImageError, OutOfMemory
 from napari_imagec_ai.model.description import FixedSize, Model, SteppedSize
-from napari_imagec_ai.model.steps import steps as processing
-from napari_imagec_ai.results.letterbox import FILL, Letterbox, fit
-from napari_imagec_ai.results.window_results import Layout, WindowResult
+from napari_imagec_ai.results.letterbox import Letterbox, fit
+from napari_imagec_ai.results.window_results import Layout, WindowResult, nothing
 from napari_imagec_ai.run.boxes import rcnn_tables as instances
 from napari_imagec_ai.run.boxes import yolo_rows as candidates
-from napari_imagec_ai.run.feed.feed import Feed, clean
+from napari_imagec_ai.run.boxes.detect_feed import DetectFeed
+from napari_imagec_ai.run.failures import Failures
+from napari_imagec_ai.run.feed.feed import clean
+from napari_imagec_ai.run.feed.inputs import Inputs
 from napari_imagec_ai.run.settings import RunSettings
 from napari_imagec_ai.system.progress import Progress
 
@@ -45,8 +47,9 @@ class DetectRun:
     """One run in progress; see :func:`napari_imagec_ai.predict_iter`."""
 
     def __init__(
-        self, model: Model, feed: Feed, engine: Engine, settings: RunSettings
+        self, model: Model, inputs: Inputs, engine: Engine, settings: RunSettings
     ) -> None:
+        feed = inputs.main
         if len(feed.space) != 2:
             raise ImageError("Detectors of boxes take 2D images; choose another model.")
         self.model, self.feed, self.engine = model, feed, engine
@@ -58,12 +61,16 @@ class DetectRun:
         self.windows: list[WindowResult] = []
         self.seconds, self.calls = 0.0, 0
         self.notices: list[str] = []
+        self._feeding = DetectFeed(
+            model, inputs, engine, settings.percentiles, self.notices.append
+        )
         shape = (feed.shape[0], feed.shape[1])
         self.places = plan_windows(
             shape, network_window(model, shape), self._scale, settings.overlap
         )
         # A slide has thousands of windows: half precision is enough to draw a mask.
         self._precision = np.float16 if len(self.places) > _MANY else np.float32
+        self._failures = Failures()
         self._say_scale()
 
     def _say_scale(self) -> None:
@@ -79,6 +86,7 @@ class DetectRun:
         """Run; yields before the first and after each call of the network."""
         total = len(self.places) * math.prod(len(span) for span in self.feed.ranges)
         yield Progress(0, total, f"{self.engine.name} on {self.engine.device}")
+        many = self._feeding.batch
         with Calls(self.engine) as calls:
             for index, positions in self.feed.planes():
                 plane, notice = clean(
@@ -86,83 +94,32 @@ class DetectRun:
                 )
                 if notice:
                     self.notices.append(notice)
-                prepare = self._preparation(plane)
-                for box, core in self.places:
-                    running = calls.start(self._run, prepare(plane, box))
-                    outputs = yield from calls.wait(
-                        running, Progress(self.calls, total, "windows")
-                    )
-                    self._take(index, box, core, outputs)
-                    yield Progress(self.calls, total, "windows")
+                prepare = self._feeding.preparation(plane)
+                for first in range(0, len(self.places), many):
+                    group = self.places[first : first + many]
+                    windows = [prepare(plane, box) for box, _ in group]
+                    running = calls.start(self._run, windows)
+                    try:
+                        results = yield from calls.wait(
+                            running, Progress(len(self.windows), total, "windows")
+                        )
+                    except EngineError as error:
+                        self._failures.add(error, [box for box, _ in group])
+                        results = [None] * len(group)
+                    for (box, core), outputs in zip(group, results, strict=True):
+                        self._take(index, box, core, outputs)
+                    yield Progress(len(self.windows), total, "windows")
+        self.notices += self._failures.sentences()
         self._settle()
 
-    def _preparation(self, plane: NDArray[np.float32]) -> Any:
-        """A function that turns a piece of the plane into the network's window."""
-        spec, letters = self.model.inputs[0], self.feed.letters
-        white = 255.0 if self._takes_bytes() else 1.0
-        eight_bits = np.dtype(self.feed.image.data.dtype) == np.uint8
-        if self._prepared:
-            source = plane
-            if self._expects_bytes() and not eight_bits and plane.max() > 255:
-                low, scale = self._stretch(plane)
-                source = np.clip((plane - low) * scale, 0, 1) * np.float32(255)
-            prepared = processing.prepare(spec.steps, source, letters)
-
-            def by_description(_: Any, box: Letterbox) -> Any:
-                return box.apply(prepared(_piece(source, box)), FILL)
-
-            return by_description
-        if eight_bits:
-
-            def by_bytes(plane: Any, box: Letterbox) -> Any:
-                window = box.apply(_piece(plane, box).astype(np.uint8), 114)
-                return window.astype(np.float32) / np.float32(255 / white)
-
-            return by_bytes
-        low, scale = self._stretch(plane)
-
-        def by_percentiles(plane: Any, box: Letterbox) -> Any:
-            piece = np.clip((_piece(plane, box) - low) * scale, 0, 1)
-            return box.apply(piece.astype(np.float32) * np.float32(white), FILL * white)
-
-        return by_percentiles
-
-    @property
-    def _prepared(self) -> bool:
-        """Whether the description says how grey values are prepared."""
-        steps = self.model.inputs[0].steps
-        return any(step.id != "ensure_dtype" for step in steps)
-
-    def _takes_bytes(self) -> bool:
-        """Whether the network itself takes values from 0 to 255, as described."""
-        spec = self.model.inputs[0]
-        return "int" in spec.dtype or spec.data_range[1] == 255
-
-    def _expects_bytes(self) -> bool:
-        """Whether the description's steps are fixed numbers meant for 8-bit images."""
-        steps = self.model.inputs[0].steps
-        if any(processing.measures(step) for step in steps):
-            return False
-        gains = [step.kwargs.get("gain") for step in steps if step.id == "scale_linear"]
-        return any(isinstance(gain, (int, float)) and gain < 0.01 for gain in gains)
-
-    def _stretch(self, plane: NDArray[np.float32]) -> tuple[float, float]:
-        low, high = np.percentile(plane, self.settings.percentiles)
-        lowest, highest = self.settings.percentiles
-        self.notices.append(
-            f"Grey values were scaled by percentiles: {low:.6g} ({lowest:g} %) became "
-            f"0, {high:.6g} ({highest:g} %) became 1."
-        )
-        return float(low), float(1 / max(high - low, 1e-6))
-
-    def _run(self, window: NDArray[np.float32]) -> list[NDArray[Any]]:
-        """What the network gives for a window."""
+    def _run(self, windows: list[NDArray[Any]]) -> list[list[NDArray[Any]] | None]:
+        """What the network gives for each of some windows, in one call."""
         started = time.perf_counter()
         try:
-            outputs = self.engine.run([self.feed.to_network(window)])
+            outputs = self.engine.run(self._feeding.tensors(windows))
         except (EngineError, MemoryError) as error:
             if isinstance(error, MemoryError) or is_memory(str(error)):
-                sizes = " x ".join(map(str, window.shape[1:]))
+                sizes = " x ".join(map(str, windows[0].shape[1:]))
                 raise OutOfMemory(
                     f"The network ran out of memory on a window of {sizes} pixels, the "
                     "size that it takes; close other programs, or try another engine "
@@ -171,21 +128,28 @@ class DetectRun:
             raise
         self.seconds += time.perf_counter() - started
         self.calls += 1
-        return outputs
+        self._failures.succeeded = True
+        return [*self._feeding.taken_apart(outputs, len(windows))]
 
     def _take(
         self,
         index: tuple[int, ...],
         box: Letterbox,
         core: tuple[slice, slice],
-        outputs: list[NDArray[Any]],
+        outputs: list[NDArray[Any]] | None,
     ) -> None:
+        if outputs is None:  # the network failed there
+            self.windows.append(WindowResult(index, box, core, nothing(), None))
+            return
         layout = self.layout
         if layout is None or not self._certain:
             # Empty tables tell little: until something was found, each is looked at.
             self.layout = layout = self._find_layout(outputs, box.window)
         reader = instances if layout.name == "separate" else candidates
-        found = reader.read(layout, outputs, box.window)
+        frame = self._feeding.frame(box.window)
+        found = reader.read(layout, outputs, frame)
+        if frame != box.window:
+            found = found.scaled(box.window[0] / frame[0], box.window[1] / frame[1])
         self._certain = self._certain or len(found) > 0
         prototypes = None
         if layout.prototypes is not None and len(found):
@@ -199,7 +163,7 @@ class DetectRun:
         layout = instances.find_layout(self.model, outputs, window)
         if layout is None:
             metadata = getattr(self.engine, "metadata", {})
-            layout = candidates.find_layout(self.model, outputs, metadata)
+            layout = candidates.find_layout(self.model, outputs, metadata, window)
         return layout
 
     def _settle(self) -> None:
@@ -215,18 +179,13 @@ class DetectRun:
             replace(window, found=each)
             for window, each in zip(self.windows, found, strict=True)
         ]
-        if not self._prepared and not self._takes_bytes():
+        if not self._feeding.is_described and self._feeding.takes_fractions:
             self.notices.append(
                 "The description has no preprocessing: the network was given values "
                 "from 0 to 1, as torchvision's take them. Where it finds little, it "
                 "may take 0 to 255, as detectron2's do; the range of the input's data "
                 "in the description says so."
             )
-
-
-def _piece(plane: NDArray[Any], box: Letterbox) -> NDArray[Any]:
-    (y, x), (height, width) = box.origin, box.piece
-    return plane[:, y : y + height, x : x + width]
 
 
 def network_window(model: Model, shape: tuple[int, int]) -> tuple[int, int]:

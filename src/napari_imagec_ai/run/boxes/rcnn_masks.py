@@ -22,7 +22,7 @@ def pictures_of(
     masks: Array,
     kept: NDArray[np.int64],
     boxes: NDArray[np.float32],
-    window: tuple[int, int],
+    window: tuple[float, float],
 ) -> NDArray[np.float16]:
     """Masks of the rows that are kept, each spread over its box."""
     masks = masks.reshape(len(masks), *masks.shape[-2:])

@@ -36,7 +36,7 @@ from napari_imagec_ai.model.table_outputs import (
 )
 from napari_imagec_ai.results.window_results import FLOOR, Candidates, Layout
 from napari_imagec_ai.run.boxes.rcnn_masks import pictures_of
-from napari_imagec_ai.run.boxes.yolo_rows import UNNAMED, numbered
+from napari_imagec_ai.run.boxes.yolo_rows import UNNAMED, numbered, sound
 
 Array = NDArray[Any]
 
@@ -136,7 +136,7 @@ def find_layout(
 
 
 def read(
-    layout: Layout, outputs: Sequence[Array], window: tuple[int, int]
+    layout: Layout, outputs: Sequence[Array], window: tuple[float, float]
 ) -> Candidates:
     """Read the objects above the floor; classes are numbered as the network does.
 
@@ -157,9 +157,12 @@ def read(
     tables = _unbatched(outputs)
     boxes = np.asarray(tables[layout.rows], np.float32)
     scores = np.asarray(tables[layout.confidences or 0], np.float32).reshape(-1)
-    sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    kept = np.flatnonzero((scores >= FLOOR) & sound)
+    if len(boxes) and np.abs(boxes).max() <= 1.5:  # parts of the window
+        boxes = boxes * np.array([window[1], window[0]] * 2, np.float32)
+    kept = np.flatnonzero(scores >= FLOOR)
     boxes = np.ascontiguousarray(boxes[kept][:, [1, 0, 3, 2]])
+    rows = sound(boxes, scores[kept], window)
+    kept, boxes = kept[rows], boxes[rows]
     classes = np.zeros(len(kept), np.int32)
     if layout.labels is not None:
         numbers = tables[layout.labels].reshape(-1)[kept]
@@ -314,7 +317,7 @@ def _first_class(
 ) -> tuple[int, str]:
     """The number of the first class, and a sentence where that was assumed."""
     names = model.classes
-    if layout.labels is None:
+    if layout.labels is None or model.settings.get("first_class") == 0:
         return 0, ""
     if names and names[0].strip("_ ").lower() in _BACKGROUND:
         return 1, ""

@@ -13,7 +13,9 @@ from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.planes import Planes
 from napari_imagec_ai.model.description import Model, TensorSpec
+from napari_imagec_ai.model.kinds import DETECTORS
 from napari_imagec_ai.run.feed.feed import Feed, plan_feed
+from napari_imagec_ai.run.feed.size_inputs import takes_size
 from napari_imagec_ai.run.tiles.window_limits import main_input
 
 Given = ImageInput | Sequence[float] | float | NDArray[Any]
@@ -159,7 +161,14 @@ def _by_input(model: Model, images: InputImages) -> dict[str, Given]:
         extra = (f"number {n + 1}" for n in range(len(names), len(images)))
         given = dict(zip((*names, *extra), images, strict=False))
     strange = [name for name in given if name not in names]
-    lacking = [s.id for s in model.inputs if s.id not in given and not s.optional]
+    filled = model.kind in DETECTORS  # with the size of the window, by itself
+    lacking = [
+        spec.id
+        for spec in model.inputs
+        if spec.id not in given
+        and not spec.optional
+        and not (filled and takes_size(spec))
+    ]
     if strange or lacking:
         wanted = "; ".join(f"'{spec.id}' ({_described(spec)})" for spec in model.inputs)
         what = f"'{strange[0]}' is none" if strange else f"'{lacking[0]}' is missing"

@@ -16,7 +16,7 @@ from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.image.blocks import LARGE, grid
 from napari_imagec_ai.image.scales import scaled_size
 from napari_imagec_ai.model.description import Model, Step, TensorSpec
-from napari_imagec_ai.model.kinds import channel_count
+from napari_imagec_ai.model.kinds import channel_count, gives_numbers
 from napari_imagec_ai.model.steps import steps as processing
 from napari_imagec_ai.run.feed.feed import Feed, from_network
 from napari_imagec_ai.run.maps.labels_across_tiles import Same, continued, united
@@ -158,7 +158,7 @@ class Stitcher:
             letters = self.feed.letters
             canvas = processing.prepare(whole, canvas, letters, inputs)(canvas)
         target = self.maps[spec.id].shape[len(index) + 1 :]
-        ids = self.model.kind == "labels"
+        ids = self.model.kind == "labels" or gives_numbers(self.model)
         self.maps[spec.id][index] = resample(canvas, target, labels=ids)
 
     # -- maps --------------------------------------------------------------------------
