@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from napari_imagec_ai.decoders.channel_roles import parts
 from napari_imagec_ai.decoders.output_grid import Map
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.results.prediction import Prediction
-
-if TYPE_CHECKING:
-    from napari_imagec_ai.decoders.pixels.semantic import SemanticSettings
 
 _SLACK = 1e-3
 """Rounding may carry a number this far."""
@@ -50,9 +45,9 @@ def are_numbers(prediction: Prediction, values: Map, told: bool) -> bool:
 
 
 def of_numbers(
-    prediction: Prediction, values: Map, settings: SemanticSettings
-) -> tuple[SemanticSettings, int, str]:
-    """How many classes there are, which is no object, and what of that was assumed.
+    prediction: Prediction, values: Map, background: int
+) -> tuple[int, int, str]:
+    """Which class is no object, how many there are, and what of that was assumed.
 
     Raises
     ------
@@ -65,7 +60,7 @@ def of_numbers(
     for part in parts(prediction, values):
         known = part[np.rint(part) != _IGNORED]
         highest = max(highest, round(float(known.max(initial=0))))
-    background, sentence = settings.background, ""
+    sentence = ""
     if background < 0 and not isinstance(told, int):
         background = 0
         sentence = "Class number 0 was taken as what is no object."
@@ -81,8 +76,7 @@ def of_numbers(
             f"({', '.join(model.classes)}) besides the background; name them all "
             "(--classes)."
         )
-    chosen = settings.model_copy(update={"background": background})
-    return chosen, count, sentence
+    return background, count, sentence
 
 
 def one_by_one(numbers: Map, count: int) -> Map:

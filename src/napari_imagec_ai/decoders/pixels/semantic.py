@@ -66,7 +66,8 @@ def decode_classes(prediction: Prediction, settings: SemanticSettings) -> Object
     count = values.shape[len(prediction.planes)]
     grid = grid_of(prediction, values)
     if are_numbers(prediction, values, settings.numbers):
-        settings, count, sentence = of_numbers(prediction, values, settings)
+        nothing, count, sentence = of_numbers(prediction, values, settings.background)
+        settings = settings.model_copy(update={"background": nothing})
         classes = _classes(model, count, settings.background)
 
         def separate(index: tuple[int, ...]) -> Regions:
