@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,11 @@ from napari_imagec_ai.decoders.decoder import Settings, settings_with
 from napari_imagec_ai.decoders.decoding import run_decoder
 from napari_imagec_ai.decoders.registry import get_decoder
 from napari_imagec_ai.errors import DecodeError, ImagecAIError, WeightsError
-from napari_imagec_ai.library.folders import install
+from napari_imagec_ai.export.writing import EXPORTS, write_all
+from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.library.convert.convert_model import convert_model
+from napari_imagec_ai.library.folders import install, user_models
+from napari_imagec_ai.library.package.model_folder import Packaged
 from napari_imagec_ai.library.selftest import keep_results, test_model
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.recipes.session import Session
@@ -149,6 +153,41 @@ def installed(package: Path) -> Path | str:
     """The folder that a model package was unpacked to, or why it was not."""
     try:
         return install(package)
+    except ImagecAIError as error:
+        return str(error)
+
+
+def exported(
+    objects: Objects,
+    folder: Path,
+    stem: str,
+    words: Sequence[str],
+    image: ImageInput | None,
+    recipe: str,
+    overwrite: bool,
+) -> list[Path] | str:
+    """The files that were written of a result, or why none was."""
+    there = [
+        f"{stem}{EXPORTS[word]}"
+        for word in words
+        if (folder / f"{stem}{EXPORTS[word]}").exists()
+    ]
+    if there and not overwrite:
+        return (
+            f"{', '.join(there)} is in '{folder}' already; choose another folder, or "
+            "let it be replaced."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return write_all(objects, folder, stem, words, image, recipe)
+    except (ImagecAIError, OSError) as error:
+        return str(error)
+
+
+def converted(source: Path, trust_code: bool) -> Packaged | str:
+    """The model folder that was made of what another program saved, or why not."""
+    try:
+        return convert_model(source, user_models() / source.stem, trust_code)
     except ImagecAIError as error:
         return str(error)
 

@@ -17,6 +17,7 @@ from qtpy.QtGui import QColor
 from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.controls import Undocking, column
 from napari_imagec_ai._napari.desk import State
+from napari_imagec_ai._napari.export.exporting import Exporting
 from napari_imagec_ai._napari.form import MODEL, RESULTS, TUNE, Form
 from napari_imagec_ai._napari.image.feeding import Feeding
 from napari_imagec_ai._napari.layers.changes import CanvasGuard
@@ -78,6 +79,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         self.opening = Opening(self)
         consent = self.running_bar.consent
         self.model_actions = ModelActions(self, self.opening.choice, consent)
+        self.exporting = Exporting(self, self.tuning, self.showing, self.feeding)
         self.repeating = Repeating(self, self.opening, self.feeding, self.tuning)
 
     def _name_controls(self) -> None:
@@ -101,7 +103,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         self.calibration = self.calibrating.form
         self.layer_options, self.scores = self.showing.options, self.showing.scores
         self.inspector = self.showing.inspector
-        self.repeat = self.repeating.form
+        self.export_section, self.repeat = self.exporting.form, self.repeating.form
 
     def _arrange(self) -> None:
         self.model_section = self.opening.section(self.feeding.engine_section)
@@ -113,7 +115,12 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         pages: list[list[Any]] = [[], [], []]
         pages[MODEL] = [self.model_section, self.image_section, self.assumptions]
         pages[TUNE] = [self.showing.corrections, self.tuned]
-        pages[RESULTS] = [self.scores, self.layer_options, self.repeat]
+        pages[RESULTS] = [
+            self.scores,
+            self.layer_options,
+            self.export_section,
+            self.repeat,
+        ]
         self.form = Form(pages, self.running_bar.bar)
         self.native.layout().addWidget(self.form.native)
 
@@ -130,6 +137,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
             self.tuning,
             self.calibrating,
             self.model_actions,
+            self.exporting,
             self.repeating,
             self.showing,
             self.opening,
@@ -329,6 +337,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
             self.classes.set_classes(session.decoded.classes)
         found = self.tuning.show(result, outlines=True)
         self.assumptions.show_sentences(result.assumed)
+        self.exporting.suggest()
         self.form.front = TUNE if isinstance(result, Objects) else RESULTS
         self.say(
             f"{found} Ran on {prediction.device} with {prediction.engine}, "

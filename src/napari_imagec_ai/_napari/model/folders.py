@@ -11,7 +11,6 @@ from qtpy.QtGui import QDesktopServices
 
 from napari_imagec_ai._napari import preferences
 from napari_imagec_ai.library.folders import default_folders
-from napari_imagec_ai.library.undescribed import SUFFIXES
 
 _REST = 400
 """Milliseconds without a change until a folder is looked at: copying takes a while."""
@@ -76,11 +75,18 @@ class Drop(QObject):  # type: ignore[misc]
         What they are dropped on.
     dropped : callable
         Called with the file.
+    wanted : callable
+        Whether a file or folder is one of them.
     """
 
-    def __init__(self, parent: Any, dropped: Callable[[Path], None]) -> None:
+    def __init__(
+        self,
+        parent: Any,
+        dropped: Callable[[Path], None],
+        wanted: Callable[[Path], bool],
+    ) -> None:
         super().__init__(parent)
-        self._dropped = dropped
+        self._dropped, self._wanted = dropped, wanted
         parent.setAcceptDrops(True)
         parent.installEventFilter(self)
 
@@ -92,8 +98,7 @@ class Drop(QObject):  # type: ignore[misc]
         if event.type() not in kinds or not event.mimeData().hasUrls():
             return False
         files = [Path(url.toLocalFile()) for url in event.mimeData().urls()]
-        known = (".zip", *SUFFIXES)
-        ours = [file for file in files if file.suffix.lower() in known]
+        ours = [file for file in files if self._wanted(file)]
         if not ours:
             return False
         event.acceptProposedAction()

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from napari_imagec_ai._napari.model.consent import Consent
     from napari_imagec_ai._napari.model.model_choice import ModelChoice
 
+CONVERTED = (".keras", ".pt2", ".pth")
+"""Endings of files that other programs save models, and nothing else, in."""
+
 
 class ModelActions:
     """Handlers of the buttons for models.
@@ -44,7 +47,9 @@ class ModelActions:
         choice.test.changed.connect(lambda: self.test())
         choice.install.connect(self._ask_package)
         choice.package.connect(self.ask_weights)
-        self._drop = Drop(desk.native, self._take)
+        choice.convert.connect(self._ask_file)
+        choice.convert_folder.connect(self._ask_folder)
+        self._drop = Drop(desk.native, self._take, _is_model)
         self.asking: PackageDialog | None = None
 
     def stop(self) -> None:
@@ -111,11 +116,38 @@ class ModelActions:
         self._desk.say(f"Installed '{outcome.name}' into {outcome.parent}.")
 
     def _take(self, file: Path) -> None:
-        """Take what was dropped: a package, or bare weights."""
-        if file.suffix.lower() == ".zip":
+        """Take what was dropped: a package, bare weights, or what others saved."""
+        if file.is_dir() or file.suffix.lower() in CONVERTED:
+            self.convert(file)
+        elif file.suffix.lower() == ".zip":
             self.install(file)
         else:
             self.ask_weights(file)
+
+    def _ask_file(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self._desk.native, "Import a model")
+        if name:
+            self.convert(Path(name))
+
+    def _ask_folder(self) -> None:
+        name = QFileDialog.getExistingDirectory(self._desk.native, "Import a model")
+        if name:
+            self.convert(Path(name))
+
+    def convert(self, source: Path, trust_code: bool = False) -> None:
+        """Make a model folder of what another program saved, and choose it."""
+        self._desk.say(f"Importing {source.name}...")
+        done = partial(self._converted, source)
+        button = self._choice.convert
+        self.jobs.start(button, done, work.converted, source, trust_code)
+
+    def _converted(self, source: Path, outcome: Packaged | str) -> None:
+        if isinstance(outcome, str) and "--trust-code" in outcome:
+            question = f"'{source.name}' holds Python code. Run it once, to import it?"
+            again = partial(self.convert, source, True)
+            self._consent.ask(question, again, "Run its code")
+            return
+        self._packaged(outcome)
 
     def ask_weights(self, weights: Path | None = None) -> None:
         """Ask what bare weights do not tell, and make a model folder of them."""
@@ -150,3 +182,10 @@ class ModelActions:
         self._choice.look()
         self._choice.choose(outcome.folder.name)
         self._desk.say(f"Made '{outcome.model.name}' in {outcome.folder.parent}.")
+
+
+def _is_model(place: Path) -> bool:
+    """Whether something that is dropped is a model, and not an image for napari."""
+    if place.is_dir():
+        return (place / "config.json").is_file() and any(place.glob("weights*.h5"))
+    return place.suffix.lower() in (".zip", *SUFFIXES, *CONVERTED)

@@ -145,6 +145,19 @@ class ModelChoice(Container):  # type: ignore[type-arg]
             "training's export; or drop them here.",
             "package",
         )
+        self.convert = MenuItem(
+            menu,
+            "Import from Cellpose, Keras...",
+            "Make a model folder of a file that Cellpose, Keras or PyTorch saved.",
+            "convert",
+        )
+        self.convert_folder = MenuItem(
+            menu,
+            "Import from StarDist...",
+            "Make a model folder of a StarDist folder, or of a model of the zoo that "
+            "has a PyTorch state dict only.",
+            "convert_folder",
+        )
 
     def _make_card(self) -> None:
         self.card, self.details = text("card"), text("details")

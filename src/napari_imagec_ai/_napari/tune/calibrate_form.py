@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from magicgui.widgets import ComboBox, PushButton, SpinBox, create_widget
-from napari.layers import Labels, Points
+from magicgui.widgets import ComboBox, PushButton, SpinBox
+from napari.layers import Labels, Layer, Points
 from scipy import ndimage
 
-from napari_imagec_ai._napari.controls import Fold, column, text
+from napari_imagec_ai._napari.controls import Eliding, Fold, column, text
 from napari_imagec_ai._napari.layers import layers
 from napari_imagec_ai._napari.layers.layers import Source
+from napari_imagec_ai._napari.layers.marks import METADATA
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.results.calibration import Truth
@@ -27,9 +28,14 @@ class CalibrateForm(Fold):
     ----------
     start : callable
         Called when the person wants thresholds to be chosen.
+    layers_ : callable
+        Gives the layers of the viewer.
     """
 
-    def __init__(self, start: Callable[[], None]) -> None:
+    def __init__(
+        self, start: Callable[[], None], layers_: Callable[[], Iterable[Layer]]
+    ) -> None:
+        self._layers = layers_
         self.by = ComboBox(
             choices=[COUNT, POINTS, LABELS],
             name="by",
@@ -45,8 +51,8 @@ class CalibrateForm(Fold):
             label="Objects",
             tooltip="How many objects there are in what was run.",
         )
-        self.dots = _layer(Points, "points", "A point in each object.")
-        self.drawn = _layer(Labels, "labels", "The objects, as you drew them.")
+        self.dots = self._layer(Points, "points", "A point in each object.")
+        self.drawn = self._layer(Labels, "labels", "The objects, as you drew them.")
         self.go = PushButton(
             text="Find thresholds",
             name="calibrate",
@@ -64,6 +70,22 @@ class CalibrateForm(Fold):
         self.by.changed.connect(lambda _: self._show())
         self.go.changed.connect(lambda: start())
         self._show()
+
+    def _layer(self, kind: type, name: str, tooltip: str) -> Any:
+        """A choice of layers: what others drew first, results named as such."""
+
+        def choices(_: Any = None) -> list[tuple[str, Layer]]:
+            mine: list[Any] = [one for one in self._layers() if isinstance(one, kind)]
+            mine.sort(key=lambda layer: METADATA in layer.metadata)
+            result = " - a result of this software"
+            return [
+                (f"{one.name}{result if METADATA in one.metadata else ''}", one)
+                for one in mine
+            ]
+
+        made = ComboBox(choices=choices, name=name, label="Layer", tooltip=tooltip)
+        Eliding(made)
+        return made
 
     def _show(self) -> None:
         for word, control in (
@@ -98,11 +120,6 @@ class CalibrateForm(Fold):
         if self.by.value == POINTS:
             return Truth(points=_points(layer, source, frame))
         return Truth(labels=_labels(layer, source, frame))
-
-
-def _layer(kind: type, name: str, tooltip: str) -> Any:
-    options = {"tooltip": tooltip}
-    return create_widget(annotation=kind, name=name, label="Layer", options=options)
 
 
 def _points(layer: Points, source: Source, frame: Frame) -> Any:

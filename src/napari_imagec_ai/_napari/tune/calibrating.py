@@ -33,7 +33,7 @@ class Calibrating:
 
     def __init__(self, desk: Desk, tuning: Tuning, showing: Showing) -> None:
         self._desk, self._tuning, self._showing = desk, tuning, showing
-        self.form = CalibrateForm(self.start)
+        self.form = CalibrateForm(self.start, lambda: desk.viewer.layers)
         self.jobs = Jobs(desk.say)
 
     def stop(self) -> None:

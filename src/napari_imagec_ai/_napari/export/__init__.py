@@ -1,0 +1,1 @@
+"""The section that writes results into files, in the formats that others read."""
