@@ -102,7 +102,9 @@ def test_what_cannot_be_written_is_said_beside_the_button(
     assert "Choose a format" in export(qtbot, widget, tmp_path)
     theirs = tmp_path / "dish.objects.csv"
     theirs.write_text("mine")
-    assert "already" in export(qtbot, widget, tmp_path, "csv")
+    said = export(qtbot, widget, tmp_path, "csv")
+    assert "already" in said
+    assert "--" not in said
     assert theirs.read_text() == "mine"
     widget.export_section.overwrite.value = True
     assert "Wrote" in export(qtbot, widget, tmp_path, "csv")

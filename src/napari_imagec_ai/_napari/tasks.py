@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from napari_imagec_ai.decoders.decoder import Settings, settings_with
 from napari_imagec_ai.decoders.decoding import run_decoder
 from napari_imagec_ai.decoders.registry import get_decoder
 from napari_imagec_ai.errors import DecodeError, ImagecAIError, WeightsError
-from napari_imagec_ai.export.writing import EXPORTS, write_all
+from napari_imagec_ai.export.writing import write_all
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.library.convert.convert_model import convert_model
 from napari_imagec_ai.library.folders import install, user_models
@@ -38,6 +39,9 @@ from napari_imagec_ai.system.progress import Progress
 
 _LIVE_PIXELS = 1 << 21
 """Up to this many pixels are tuned on the spot, larger results by a worker."""
+
+_TICK = ", or let other files be replaced, too"
+"""What a person does here instead of a flag of the command line."""
 
 _LIVE_WINDOWS = 2
 """The same for detectors, in windows of the network."""
@@ -167,21 +171,13 @@ def exported(
     overwrite: bool,
 ) -> list[Path] | str:
     """The files that were written of a result, or why none was."""
-    there = [
-        f"{stem}{EXPORTS[word]}"
-        for word in words
-        if (folder / f"{stem}{EXPORTS[word]}").exists()
-    ]
-    if there and not overwrite:
-        return (
-            f"{', '.join(there)} is in '{folder}' already; choose another folder, or "
-            "let it be replaced."
-        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return write_all(objects, folder, stem, words, image, recipe)
+        return write_all(
+            objects, folder, stem, words, image, recipe, overwrite=overwrite
+        )
     except (ImagecAIError, OSError) as error:
-        return str(error)
+        return re.sub(r", or say --overwrite [^.;]*", _TICK, str(error))
 
 
 def converted(source: Path, trust_code: bool) -> Packaged | str:

@@ -74,9 +74,9 @@ class ExportForm(Fold):
         )
         self.overwrite = CheckBox(
             value=False,
-            text="Replace files that are there",
+            text="Replace other files, too",
             name="overwrite",
-            tooltip="Off: nothing is written where a file of the same name is.",
+            tooltip="Off: only files that this software wrote itself are replaced.",
         )
         self.go = PushButton(
             text="Export",
