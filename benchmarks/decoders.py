@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.decoders.decoder import settings_with
-from napari_imagec_ai.decoders.registry import choose_decoder, starting_settings
+from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.library.agreement import agreement
 from napari_imagec_ai.model.rdf import parse_rdf
@@ -186,7 +186,7 @@ def _ours(maps: Map, kind: str, move: dict[str, float]) -> tuple[float, float, O
     first = []
     for _ in range(2):
         made = _prediction(maps.copy(), kind)
-        settings = starting_settings(choose_decoder(made.model), made.model)
+        settings = choose_decoder(made.model).defaults(made.model)
         started = time.perf_counter()
         found: Any = ai.decode(made, settings)
         first.append(time.perf_counter() - started)

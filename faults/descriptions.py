@@ -214,7 +214,6 @@ def look(place: Path, text: bytes) -> None:
     from napari_imagec_ai.decoders.registry import (
         class_threshold,
         guess_decoder,
-        starting_settings,
     )
     from napari_imagec_ai.library.folders import find_models, load_model
 
@@ -229,7 +228,7 @@ def look(place: Path, text: bytes) -> None:
     decoder = guess_decoder(model)
     class_threshold(model)
     if decoder is not None:
-        starting_settings(decoder, model)
+        decoder.defaults(model)
 
 
 def dumped(tree: Any) -> bytes:

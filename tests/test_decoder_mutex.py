@@ -16,7 +16,7 @@ from test_decoder_table import SCENES, overlaps
 import napari_imagec_ai as ai
 from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.decoders.pixels import mutex_watershed as mutex
-from napari_imagec_ai.decoders.registry import choose_decoder, starting_settings
+from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
 
@@ -52,7 +52,7 @@ def made(values: np.ndarray, offsets: bool = True, **more: Any) -> Prediction:
 
 
 def decoded(found: Prediction, **changes: Any) -> Objects:
-    settings = starting_settings(choose_decoder(found.model), found.model)
+    settings = choose_decoder(found.model).defaults(found.model)
     objects = ai.decode(found, settings_with(settings, changes))
     assert isinstance(objects, Objects)
     return objects

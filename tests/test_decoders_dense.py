@@ -17,8 +17,6 @@ from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.decoders.pixels.unet import UNET
 from napari_imagec_ai.decoders.registry import (
     choose_decoder,
-    keep_choice,
-    starting_settings,
 )
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
@@ -343,15 +341,6 @@ def test_each_output_that_is_a_map_can_be_decoded(decoder: str) -> None:
     assert len(found_in(made, output="other")) > 0
     with pytest.raises(ai.DecodeError, match=r"'third'.*'probability', 'other'"):
         found_in(made, output="third")
-
-
-def test_a_choice_of_the_output_is_kept_with_the_model() -> None:
-    made = prediction(maps(pairs(), "foreground"))
-    unet = choose_decoder(made.model)
-    usual = unet.defaults(made.model)
-    chosen = {"output": "probability", "activation": "none", "foreground": 0}
-    keep_choice(made.model, unet, settings_with(usual, {**chosen, "neck": 0.5}))
-    assert starting_settings(unet, made.model) == settings_with(usual, chosen)
 
 
 # -- maps of bytes ---------------------------------------------------------------------

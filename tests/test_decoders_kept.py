@@ -18,7 +18,7 @@ import napari_imagec_ai as ai
 from napari_imagec_ai.decoders import cache as kept
 from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.decoders.flows import cellpose
-from napari_imagec_ai.decoders.registry import choose_decoder, starting_settings
+from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.decoders.stars import stardist
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
@@ -53,7 +53,7 @@ def flows() -> Prediction:
 
 
 def decoded(made: Prediction, **changes: Any) -> Objects:
-    settings = starting_settings(choose_decoder(made.model), made.model)
+    settings = choose_decoder(made.model).defaults(made.model)
     found = ai.decode(made, settings_with(settings, changes))
     assert isinstance(found, Objects)
     return found

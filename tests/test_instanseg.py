@@ -15,7 +15,7 @@ from scenes import prediction
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.decoders.decoder import settings_with as changed
-from napari_imagec_ai.decoders.registry import choose_decoder, starting_settings
+from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.results.objects import Objects
 
 SHAPE = (260, 300)
@@ -214,7 +214,7 @@ def test_the_image_is_brought_to_the_pixel_size_that_qupath_is_told(model: Any) 
 
 def test_a_single_channel_can_be_chosen() -> None:
     made = described(np.stack([NUCLEI, CELLS]))
-    settings = starting_settings(choose_decoder(made.model), made.model)
+    settings = choose_decoder(made.model).defaults(made.model)
     found = ai.decode(made, changed(settings, {"channel": 1}))
     assert isinstance(found, Objects)
     assert found.classes == ("cells",)

@@ -13,7 +13,7 @@ from scenes import maps, pairs
 import napari_imagec_ai as ai
 from napari_imagec_ai.decoders.decoder import Settings, settings_with
 from napari_imagec_ai.recipes.recipe import Recipe
-from napari_imagec_ai.recipes.session import Session, forget, keep_feed, starting_feed
+from napari_imagec_ai.recipes.session import Session
 from napari_imagec_ai.results.classes import ClassMap, ClassRule
 from napari_imagec_ai.run.predicting import Progress
 from napari_imagec_ai.run.settings import RunSettings
@@ -203,28 +203,3 @@ def test_a_session_runs_again_after_it_was_closed(session: Session) -> None:
 def test_an_unknown_decoder_is_refused(make_model: Callable[..., Path]) -> None:
     with pytest.raises(ai.DecodeError, match="no decoder 'onet'"):
         Session(ai.load_model(make_model()), "onet")
-
-
-def test_how_a_model_is_fed_is_kept_until_it_is_forgotten(
-    make_model: Callable[..., Path],
-) -> None:
-    model = ai.load_model(make_model())
-    assert starting_feed(model) == RunSettings()
-    chosen = RunSettings(scale=0.5, halo=(8,), channels=(1,), tile=(64,))
-    keep_feed(model, chosen)
-    # Where it runs and in what tiles belongs to the machine, not to the model.
-    assert starting_feed(model) == chosen.model_copy(update={"tile": None})
-    keep_feed(model, RunSettings(scale=0.5))
-    assert starting_feed(model) == RunSettings(scale=0.5)
-    forget(model)
-    assert starting_feed(model) == RunSettings()
-
-
-def test_what_another_version_kept_is_left_out(
-    make_model: Callable[..., Path],
-) -> None:
-    from napari_imagec_ai.model import memory as model_memory
-
-    model = ai.load_model(make_model())
-    model_memory.keep(model, "feeding", {"normalize": "by magic"})
-    assert starting_feed(model) == RunSettings()

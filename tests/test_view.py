@@ -17,7 +17,6 @@ from napari_imagec_ai.decoders import in_blocks as large
 from napari_imagec_ai.decoders.registry import (
     choose_decoder,
     get_decoder,
-    starting_settings,
 )
 from napari_imagec_ai.decoders.visible_part import View
 
@@ -55,7 +54,7 @@ def raw(make_model: MakeModel) -> ai.Prediction:
 
 def view_of(raw: ai.Prediction, **how: Any) -> tuple[View[Any], Any]:
     decoder = choose_decoder(raw.model)
-    return View(raw, decoder, BOX, **how), starting_settings(decoder, raw.model)
+    return View(raw, decoder, BOX, **how), decoder.defaults(raw.model)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7])
@@ -112,7 +111,7 @@ def test_what_the_whole_decides_is_looked_up_once(
     values[:, 100:] = 0.25  # which could be probabilities
     raw = prediction(values, "foreground", classes=["thing"])
     decoder = choose_decoder(raw.model)
-    settings = starting_settings(decoder, raw.model)
+    settings = decoder.defaults(raw.model)
     view = View(raw, decoder, ((150, 200), (0, 200)))
     assert len(view.decode(settings)) == 1  # all of it, after the sigmoid
     asked: list[int] = []

@@ -14,6 +14,8 @@ from scipy.ndimage import gaussian_filter
 from test_widget import setting
 from test_widget_lasting import another
 
+from napari_imagec_ai._napari import chosen_before
+from napari_imagec_ai.decoders.registry import get_decoder
 from napari_imagec_ai.results.classes import Filter
 
 Open = Callable[..., tuple[Any, Any]]
@@ -248,7 +250,5 @@ def test_a_choice_of_channels_is_kept_with_the_model(
     viewer.theme = theme
     setting(widget, "foreground").value = 1
     setting(widget, "boundary").value = -1
-    from napari_imagec_ai.decoders.registry import get_decoder, starting_settings
-
-    kept: Any = starting_settings(get_decoder("unet"), widget.session.model)
+    kept: Any = chosen_before.settings_for(get_decoder("unet"), widget.session.model)
     assert (kept.foreground, kept.boundary) == (1, -1)

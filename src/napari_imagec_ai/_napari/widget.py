@@ -14,6 +14,7 @@ from magicgui.widgets import Container
 from napari.utils.theme import get_theme
 from qtpy.QtGui import QColor
 
+from napari_imagec_ai._napari import chosen_before
 from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.controls import Undocking, column
 from napari_imagec_ai._napari.desk import State
@@ -243,7 +244,9 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         elif self.consent.asking:
             self.say(self.consent.waits)
         elif not self.running and (self.results is None or self._is_outdated()):
-            self.say("Ready.", FAILED if self.choice.verdict == "failed" else "")
+            model = self.session.model if self.session is not None else None
+            kept = chosen_before.sentence(model) if model is not None else ""
+            self.say("Ready.", FAILED if self.choice.verdict == "failed" else "", kept)
         return reason
 
     def _is_outdated(self) -> bool:

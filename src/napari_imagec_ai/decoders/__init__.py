@@ -10,5 +10,5 @@ __getattr__ = face(
     __name__,
     decoder="Decoder Settings as_described settings_with",
     decoding="decode",
-    registry="choose_decoder decoders get_decoder starting_settings",
+    registry="choose_decoder decoders get_decoder",
 )

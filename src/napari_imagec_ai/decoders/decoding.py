@@ -15,7 +15,6 @@ from napari_imagec_ai.decoders.decoder import (
 from napari_imagec_ai.decoders.registry import (
     choose_decoder,
     decoder_of,
-    starting_settings,
 )
 from napari_imagec_ai.image.blocks import LARGE
 from napari_imagec_ai.results.objects import Objects
@@ -60,7 +59,7 @@ def decode(prediction: Prediction, settings: Settings | None = None) -> Result:
     """
     if settings is None:
         decoder = choose_decoder(prediction.model)
-        settings = starting_settings(decoder, prediction.model)
+        settings = decoder.defaults(prediction.model)
     else:
         decoder = decoder_of(settings)
     return run_decoder(decoder, prediction, settings)

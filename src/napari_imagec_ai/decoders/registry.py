@@ -14,22 +14,16 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from napari_imagec_ai.decoders.decoder import (
-    OF_MODEL,
     Decoder,
-    S,
     Settings,
-    settings_with,
 )
 from napari_imagec_ai.errors import DecodeError
-from napari_imagec_ai.model import memory as model_memory
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.kinds import DETECTORS
 
 GROUP = "napari_imagec_ai.decoders"
 
 _log = logging.getLogger(__name__)
-
-_TOPIC = "decoder"
 
 
 def _built_in() -> dict[str, Decoder[Any]]:
@@ -90,14 +84,12 @@ def get_decoder(name: str) -> Decoder[Any]:
 def guess_decoder(model: Model) -> Decoder[Any] | None:
     """The decoder that a model asks for or is recognised by; None: a person chooses.
 
-    What a person chose for it comes first, then ``config.napari_imagec_ai.decoder`` of
-    the description.
+    ``config.napari_imagec_ai.decoder`` of the description comes first.
     """
     known = decoders()
-    chosen = model_memory.recall(model, _TOPIC).get("decoder")
-    for named in (chosen, model.settings.get("decoder")):
-        if isinstance(named, str) and named in known:
-            return known[named]
+    named = model.settings.get("decoder")
+    if isinstance(named, str) and named in known:
+        return known[named]
     fitting = list(_recognised(model, known))
     return fitting[0] if len(fitting) == 1 else None
 
@@ -127,54 +119,6 @@ def choose_decoder(model: Model, name: str | None = None) -> Decoder[Any]:
     return decoder
 
 
-def starting_settings(decoder: Decoder[S], model: Model) -> S:
-    """The settings to begin with: the model's own, with what a person chose for it.
-
-    Raises
-    ------
-    DecodeError
-        If a value in the model's description cannot be used.
-    """
-    settings = decoder.defaults(model)
-    kept = model_memory.recall(model, _TOPIC).get("settings")
-    if not isinstance(kept, Mapping):
-        return settings
-    fields = _of_model(decoder)
-    known = {name: value for name, value in kept.items() if name in fields}
-    try:
-        return settings_with(settings, known)
-    except DecodeError:  # kept by another version, for which it meant another thing
-        return settings
-
-
-def keep_choice(model: Model, decoder: Decoder[S], settings: S) -> None:
-    """Remember how this model is decoded: the decoder, and which channel is what.
-
-    Thresholds and the like belong to an image, and are not kept.
-    """
-    usual = decoder.defaults(model)
-    changed = {
-        name: value
-        for name, value in settings.model_dump(mode="json").items()
-        if name in _of_model(decoder) and value != usual.model_dump(mode="json")[name]
-    }
-    choice: dict[str, Any] = {"settings": changed} if changed else {}
-    model_memory.keep(model, _TOPIC, {})
-    if guess_decoder(model) is not decoder:
-        choice["decoder"] = decoder.name
-    model_memory.keep(model, _TOPIC, choice)
-
-
-def _of_model(decoder: Decoder[Any]) -> set[str]:
-    """Settings that say what the model's output means."""
-    return {
-        name
-        for name, field in decoder.settings.model_fields.items()
-        if isinstance(field.json_schema_extra, dict)
-        and field.json_schema_extra.get(OF_MODEL)
-    }
-
-
 def decoder_of(settings: Settings) -> Decoder[Any]:
     """The decoder that takes these settings.
 
@@ -192,14 +136,22 @@ def decoder_of(settings: Settings) -> Decoder[Any]:
     )
 
 
-def class_threshold(model: Model) -> float:
-    """The class threshold to begin with: the description's own, else what is usual."""
+def class_threshold(model: Model, decoder: Decoder[Any] | None = None) -> float:
+    """The class threshold to begin with: the description's own, else what is usual.
+
+    Parameters
+    ----------
+    model : Model
+        Which one.
+    decoder : Decoder, optional
+        What it is decoded with; its own by default.
+    """
     yolo = model.hints.get("yolo")
     told = yolo.get("conf") if isinstance(yolo, Mapping) else None
     for value in (model.settings.get("class_threshold"), told):
         if isinstance(value, (int, float)) and 0 <= value <= 1:
             return float(value)
-    decoder = guess_decoder(model)
+    decoder = decoder or guess_decoder(model)
     usual = None if decoder is None else decoder.defaults(model)
     # Objects below are not even made: the filter must not take more of them.
     least = getattr(usual, "prob_threshold", 1.0)

@@ -24,13 +24,12 @@ def recipe_of(options: argparse.Namespace, model: Model) -> Recipe:
     from napari_imagec_ai.decoders.registry import (
         choose_decoder,
         class_threshold,
-        starting_settings,
     )
     from napari_imagec_ai.recipes import recipe
     from napari_imagec_ai.results.classes import ClassMap
 
     decoder = choose_decoder(model, options.decoder)
-    settings = starting_settings(decoder, model)
+    settings = decoder.defaults(model)
     if options.mask_threshold is not None:
         if "mask_threshold" not in decoder.settings.model_fields:
             raise ImagecAIError(
@@ -40,7 +39,7 @@ def recipe_of(options: argparse.Namespace, model: Model) -> Recipe:
     settings = settings_with(settings, dict(map(_pair, options.set)))
     threshold = options.class_threshold
     if threshold is None:
-        threshold = class_threshold(model)
+        threshold = class_threshold(model, decoder)
     elif not 0 <= threshold <= 1:
         raise ImagecAIError(
             f"Expected a class threshold from 0 to 1, found {threshold:g}."

@@ -14,7 +14,6 @@ from napari_imagec_ai.decoders.decoder import Settings, settings_with
 from napari_imagec_ai.decoders.decoding import run_decoder
 from napari_imagec_ai.decoders.registry import (
     choose_decoder,
-    starting_settings,
 )
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import ImagecAIError, ModelError
@@ -185,7 +184,7 @@ class Recipe(_Part):
     def decoder_settings(self, model: Model) -> Settings:
         """Settings of the decoder: the model's own, changed as the recipe says."""
         decoder = choose_decoder(model, self.decoder)
-        usual: Settings = starting_settings(decoder, model)
+        usual: Settings = decoder.defaults(model)
         return settings_with(usual, self.settings)
 
     def run(self, image: InputImages, engine: Engine | None = None) -> Result:

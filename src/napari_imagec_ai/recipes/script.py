@@ -18,7 +18,7 @@ from typing import Any
 import platformdirs
 from pydantic import BaseModel
 
-from napari_imagec_ai.decoders.registry import choose_decoder, starting_settings
+from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.zarr_images import stem_of
@@ -219,14 +219,13 @@ def _in_flags(recipe: Recipe, ending: Sequence[str]) -> list[str] | None:
 
 
 def _settings(recipe: Recipe) -> list[str]:
-    """Flags for settings of the decoder that are not as usual, here or elsewhere."""
+    """Flags for settings of the decoder that are not as described."""
     model = recipe.open_model()
     decoder = choose_decoder(model, recipe.decoder)
     described = decoder.defaults(model).model_dump(mode="json")
-    kept = starting_settings(decoder, model).model_dump(mode="json")
     words: list[str] = []
     for name, value in recipe.settings.items():
-        if value == described[name] == kept[name]:
+        if value == described[name]:
             continue
         said = ",".join(map(str, value)) if isinstance(value, list) else value
         if name == "mask_threshold":

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Hashable, Sequence
 from dataclasses import replace
 
-from pydantic import ValidationError
-
 from napari_imagec_ai.decoders.decoder import Decoder, Settings
 from napari_imagec_ai.decoders.decoding import follow, prepare, run_decoder
-from napari_imagec_ai.decoders.registry import choose_decoder, starting_settings
+from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.decoders.visible_part import View
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.opening import open_engine, preferred_isolated
 from napari_imagec_ai.errors import DecodeError
-from napari_imagec_ai.model import memory as model_memory
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.kinds import DETECTORS
 from napari_imagec_ai.recipes.recipe import (
@@ -28,43 +25,10 @@ from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.run.feed.inputs import InputImages, input_key
 from napari_imagec_ai.run.predicting import predict_iter
-from napari_imagec_ai.run.settings import RunSettings, about
+from napari_imagec_ai.run.settings import RunSettings
 from napari_imagec_ai.system import threads
 from napari_imagec_ai.system.progress import Progress
 from napari_imagec_ai.system.version import version
-
-KEPT = [
-    name for name, field in RunSettings.model_fields.items() if about(field, "kept")
-]
-"""How a network is fed: what a person chose of it is kept with the model."""
-
-_FEEDING, _DECODER = "feeding", "decoder"
-
-
-def starting_feed(model: Model) -> RunSettings:
-    """How to feed a model to begin with: as it is described, or as a person chose."""
-    try:
-        return RunSettings.model_validate(model_memory.recall(model, _FEEDING))
-    except ValidationError:  # kept by another version, for which it meant another thing
-        return RunSettings()
-
-
-def keep_feed(model: Model, settings: RunSettings) -> None:
-    """Remember how this model is fed, where that is not as usual."""
-    usual = RunSettings()
-    chosen = settings.model_dump(
-        mode="json",
-        include={
-            name for name in KEPT if getattr(settings, name) != getattr(usual, name)
-        },
-    )
-    model_memory.keep(model, _FEEDING, chosen)
-
-
-def forget(model: Model) -> None:
-    """Forget what a person chose for this model: the description counts again."""
-    for topic in (_FEEDING, _DECODER):
-        model_memory.keep(model, topic, {})
 
 
 class Session:
@@ -134,7 +98,7 @@ class Session:
     @property
     def defaults(self) -> Settings:
         """The decoder's settings to begin with."""
-        return starting_settings(self.decoder, self.model)
+        return self.decoder.defaults(self.model)
 
     def run(
         self, image: InputImages, settings: RunSettings

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox
 
+from napari_imagec_ai._napari import chosen_before
 from napari_imagec_ai._napari.controls import Fold, column
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.image.image_choice import ImageChoice
 from napari_imagec_ai._napari.tune.settings_form import about_the_model
 from napari_imagec_ai._napari.tune.told_and_assumed import Assumptions
-from napari_imagec_ai.decoders.registry import keep_choice
 from napari_imagec_ai.engines.engine import engine_names
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model.kinds import DETECTORS
-from napari_imagec_ai.recipes.session import forget, keep_feed, starting_feed
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.run.settings import OF_FILES, RunSettings
 
@@ -79,7 +78,7 @@ class Feeding:
         self._unshown = {}
         self.source.show_model(model)
         if model is not None:
-            self.show_feed(starting_feed(model))
+            self.show_feed(chosen_before.feed_for(model))
 
     def show_feed(self, feed: RunSettings) -> None:
         """Show how the network is fed, and keep what has no control here."""
@@ -91,7 +90,7 @@ class Feeding:
 
     def begin(self, session: Session, described: Model | None) -> None:
         """Show how the output of a model is read."""
-        settings = session.defaults
+        settings = chosen_before.settings_for(session.decoder, session.model)
         self.assumptions.show_reading(settings, about_the_model(settings))
         self.assumptions.show_kind(session.model.kind in DETECTORS)
         self.assumptions.show_described(described.classes if described else ())
@@ -144,9 +143,9 @@ class Feeding:
         session = self._desk.session
         if session is not None:
             model = session.model
-            before = starting_feed(model)
+            before = chosen_before.feed_for(model)
             feed = RunSettings(channels=before.channels, **self.assumptions.settings())
-            keep_feed(model, feed)
+            chosen_before.keep_feed(model, feed)
             if feed.classes != before.classes and self._desk.classes_told(feed.classes):
                 return
         if not self._desk.check() and self._showing.results is not None:
@@ -161,14 +160,16 @@ class Feeding:
             _, channels = self.source.inputs(session.model)
         except ImagecAIError:
             return  # some rows are still to be chosen
-        feed = starting_feed(session.model).model_copy(update={"channels": channels})
-        keep_feed(session.model, feed)
+        feed = chosen_before.feed_for(session.model).model_copy(
+            update={"channels": channels}
+        )
+        chosen_before.keep_feed(session.model, feed)
 
     def _reading_changed(self) -> None:
         state = self._desk.state()
         if state is not None:
             session, settings, _ = state
-            keep_choice(session.model, session.decoder, settings)
+            chosen_before.keep_choice(session.model, session.decoder, settings)
         self._desk.tune_soon()
 
     def _forget(self) -> None:
@@ -176,8 +177,8 @@ class Feeding:
         session = self._desk.session
         if session is None:
             return
-        forget(session.model)
-        self.show_feed(starting_feed(session.model))
+        chosen_before.forget(session.model)
+        self.show_feed(chosen_before.feed_for(session.model))
         self._desk.classes_told(None)
         self.assumptions.reading.set_values(session.defaults.model_dump())
         self._desk.say(f"For '{session.model.name}' its description counts again.")

@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QApplication
 
-from napari_imagec_ai._napari import preferences, remembered
+from napari_imagec_ai._napari import chosen_before, preferences, remembered
 from napari_imagec_ai._napari.controls import (
     Eliding,
     Fold,
@@ -39,7 +39,7 @@ from napari_imagec_ai._napari.model.folders import (
     open_folder,
     search_folders,
 )
-from napari_imagec_ai.decoders.registry import decoders, guess_decoder
+from napari_imagec_ai.decoders.registry import decoders
 from napari_imagec_ai.library.folders import ModelEntry, find_models
 from napari_imagec_ai.library.selftest import Verdict, verdict
 from napari_imagec_ai.model.description import Model
@@ -287,7 +287,9 @@ class ModelChoice(Container):  # type: ignore[type-arg]
         self.copy.enabled = model is not None and bool(model.citation)
         usable = entry is not None and entry.problem is None
         self.test.enabled = usable
-        guess = guess_decoder(model) if model is not None and usable else None
+        guess = (
+            chosen_before.decoder_for(model) if model is not None and usable else None
+        )
         self._asking = guess is None
         with self.decoder.changed.blocked():
             self.decoder.reset_choices()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from napari_imagec_ai._napari import chosen_before
 from napari_imagec_ai._napari.controls import Fold
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.model.model_choice import ASK, ModelChoice
-from napari_imagec_ai.decoders.registry import keep_choice
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.recipes.session import Session
@@ -84,7 +84,8 @@ class Opening:
             self.session.use(name)
             self._desk.session_begun()
         if self.session is not None:
-            keep_choice(model, self.session.decoder, self.session.defaults)
+            settings = chosen_before.settings_for(self.session.decoder, model)
+            chosen_before.keep_choice(model, self.session.decoder, settings)
         self._desk.check()
         self._desk.tune()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from napari_imagec_ai._napari import chosen_before
 from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.controls import Fold
 from napari_imagec_ai._napari.desk import Desk, State
@@ -72,7 +73,9 @@ class Tuning:
 
     def begin(self, session: Session) -> None:
         """Show thresholds and classes as the model has them."""
-        self.thresholds.show_settings(session.defaults, class_threshold(session.model))
+        settings = chosen_before.settings_for(session.decoder, session.model)
+        threshold = class_threshold(session.model, session.decoder)
+        self.thresholds.show_settings(settings, threshold)
         self.classes.set_classes(session.model.classes)
         self._history.clear()
         self._note()
@@ -81,7 +84,7 @@ class Tuning:
         session = self._desk.session
         if session is None:
             return None
-        settings = session.defaults
+        settings = chosen_before.settings_for(session.decoder, session.model)
         form = self.thresholds.values() | self._reading.values()
         known = type(settings).model_fields
         return settings_with(settings, {k: v for k, v in form.items() if k in known})
@@ -135,7 +138,7 @@ class Tuning:
         sources = [rule.source for rule in rules]
         # Some detectors tell their classes only when they ran.
         self.classes.set_classes(classes or sources)
-        threshold = class_threshold(session.model)
+        threshold = class_threshold(session.model, session.decoder)
         if class_map is not None:
             threshold = class_map.class_threshold
             self.classes.set_map(class_map)
@@ -153,8 +156,9 @@ class Tuning:
         """Thresholds and the decoder's settings as the model has them."""
         session = self._desk.session
         if session is not None:
-            threshold = class_threshold(session.model)
-            self.thresholds.set_values(session.defaults, threshold)
+            threshold = class_threshold(session.model, session.decoder)
+            settings = chosen_before.settings_for(session.decoder, session.model)
+            self.thresholds.set_values(settings, threshold)
             self.now()
 
     def _restyle(self) -> None:
