@@ -227,6 +227,11 @@ SEGMENTATION = {"name": "Segmentation"}
             maps(1),
             {"config": {"classes": ["a"], "napari_imagec_ai": {"classes": ["c"]}}},
         ),
+        (
+            ("class 1", "b", "b 3", "class 4"),
+            maps(1),
+            {"config": {"napari_imagec_ai": {"classes": ["", "b", "b", " "]}}},
+        ),
         (("soma", "spine"), maps(["background", "soma", "spine"]), SEGMENTATION),
         (("class 1", "class 2", "class 3"), maps(4), SEGMENTATION),
         (("class 1", "class 2"), tensor("classes", "bc", 2), {}),

@@ -270,7 +270,7 @@ def infer_classes(model: Model) -> tuple[str, ...]:
     """
     for listed in (model.settings.get("classes"), model.hints.get("classes")):
         if isinstance(listed, list) and listed:
-            return tuple(map(str, listed))
+            return _distinct([str(name) for name in listed])
     if model.kind in ("image", "embedding", "boxes", "boxes_masks"):
         rows = model.outputs if "boxes" in model.kind else ()
         names = next((t.channel_names for t in rows if t.channel_names), ())
@@ -292,6 +292,15 @@ def infer_classes(model: Model) -> tuple[str, ...]:
             f"class {n + first}" for n in range(channel_count(model, main) or 0)
         )
     return tuple(name for index, name in enumerate(names) if index != background)
+
+
+def _distinct(names: list[str]) -> tuple[str, ...]:
+    """Names as they are told; a class without one, or with another's, gets a number."""
+    told: list[str] = []
+    for number, name in enumerate(map(str.strip, names), start=1):
+        fresh = name if name and name not in told else f"{name or 'class'} {number}"
+        told.append(fresh)
+    return tuple(told)
 
 
 def _star_classes(model: Model) -> tuple[str, ...]:

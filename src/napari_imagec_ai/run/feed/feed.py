@@ -312,7 +312,12 @@ def clean(
             f"{lost} pixels of '{name}' were NaN or infinite and were given the lowest "
             "value of the image."
         )
-    if low == high:
+    if low == high and one_of_many:  # such as the first plane of a stack
+        notice = (
+            f"In some planes of '{name}' all pixels have the same value, so there is "
+            "nothing to tell apart in them."
+        )
+    elif low == high:
         notice = (
             f"All pixels of '{name}' have the same value ({plane.flat[0]:g}), so there "
             "is nothing to tell apart."
