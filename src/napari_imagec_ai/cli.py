@@ -268,6 +268,7 @@ def _convert(options: argparse.Namespace) -> int:
         options.output,
         options.trust_code,
         replace=options.replace,
+        untested=options.untested,
         progress=tick,
     )
     if options.json:

@@ -96,6 +96,11 @@ def _add_convert(commands: Any) -> None:
         help="run Python code of the source, once, to build its network",
     )
     convert.add_argument(
+        "--untested",
+        action="store_true",
+        help="write it although it does not give what its folder published",
+    )
+    convert.add_argument(
         "--replace", action="store_true", help="a model folder that is there already"
     )
     convert.add_argument("--json", action="store_true", help="one object")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.library.convert.rebuilt import (
     TOLERANCE,
     Rebuilt,
@@ -13,7 +15,11 @@ from napari_imagec_ai.library.convert.rebuilt import (
     run,
     write_weights,
 )
-from napari_imagec_ai.library.package.model_folder import Describe
+from napari_imagec_ai.library.package.model_folder import (
+    Describe,
+    Packaged,
+    make_folder,
+)
 
 Tick = Callable[[str], None]
 """Gets a sentence before each step; may raise to stop."""
@@ -37,6 +43,12 @@ class Conversion:
     describe: Describe
     checked: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
+
+    def make(self, target: Path, image: ImageInput | None, replace: bool) -> Packaged:
+        """Write the model folder."""
+        made = make_folder(target, self.paths, self.describe, image, replace=replace)
+        assumed = (*self.said, *made.assumed)
+        return dataclasses.replace(made, checked=self.checked, assumed=assumed)
 
 
 def conversion_of(rebuilt: Rebuilt, scratch: Path, tick: Tick) -> Conversion:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import tempfile
 from pathlib import Path
@@ -11,7 +10,8 @@ from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.library.convert.conversion import Tick
 from napari_imagec_ai.library.convert.sources import rebuilt_of
-from napari_imagec_ai.library.package.model_folder import Packaged, make_folder
+from napari_imagec_ai.library.convert.state_dict import StateDictFolder
+from napari_imagec_ai.library.package.model_folder import Packaged
 
 
 def convert_model(
@@ -21,6 +21,7 @@ def convert_model(
     *,
     image: ImageInput | None = None,
     replace: bool = False,
+    untested: bool = False,
     progress: Tick | None = None,
 ) -> Packaged:
     """Make a model folder of what StarDist, Cellpose, PyTorch or Keras saved.
@@ -42,6 +43,9 @@ def convert_model(
         An example for the test tensors and the picture; a bundled image by default.
     replace : bool
         Whether a model folder that is there already may be replaced.
+    untested : bool
+        Whether a network that does not give what its folder published is written all
+        the same.
     progress : callable, optional
         Gets a sentence before each step; what it raises stops the conversion.
 
@@ -67,10 +71,9 @@ def convert_model(
         tick("Reading the source")
         found = rebuilt_of(path, Path(scratch), trust_code, tick)
         tick("Testing")
-        made = make_folder(target, found.paths, found.describe, image, replace=replace)
-    return dataclasses.replace(
-        made, checked=found.checked, assumed=(*found.said, *made.assumed)
-    )
+        if isinstance(found, StateDictFolder):
+            return found.make(target, replace, untested)
+        return found.make(target, image, replace)
 
 
 def _name(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 from napari_imagec_ai.errors import ModelError
@@ -12,11 +13,20 @@ from napari_imagec_ai.library.convert.conversion import (
     conversion_of,
 )
 from napari_imagec_ai.library.convert.stardist_folder import is_stardist, read_stardist
+from napari_imagec_ai.library.convert.state_dict import (
+    FORMAT,
+    StateDictFolder,
+    read_state_dict_folder,
+)
 from napari_imagec_ai.library.convert.torch_file import (
     is_torch_file,
     names_in,
+    packages_in,
     read_state,
 )
+from napari_imagec_ai.library.folders import load_model
+from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.rdf import find_rdf
 
 KNOWN = (
     "a StarDist folder (config.json with weights_best.h5), a Cellpose weights file, a "
@@ -24,7 +34,9 @@ KNOWN = (
 )
 
 
-def rebuilt_of(path: Path, scratch: Path, trust_code: bool, tick: Tick) -> Conversion:
+def rebuilt_of(
+    path: Path, scratch: Path, trust_code: bool, tick: Tick
+) -> Conversion | StateDictFolder:
     """Read any source.
 
     Parameters
@@ -47,9 +59,82 @@ def rebuilt_of(path: Path, scratch: Path, trust_code: bool, tick: Tick) -> Conve
         raise ModelError(f"Expected {KNOWN}, found nothing at '{path}'.")
     if is_stardist(path):
         return conversion_of(read_stardist(path), scratch, tick)
+    _refuse_by_name(path)
+    if _is_described(path):
+        return _of_description(load_model(path), trust_code, tick)
     if path.is_file() and is_torch_file(path):
         return _of_torch(path, scratch, tick)
     raise ModelError(f"Expected {KNOWN}, found something else in '{path.name}'.")
+
+
+def _is_described(path: Path) -> bool:
+    if path.is_dir():
+        return find_rdf(path) is not None
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return True
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        names = [Path(name).name for name in archive.namelist()]
+    return any(name in ("rdf.yaml", "bioimageio.yaml", "model.yaml") for name in names)
+
+
+def _of_description(
+    model: Model, trust_code: bool, tick: Tick
+) -> Conversion | StateDictFolder:
+    """A model folder whose weights do not run as they are."""
+    if not model.problems:
+        raise ModelError(
+            f"'{model.name}' runs as it is ({', '.join(model.runnable)}); there is "
+            "nothing to convert."
+        )
+    if FORMAT in model.weights:
+        return read_state_dict_folder(model, trust_code, tick)
+    for name in ("keras_hdf5", "keras_v3", "tensorflow_saved_model_bundle"):
+        if name in model.weights:
+            raise ModelError(_tensorflow(Path(model.weights[name].file.source).name))
+    raise ModelError(f"'{model.name}' cannot be converted. {model.problem}")
+
+
+def _refuse_by_name(path: Path) -> None:
+    """Sources whose own software writes what runs here."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        if (path / "saved_model.pb").is_file():
+            raise ModelError(_tensorflow(path.name))
+        if (path / "plans.json").is_file() and (path / "dataset.json").is_file():
+            raise ModelError(
+                f"'{path.name}' is an nnU-Net training; nnU-Net itself builds its "
+                "network: export it there with torch.onnx.export, then 'imagec-ai "
+                "package' the file."
+            )
+        if (path / "configs" / "metadata.json").is_file():
+            raise ModelError(
+                f"'{path.name}' is a MONAI bundle; write TorchScript with 'python -m "
+                "monai.bundle ckpt_export', then 'imagec-ai package' the file."
+            )
+    elif suffix in (".keras", ".h5", ".hdf5") or path.name == "saved_model.pb":
+        raise ModelError(_tensorflow(path.name))
+    elif suffix == ".onnx":
+        raise ModelError(
+            f"'{path.name}' is ONNX, which runs as it is: make a model folder with "
+            f"'imagec-ai package {path.name}'."
+        )
+
+
+def _tensorflow(name: str) -> str:
+    saved = name if not name.endswith((".keras", ".h5", ".hdf5")) else "saved_model"
+    first = (
+        ""
+        if saved == name
+        else f"python -c \"import keras; keras.saving.load_model('{name}', "
+        f"compile=False).export('{saved}')\" and "
+    )
+    return (
+        f"'{name}' holds a Keras or TensorFlow network; in an environment with "
+        f"tensorflow and tf2onnx, run {first}python -m tf2onnx.convert --saved-model "
+        f"{saved} --output weights.onnx, then 'imagec-ai package weights.onnx'."
+    )
 
 
 def _of_torch(path: Path, scratch: Path, tick: Tick) -> Conversion:
@@ -59,6 +144,13 @@ def _of_torch(path: Path, scratch: Path, tick: Tick) -> Conversion:
         raise ModelError(
             f"'{path.name}' is TorchScript, which runs as it is: make a model folder "
             f"with 'imagec-ai package {path.name}'."
+        )
+    if {"ultralytics", "models"} & packages_in(path):
+        raise ModelError(
+            f"'{path.name}' is a YOLO training's own file, a pickled program; export "
+            f"it in the environment that trained it: yolo export model={path.name} "
+            "format=onnx (YOLOv5: python export.py --weights "
+            f"{path.name} --include onnx)."
         )
     state = read_state(path)
     if is_cellpose(state):

@@ -127,7 +127,7 @@ def make_folder(
     ImagecAIError
         If the weights cannot be run, or the folder is there already.
     """
-    _check_place(target, list(paths.values()), replace)
+    check_place(target, list(paths.values()), replace)
     found: list[Packaged] = []
 
     def write(fresh: Path) -> None:
@@ -138,7 +138,7 @@ def make_folder(
     return Packaged(target, load_model(target), found[0].found, found[0].assumed)
 
 
-def _check_place(folder: Path, weights: Sequence[Path], replace: bool) -> None:
+def check_place(folder: Path, weights: Sequence[Path], replace: bool) -> None:
     """A folder that is there is replaced only if told to, and only if it is a model."""
     if not folder.exists():
         return

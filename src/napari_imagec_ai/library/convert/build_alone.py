@@ -1,0 +1,108 @@
+"""Builds a network of somebody's code and writes it as ONNX, in a process of its own.
+
+This file is run as a script by :mod:`.state_dict`, never imported by the package: it
+executes code of strangers. What it answers is data: an ONNX file in a numpy archive.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import json
+import os
+import sys
+import warnings
+from typing import Any
+
+PATHS = os.environ.get("IMAGEC_AI_PATHS", "").split(os.pathsep)
+sys.path += [path for path in PATHS if path not in sys.path]
+
+import numpy as np  # noqa: E402
+
+
+def limit(bytes_: int, seconds: int) -> None:
+    """Memory, processor time, size of files."""
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return
+    for kind, most in (
+        (resource.RLIMIT_AS, bytes_),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_FSIZE, 4 << 30),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, 256),
+    ):
+        _, hard = resource.getrlimit(kind)
+        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(kind, (least, least))
+
+
+def main() -> None:
+    """Read the job, build, export, answer."""
+    answer = os.fdopen(os.dup(1), "wb")
+    # What the code prints is no answer, and nobody reads it.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    archive = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
+    job = json.loads(bytes(archive["job"]))
+    limit(job["memory"], job["seconds"])
+    warnings.simplefilter("ignore")
+    import torch
+
+    torch.set_num_threads(2)
+    state = torch.load(
+        io.BytesIO(archive["state"].tobytes()), map_location="cpu", weights_only=True
+    )
+    load, no_grad, export = torch.nn.Module.load_state_dict, torch.no_grad, torch.onnx
+    network = make(job)
+    for key in ("model_state_dict", "state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+            break
+    found = load(network, state, strict=False)
+    if found.missing_keys or found.unexpected_keys:
+        raise SystemExit(
+            "the weights do not fit the network: "
+            f"missing {found.missing_keys[:5]}, surplus {found.unexpected_keys[:5]}"
+        )
+    network.eval()
+    inputs = tuple(torch.from_numpy(archive[f"input{n}"]) for n in range(job["inputs"]))
+    written = io.BytesIO()
+    with no_grad():
+        outputs = network(*inputs)
+        if isinstance(outputs, torch.Tensor):
+            outputs = (outputs,)
+        export.export(
+            network,
+            inputs,
+            written,
+            dynamo=False,
+            opset_version=job["opset"],
+            input_names=job["input_names"],
+            output_names=job["output_names"],
+            dynamic_axes={
+                name: {int(at): word for at, word in axes.items()}
+                for name, axes in job["dynamic"].items()
+            },
+        )
+    with answer:
+        np.savez(
+            answer,
+            onnx=np.frombuffer(written.getvalue(), np.uint8),
+            **{f"output{n}": o.detach().numpy() for n, o in enumerate(outputs)},
+        )
+
+
+def make(job: dict[str, Any]) -> Any:
+    """The network, without weights."""
+    if job["file"]:
+        folder, name = os.path.split(job["file"])
+        sys.path.insert(0, folder)
+        module = builtins.__import__(os.path.splitext(name)[0])
+    else:
+        module = builtins.__import__(job["module"], fromlist=[job["callable"]])
+    return getattr(module, job["callable"])(**job["kwargs"])
+
+
+if __name__ == "__main__":
+    main()
