@@ -26,22 +26,19 @@ _CHUNK = 1 << 20
 _MOST_INFLATED = 100
 """PyTorch packs numbers as they are: what unpacks to more than that is a trap."""
 
-_EXPORT = (
-    "export the network with torch.jit.trace, torch.jit.script or torch.onnx.export "
-    "and name that file in the description"
-)
+_CONVERT = "convert the model once with 'imagec-ai convert'"
 
 _FOREIGN = {
     "pytorch_state_dict": (
         "PyTorch state dict weights need the model's own Python code, which is never "
-        f"run from a model folder; {_EXPORT}"
+        f"run with the model; {_CONVERT}"
     ),
-    "keras_hdf5": "Keras weights are not supported; convert them to ONNX with tf2onnx",
+    "keras_hdf5": f"Keras weights do not run here; {_CONVERT}, which tells how",
     "tensorflow_saved_model_bundle": (
-        "TensorFlow weights are not supported; convert them to ONNX with tf2onnx"
+        f"TensorFlow weights do not run here; {_CONVERT}, which tells how"
     ),
     "tensorflow_js": (
-        "TensorFlow.js weights are not supported; convert them to ONNX with tf2onnx"
+        "TensorFlow.js weights do not run here; export the network as ONNX"
     ),
 }
 
@@ -171,7 +168,7 @@ def _torchscript_problem(path: Path) -> str | None:
 def _state_dict(path: Path) -> str:
     return (
         f"'{path.name}' is a PyTorch state dict or pickle, not TorchScript: it holds "
-        f"numbers without the network; {_EXPORT}"
+        f"numbers without the network; {_CONVERT}"
     )
 
 
