@@ -161,7 +161,10 @@ def _not_opened(path: Path, error: Exception) -> str:
             f"'{path.name}' uses the operator '{unknown[1]}', which PyTorch here does "
             "not have; update torch, or install the package that it comes from."
         )
-    return f"PyTorch could not open '{path.name}': {reason(error)}"
+    return (
+        f"PyTorch could not open '{path.name}' (damaged, or of a newer version?); "
+        f"download it again. PyTorch says: {reason(error)}"
+    )
 
 
 _BAKED = re.compile(
