@@ -33,7 +33,7 @@ def test_a_model_with_only_a_state_dict_says_so_and_what_to_do(
     model = load_model(shared / "models" / name)
     assert not model.usable
     assert "state dict" in (model.problem or "")
-    assert "torch.jit.trace" in (model.problem or "")
+    assert "imagec-ai convert" in (model.problem or "")
     with pytest.raises(ModelError, match="state dict"):
         open_engine(model)
 
@@ -44,7 +44,7 @@ def test_a_state_dict_that_claims_to_be_torchscript_is_found_out(
 ) -> None:
     said = problem(shared / "models" / name / "weights.pt") or ""
     assert "state dict" in said
-    assert "torch.onnx.export" in said
+    assert "imagec-ai convert" in said
 
 
 def test_a_pickle_of_old_pytorch_is_found_out_without_opening_it(
