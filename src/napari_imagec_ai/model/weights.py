@@ -33,9 +33,10 @@ _FOREIGN = {
         "PyTorch state dict weights need the model's own Python code, which is never "
         f"run with the model; {_CONVERT}"
     ),
-    "keras_hdf5": f"Keras weights do not run here; {_CONVERT}, which tells how",
+    "keras_hdf5": "Keras weights do not run here; 'imagec-ai convert' tells how to make ONNX of them",
     "tensorflow_saved_model_bundle": (
-        f"TensorFlow weights do not run here; {_CONVERT}, which tells how"
+        "TensorFlow weights do not run here; 'imagec-ai convert' tells how to make ONNX "
+        "of them"
     ),
     "tensorflow_js": (
         "TensorFlow.js weights do not run here; export the network as ONNX"
