@@ -28,16 +28,15 @@ _MOST_INFLATED = 100
 
 _CONVERT = "convert the model once with 'imagec-ai convert'"
 
+_MAKE_ONNX = "'imagec-ai convert' tells how to make ONNX of them"
+
 _FOREIGN = {
     "pytorch_state_dict": (
         "PyTorch state dict weights need the model's own Python code, which is never "
         f"run with the model; {_CONVERT}"
     ),
-    "keras_hdf5": "Keras weights do not run here; 'imagec-ai convert' tells how to make ONNX of them",
-    "tensorflow_saved_model_bundle": (
-        "TensorFlow weights do not run here; 'imagec-ai convert' tells how to make ONNX "
-        "of them"
-    ),
+    "keras_hdf5": f"Keras weights do not run here; {_MAKE_ONNX}",
+    "tensorflow_saved_model_bundle": f"TensorFlow weights do not run here; {_MAKE_ONNX}",
     "tensorflow_js": (
         "TensorFlow.js weights do not run here; export the network as ONNX"
     ),
