@@ -36,7 +36,7 @@ _FOREIGN = {
         f"run with the model; {_CONVERT}"
     ),
     "keras_hdf5": f"Keras weights do not run here; {_MAKE_ONNX}",
-    "tensorflow_saved_model_bundle": f"TensorFlow weights do not run here; {_MAKE_ONNX}",
+    "tensorflow_saved_model_bundle": f"TensorFlow weights do not run; {_MAKE_ONNX}",
     "tensorflow_js": (
         "TensorFlow.js weights do not run here; export the network as ONNX"
     ),
