@@ -1,43 +1,13 @@
-"""Instances from foreground and boundary maps, and how well they match the truth."""
+"""How well the objects of two label images match."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy import ndimage as ndi
-from skimage.segmentation import watershed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-MASK_THRESHOLD = 0.5
-SEED_THRESHOLD = 0.6
-_MIN_SEED = 4  # pixels; less is noise
-_MIN_OBJECT = 12
-
-
-def instances(
-    maps: NDArray[np.float32],
-    mask_threshold: float = MASK_THRESHOLD,
-    seed_threshold: float = SEED_THRESHOLD,
-) -> NDArray[np.int32]:
-    """Label image (Y, X) of probability maps (2, Y, X), foreground and boundary.
-
-    Seeds are what remains of the foreground without the boundary; a watershed grows
-    them over the foreground.
-    """
-    foreground, boundary = maps
-    inside = foreground - boundary
-    seeds, _ = ndi.label(inside > seed_threshold)
-    seeds[np.bincount(seeds.ravel())[seeds] < _MIN_SEED] = 0
-    mask = foreground > mask_threshold
-    labels = watershed(-inside, seeds, mask=mask | (seeds > 0))
-    sizes = np.bincount(labels.ravel())
-    keep = np.flatnonzero(sizes >= _MIN_OBJECT)
-    numbers = np.zeros(len(sizes), np.int32)
-    numbers[keep[keep > 0]] = np.arange(1, (keep > 0).sum() + 1)
-    return np.asarray(numbers[labels], np.int32)
 
 
 class Counts(NamedTuple):

@@ -144,6 +144,8 @@ def _run(options: argparse.Namespace) -> int:
     recipe = Recipe.load(options.recipe)
     told = flag_values.told_settings(options)
     told.pop("axes", None)  # of this batch, and no part of the recipe
+    if "object_size" in told:
+        told["scale"] = None  # the recipe's own is no longer meant
     settings = settings_of(told, recipe.predict)
     recipe = recipe.model_copy(update={"predict": settings})
     return _each_image(
@@ -325,6 +327,8 @@ def _test_row(result: TestResult) -> dict[str, Any]:
 
 
 def _print_report(report: dict[str, Any], as_json: bool) -> None:
+    for sentence in report["warnings"]:
+        print(f"imagec-ai: {report['image']}: {sentence}", file=sys.stderr)
     if as_json:
         # The means of each class are for the table over all images.
         told = {name: value for name, value in report.items() if name != "measured"}
@@ -337,6 +341,8 @@ def _print_report(report: dict[str, Any], as_json: bool) -> None:
         f"({report['engine']} on {report['device']}, {report['total_seconds']:.2f} s)"
     )
     for sentence in report["assumed"]:
+        if sentence in report["warnings"]:
+            continue
         print(f"    assumed: {sentence}")
     for file in report["files"]:
         print(f"    {file}")

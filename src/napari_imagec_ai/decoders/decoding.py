@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 
 import numpy as np
 
+from napari_imagec_ai.decoders.confidence import calibrated
 from napari_imagec_ai.decoders.decoder import (
     Decoder,
     S,
     Settings,
 )
+from napari_imagec_ai.decoders.plausible import implausible
 from napari_imagec_ai.decoders.registry import (
     choose_decoder,
     decoder_of,
@@ -75,6 +78,16 @@ def run_decoder(decoder: Decoder[S], prediction: Prediction, settings: S) -> Res
     DecodeError
         If the output cannot be decoded so.
     """
+    found = _placed(decoder, prediction, settings)
+    if not isinstance(found, Objects):
+        return found
+    told = implausible(prediction, found)
+    found = calibrated(found, prediction.model)
+    return replace(found, assumed=(*found.assumed, *told)) if told else found
+
+
+def _placed(decoder: Decoder[S], prediction: Prediction, settings: S) -> Result:
+    """What is found, in pixels of the whole image."""
     found = _decoded(decoder, prediction, settings)
     if isinstance(found, Objects) and prediction.cut is not None:
         return in_whole(found, prediction.cut)
@@ -89,7 +102,7 @@ def _decoded(decoder: Decoder[S], prediction: Prediction, settings: S) -> Result
 
     several = decoder.layers(prediction, settings) if decoder.layers else ()
     if len(several) > 1 and decoder.together is not None:
-        layers = [run_decoder(decoder, prediction, each) for each in several]
+        layers = [_placed(decoder, prediction, each) for each in several]
         return decoder.together(
             prediction, [each for each in layers if isinstance(each, Objects)]
         )
@@ -128,4 +141,5 @@ def follow(
         return None
     if prediction.cut is not None or not isinstance(found.label_image, np.ndarray):
         return None
-    return decoder.follow(prediction, settings, before, found)
+    followed = decoder.follow(prediction, settings, before, found)
+    return None if followed is None else calibrated(followed, prediction.model)

@@ -236,6 +236,17 @@ def _first(error: ValidationError) -> tuple[str, str]:
     return name, problem["msg"][:1].lower() + problem["msg"][1:]
 
 
+def settled(settings: RunSettings, prediction: Prediction) -> RunSettings:
+    """The same, with what a run found out: elsewhere it may be found otherwise."""
+    found: dict[str, Any] = {"halo": settings.halo or prediction.halo}
+    if settings.scale is None and settings.object_size in (None, "auto"):
+        size = prediction.object_size
+        found["object_size"] = "as described" if size is None else size
+        if size is None and settings.object_size == "auto":
+            found["scale"] = prediction.scale or None
+    return settings.model_copy(update=found)
+
+
 def describe_model(model: Model) -> ModelRef:
     """How a recipe names a model."""
     hashes = {

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from napari_imagec_ai.decoders.decoding import prepare
+from napari_imagec_ai.decoders.plausible import implausible
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.opening import open_engine
 from napari_imagec_ai.export.summary.all_images import measured, write_thumbnail
@@ -17,7 +18,7 @@ from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.opening import open_image
 from napari_imagec_ai.image.zarr_images import stem_of
 from napari_imagec_ai.model.description import Model
-from napari_imagec_ai.recipes.recipe import Recipe, Used
+from napari_imagec_ai.recipes.recipe import Recipe, Used, settled
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.results.result import Result
@@ -159,7 +160,7 @@ class Runner:
             assumed=result.assumed,
         )
         # What was measured on the network may be measured otherwise elsewhere.
-        ran = chosen.model_copy(update={"halo": chosen.halo or prediction.halo})
+        ran = settled(chosen, prediction)
         recipe = self.recipe.model_copy(update={"used": used, "predict": ran})
         image, stem = main_image(images, self.model), stem_of(path)
         read = [
@@ -208,6 +209,7 @@ def report_on(
 ) -> dict[str, Any]:
     """What a run did, as plain values."""
     objects = result if isinstance(result, Objects) else None
+    after = () if objects is None else implausible(prediction, objects)
     return {
         "image": image,
         "model": prediction.model.name,
@@ -222,4 +224,7 @@ def report_on(
         "total_seconds": round(seconds, 4),
         "files": list(files),
         "assumed": [*result.assumed, *lost(result, exports)],
+        "warnings": [*prediction.doubts, *after],
+        "object_size": prediction.object_size,
+        "scale": list(prediction.scale),
     }

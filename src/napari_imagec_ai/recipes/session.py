@@ -18,6 +18,7 @@ from napari_imagec_ai.recipes.recipe import (
     Recipe,
     Used,
     describe_model,
+    settled,
 )
 from napari_imagec_ai.results.classes import ClassMap, classify
 from napari_imagec_ai.results.objects import Objects
@@ -209,7 +210,7 @@ class Session:
         ran = self.prediction
         return Recipe(
             model=describe_model(self.model),
-            predict=predicted,
+            predict=predicted if ran is None else settled(predicted, ran),
             decoder=self.decoder.name,
             settings=settings.model_dump(mode="json"),
             classes=class_map,

@@ -57,6 +57,11 @@ class Prediction:
         there was one window.
     scale : tuple of float
         Pixels of the network for each pixel of the image; empty: 1.
+    object_size : float or None
+        Diameter of the objects in pixels of the image that the scale was chosen by;
+        None: it was not.
+    doubts : tuple of str
+        Those of the sentences that say why the image may not suit the network.
     image : ImageInput or None
         The pixels that were run, for intensities; None after loading from a file.
     cut : Cut or None
@@ -80,6 +85,8 @@ class Prediction:
     layout: Layout | None = None
     halo: tuple[int, ...] | None = None
     scale: tuple[float, ...] = ()
+    object_size: float | None = None
+    doubts: tuple[str, ...] = ()
     image: ImageInput | None = None
     cut: Cut | None = None
     place: object = field(default=None, repr=False)

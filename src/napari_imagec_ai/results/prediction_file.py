@@ -46,6 +46,7 @@ _BOX = TypeAdapter(Letterbox)
 _WORDS = TypeAdapter(tuple[str, ...])
 _COUNTS = TypeAdapter(tuple[int, ...])
 _SIZES = TypeAdapter(tuple[float, ...])
+_SIZE = TypeAdapter(float | None)
 _CORE = TypeAdapter(tuple[tuple[int, int], tuple[int, int]])
 
 _COLUMNS = ("boxes", "confidence", "class_id", "coefficients")
@@ -77,6 +78,8 @@ def write_prediction(fields: Mapping[str, Any], path: Path) -> None:
         "channels": list(fields["channels"]),
         "classes": _told_classes(model),
         "scale": list(fields["scale"]),
+        "object_size": fields["object_size"],
+        "doubts": list(fields["doubts"]),
         "cut": None if cut is None else _cut_meta(cut),
         "layout": None if layout is None else asdict(layout),
         "windows": [_window_meta(window) for window in windows],
@@ -160,6 +163,8 @@ def _fields(meta: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
         assumed=_WORDS.validate_python(meta["assumed"]),
         channels=_COUNTS.validate_python(meta["channels"]),
         scale=_SIZES.validate_python(meta.get("scale", ())),
+        object_size=_SIZE.validate_python(meta.get("object_size")),
+        doubts=_WORDS.validate_python(meta.get("doubts", ())),
         **_RUN.validate_python({name: meta[name] for name in _PLAIN}),
     )
 

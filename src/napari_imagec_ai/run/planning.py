@@ -15,6 +15,7 @@ from napari_imagec_ai.run.boxes.detect_run import DetectRun
 from napari_imagec_ai.run.feed.inputs import Given, InputImages, Inputs, plan_inputs
 from napari_imagec_ai.run.maps.dense_run import DenseRun
 from napari_imagec_ai.run.settings import RunSettings
+from napari_imagec_ai.run.size.choose import AS_DESCRIBED, Choice, choose
 
 _Feeding = tuple[Sequence[int] | None, Planes | None, float | Sequence[float] | None]
 """Channels, planes and scale."""
@@ -30,6 +31,32 @@ def plan_feeding(
     if settings.region is None:
         return inputs, None
     return _part(model, image, inputs, settings.region, feeding)
+
+
+def plan_scale(
+    model: Model, inputs: Inputs, engine: Engine, settings: RunSettings
+) -> Choice:
+    """At which scale the network shall see the image, by the size of objects.
+
+    Parameters
+    ----------
+    model, inputs, engine, settings
+        What is run, on what, by what, and how.
+
+    Raises
+    ------
+    ImageError
+        If an object of that size cannot be in the image, or tells nothing.
+    """
+    asked = settings.object_size
+    if settings.scale is not None and asked not in (None, "as described"):
+        raise ImageError(
+            "Expected a scale or an object size, which say the same, found both; leave "
+            "one of them out."
+        )
+    if asked is None and _one_scale(model, settings.scale) is not None:
+        return AS_DESCRIBED
+    return choose(model, inputs, engine, asked, settings.normalize)
 
 
 def plan_run(

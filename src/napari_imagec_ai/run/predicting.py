@@ -13,11 +13,13 @@ from napari_imagec_ai.image.region import Cut, whole
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.run.boxes.detect_run import DetectRun
+from napari_imagec_ai.run.feed.doubts import doubts
 from napari_imagec_ai.run.feed.feed import Feed
 from napari_imagec_ai.run.feed.inputs import InputImages, Inputs
 from napari_imagec_ai.run.maps.dense_run import DenseRun
-from napari_imagec_ai.run.planning import plan_feeding, plan_run
+from napari_imagec_ai.run.planning import plan_feeding, plan_run, plan_scale
 from napari_imagec_ai.run.settings import RunSettings, settings_of, takes_settings
+from napari_imagec_ai.run.size.choose import Choice
 from napari_imagec_ai.system import file_changes as filestate
 from napari_imagec_ai.system.progress import Progress
 
@@ -146,11 +148,15 @@ def _steps(
         chosen = (settings.engine, settings.device)
         engine = open_engine(model, *chosen, verify=settings.verify)
     try:
+        choice = plan_scale(model, inputs, engine, settings)
+        if choice.scale is not None:
+            settings = settings.model_copy(update={"scale": choice.scale})
+            inputs, cut = plan_feeding(model, image, settings)
         run = plan_run(model, inputs, engine, settings, dense)
         before = _states(inputs)
         yield from run.steps()
         run.notices += _changed(inputs, before)
-        return _result(run, inputs, cut)
+        return _result(run, inputs, cut, choice)
     except MemoryError as error:
         raise OutOfMemory(
             f"There is not enough memory for this run ({error}); choose smaller tiles, "
@@ -177,8 +183,11 @@ def _changed(inputs: Inputs, before: list[object]) -> list[str]:
     return [filestate.CHANGED.format(name=name) for name in names]
 
 
-def _result(run: DenseRun | DetectRun, inputs: Inputs, cut: Cut | None) -> Prediction:
+def _result(
+    run: DenseRun | DetectRun, inputs: Inputs, cut: Cut | None, choice: Choice
+) -> Prediction:
     feed = run.feed
+    doubted = doubts(run.model, feed.image, feed.channels)
     told = run.model.settings.get("assumed")
     told = [str(sentence) for sentence in told] if isinstance(told, list) else []
     engine_told: tuple[str, ...] = getattr(run.engine, "notices", ())
@@ -190,6 +199,7 @@ def _result(run: DenseRun | DetectRun, inputs: Inputs, cut: Cut | None) -> Predi
         output |= {"halo": run.measured, "scale": feed.scale}
     else:
         output = {"windows": tuple(run.windows), "layout": run.layout}
+        output |= {"scale": run.places[0][0].gain}
         told += run.layout.assumed if run.layout is not None else ()
     return Prediction(
         model=run.model,
@@ -202,13 +212,22 @@ def _result(run: DenseRun | DetectRun, inputs: Inputs, cut: Cut | None) -> Predi
         assumed=tuple(
             sentence
             for sentence in dict.fromkeys(
-                (*engine_told, *inputs.assumed, *told, *run.notices)
+                (
+                    *doubted,
+                    *engine_told,
+                    *inputs.assumed,
+                    *choice.sentences,
+                    *told,
+                    *run.notices,
+                )
             )
             if sentence
         ),
         channels=feed.channels,
         image=feed.image,
         cut=cut,
+        object_size=choice.object_size,
+        doubts=doubted,
         key=(run.model.path, feed.image.key, object()),
         **output,
     )

@@ -27,6 +27,7 @@ from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.planes import planes_from_text
 from napari_imagec_ai.image.region import Region, as_region, region_from_text
 from napari_imagec_ai.image.units import known_unit
+from napari_imagec_ai.run.size.asked import ObjectSize, check_size, size_from_text
 
 Normalize = Literal["as described", "range", "percentiles", "type"]
 """What to do with grey values before the description's own steps."""
@@ -148,6 +149,15 @@ class RunSettings(BaseModel):
         example="0.5 or 1,0.5,0.5",
         kept=True,
     )
+    object_size: ObjectSize | None = _setting(
+        None,
+        "Diameter of the objects in pixels of the image, auto (it is found out) or "
+        "as-described: the image is scaled to the size that the network knows best. By "
+        "default auto where the model tells which sizes it knows, unless a scale is "
+        "given.",
+        example="92, auto or as-described",
+        kept=True,
+    )
     halo: tuple[Annotated[int, Field(ge=0)], ...] | None = _setting(
         None,
         "Pixels that windows overlap at each side; by default as the description says, "
@@ -233,6 +243,11 @@ class RunSettings(BaseModel):
         if isinstance(value, str):
             return _numbers(value, float, info.field_name)
         return value
+
+    @field_validator("object_size", mode="before")
+    @classmethod
+    def _size(cls, value: Any) -> Any:
+        return size_from_text(value) if isinstance(value, str) else check_size(value)
 
     @field_validator("scene", mode="before")
     @classmethod

@@ -2,7 +2,9 @@
 
 Pixels above the mask threshold are foreground. Touching objects are taken apart by the
 boundaries or the distances that the network drew, and by their shape: see
-:mod:`napari_imagec_ai.decoders.splitting.split_touching`.
+:mod:`napari_imagec_ai.decoders.splitting.split_touching`. Where it drew neither, each
+part of the foreground first gets the level that suits it: see
+:mod:`napari_imagec_ai.decoders.splitting.own_level`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.decoder import OF_MODEL, Settings
 from napari_imagec_ai.decoders.output_grid import Grid, Map
 from napari_imagec_ai.decoders.splitting import split_touching as splitting
+from napari_imagec_ai.decoders.splitting.own_level import own_levels
 from napari_imagec_ai.decoders.tabulate import Regions
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.system import threads
@@ -161,11 +164,19 @@ def _masks(
 ) -> tuple[splitting.Mask, splitting.Mask]:
     """Pixels that the network calls foreground, and those with holes filled."""
     known = evidence.whole >= settings.mask_threshold
+    if settings.split and _is_plain(evidence):
+        known = own_levels(known, evidence.whole)
     if not settings.fill_holes:
         return known, known
     if evidence.membranes:
         return known, fill_membranes(known)
     return known, splitting.fill_holes(known)
+
+
+def _is_plain(evidence: Evidence) -> bool:
+    """Whether nothing but a foreground is there to tell objects of a plane apart."""
+    drawn = evidence.interior is not None or evidence.depth is not None
+    return evidence.whole.ndim == 2 and not drawn and not evidence.membranes
 
 
 def _reach(spacing: tuple[float, ...]) -> tuple[int, ...]:

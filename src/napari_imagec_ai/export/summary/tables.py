@@ -21,7 +21,8 @@ def write_summary(lines: Sequence[Line], path: Path) -> Path:
     """Write a row for each image and class, and one for each image that failed.
 
     Columns: image, class, count, mean and total area in pixels and in each unit that
-    occurs, mean confidence (of scores: the score), problem.
+    occurs, mean confidence (of scores: the score), problem: why it failed, or why the
+    result is doubtful.
     """
     rows = [row for line in lines for row in _rows(line)]
     known = dict.fromkeys(name for row in rows for name in row)
@@ -43,6 +44,10 @@ def _rows(line: Line) -> list[dict[str, Any]]:
         return [name | {"problem": line.problem}]
     scores = line.report.get("measured", {})
     found = line.classes or {key: dict(told) for key, told in scores.items()}
+    # What was found may be hardly to be believed: the image is not done with.
+    warnings = " ".join(line.report.get("warnings", ()))
+    if warnings:
+        name |= {"problem": warnings}
     if not found:
         return [name]
     return [

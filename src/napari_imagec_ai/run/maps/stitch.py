@@ -331,6 +331,11 @@ def _times(shape: Sequence[int], factors: Sequence[float]) -> tuple[int, ...]:
     return tuple(scaled_size(size, factor) for size, factor in sizes)
 
 
+def local_steps(spec: TensorSpec) -> list[Step]:
+    """Postprocessing of an output that can be done to a part of a map."""
+    return _split_steps(spec)[0]
+
+
 def needs_whole(spec: TensorSpec) -> bool:
     """Whether some postprocessing of an output can only be done to a whole map."""
     return bool(_split_steps(spec)[1])

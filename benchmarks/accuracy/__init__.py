@@ -1,0 +1,1 @@
+"""How well a model finds what people found, on a folder of images with truth."""

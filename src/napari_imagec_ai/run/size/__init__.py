@@ -1,0 +1,1 @@
+"""The room of object sizes: at which scale a network sees the image."""
