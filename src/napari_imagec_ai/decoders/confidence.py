@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai.decoders.decoder import Settings
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.results.objects import Objects
@@ -60,3 +61,10 @@ def calibrated(objects: Objects, model: Model) -> Objects:
         return objects
     share = np.interp(objects.confidence, curve[:, 0], curve[:, 1])
     return replace(objects, confidence=share.astype(np.float32))
+
+
+def sure(found: Objects, settings: Settings) -> Objects:
+    """Objects that are as sure as the settings ask for, where they do."""
+    least = float(getattr(settings, "min_confidence", 0.0))
+    keep = found.confidence >= least
+    return found if keep.all() else found[keep]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_imagec_ai.decoders.confidence import calibrated
+from napari_imagec_ai.decoders.confidence import calibrated, sure
 from napari_imagec_ai.decoders.decoder import (
     Decoder,
     S,
@@ -82,7 +82,7 @@ def run_decoder(decoder: Decoder[S], prediction: Prediction, settings: S) -> Res
     if not isinstance(found, Objects):
         return found
     told = implausible(prediction, found)
-    found = calibrated(found, prediction.model)
+    found = sure(calibrated(found, prediction.model), settings)
     return replace(found, assumed=(*found.assumed, *told)) if told else found
 
 
@@ -142,4 +142,6 @@ def follow(
     if prediction.cut is not None or not isinstance(found.label_image, np.ndarray):
         return None
     followed = decoder.follow(prediction, settings, before, found)
-    return None if followed is None else calibrated(followed, prediction.model)
+    if followed is None:
+        return None
+    return sure(calibrated(followed, prediction.model), settings)

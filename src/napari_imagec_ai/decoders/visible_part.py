@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.decoders.confidence import calibrated
+from napari_imagec_ai.decoders.confidence import calibrated, sure
 from napari_imagec_ai.decoders.decoder import Decoder, Settings, settings_with
 from napari_imagec_ai.decoders.in_blocks import OVERLAP
 from napari_imagec_ai.errors import DecodeError
@@ -105,7 +105,7 @@ class View(Generic[S]):
         found = self._decoder.decode(self._part, self._for_part(settings))
         if not isinstance(found, Objects) or found.label_image is None:
             raise DecodeError(f"'{self._decoder.name}' gives no objects with pixels.")
-        found = calibrated(found, self._part.model)
+        found = sure(calibrated(found, self._part.model), settings)
         inner = tuple(
             slice((start - first) // self.step, -(-(stop - first) // self.step))
             for (start, stop), (first, _) in zip(self.box, self._seen, strict=True)

@@ -67,6 +67,13 @@ class RegionSettings(Settings):
         le=1_000_000,
         description="Smaller specks (pixels) are no objects.",
     )
+    min_confidence: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="Objects that are less sure are no objects.",
+        json_schema_extra={"step": 0.01},
+    )
     activation: Activation = Field(
         "auto",
         description="Turns the output into probabilities; auto: by the description, "
