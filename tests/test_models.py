@@ -73,8 +73,8 @@ def test_nuclei_of_scenes_that_it_never_saw_are_found() -> None:
 def test_tiles_give_the_same_map_as_one_pass() -> None:
     model = ai.load_model(ROOT / "models" / "nuclei-unet")
     image = sample_image()
-    whole = ai.predict(model, image, tile=512)
-    tiled = ai.predict(model, image, tile=256)
+    whole = ai.predict(model, image, tile=512, object_size="as described")
+    tiled = ai.predict(model, image, tile=256, object_size="as described")
     assert whole.network_calls == 1
     assert tiled.network_calls > 4
     assert np.abs(whole.maps["maps"] - tiled.maps["maps"]).max() < 1e-4
