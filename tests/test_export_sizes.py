@@ -99,6 +99,12 @@ def test_a_depth_that_nobody_knows_is_in_no_file(tmp_path: Path) -> None:
     assert "a depth is unknown" in export.lost(objects, ["labels"])[0]
 
 
+def test_a_report_says_that_a_depth_is_unknown(tmp_path: Path) -> None:
+    objects = found("ZYX", "nm", (1.0, 500, 250), unsized="Z")
+    text = ai.write(objects, tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "pixels of unknown x 500 x 250 nanometer (ZYX)" in text
+
+
 def test_without_a_unit_no_size_is_written(tmp_path: Path) -> None:
     objects = found("YX", None, (1.0, 1.0))
     with tifffile.TiffFile(ai.write(objects, tmp_path / "a.ome.tif")) as file:

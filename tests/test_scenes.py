@@ -194,6 +194,16 @@ def test_arrays_of_zarr_3_name_their_axes(tmp_path: Path) -> None:
     assert ai.open_image(path).axes == "CYX"
 
 
+def test_the_oldest_images_have_five_axes_and_names_of_channels(tmp_path: Path) -> None:
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
+    group.create_array("0", data=np.zeros((1, 2, 3, 5, 6), np.uint8))
+    group.attrs["multiscales"] = [{"datasets": [{"path": "0"}], "version": "0.1"}]
+    group.attrs["omero"] = {"channels": [{"label": "DAPI"}, {"label": "GFP"}]}
+    image = ai.open_image(tmp_path / "a.zarr")
+    assert (image.axes, image.channel_names) == ("TCZYX", ("DAPI", "GFP"))
+    assert (image.unit, image.unsized) == (None, "")
+
+
 # -- the command line ------------------------------------------------------------------
 
 

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from napari.layers import Image
 
 import napari_imagec_ai as ai
+from napari_imagec_ai._napari.layers.layers import take
 from napari_imagec_ai.image import units
 from napari_imagec_ai.image.units import as_unit, known_unit, seconds
+from napari_imagec_ai.model.description import Axis, FixedSize, TensorSpec
+from napari_imagec_ai.run.feed.pixel_size import natural_scale
 
 
 @pytest.mark.parametrize(
@@ -132,3 +136,31 @@ def test_zarr_has_units_by_axis_and_scales_of_all_levels(tmp_path: Path) -> None
     del axes[1]["unit"]
     path = _ngff(tmp_path / "b.zarr", (2, 3, 5, 6), axes=axes, datasets=levels)
     assert ai.open_image(path).unsized == "Z"
+
+
+@pytest.mark.parametrize(
+    ("size", "unit"),
+    [(0.5, "um"), (0.5, "μm"), (0.5, "microns"), (500, "nm"), (5000, "Å"), (5e-7, "m")],
+)
+def test_an_image_comes_to_the_size_of_a_network_in_any_unit(
+    size: float, unit: str
+) -> None:
+    axes = [Axis("y", FixedSize(8), pixel_size=1.0, unit="µm")]
+    axes += [Axis("x", FixedSize(8), pixel_size=1.0, unit="micrometer")]
+    image = ai.ImageInput(np.zeros((8, 8)), "YX", (size, size), unit)
+    scale, said = natural_scale(TensorSpec("x", tuple(axes)), image, "YX")
+    assert scale == pytest.approx((0.5, 0.5))
+    assert "scale 0.5" in said
+    unknown = ai.ImageInput(np.zeros((8, 8)), "YX", (None, size), unit)
+    assert natural_scale(TensorSpec("x", tuple(axes)), unknown, "YX")[0] == (1.0, 1.0)
+
+
+def test_a_layer_tells_its_units_axis_by_axis() -> None:
+    layer = Image(
+        np.zeros((2, 3, 5, 6)),
+        scale=(2, 1, 500, 0.25),
+        units=("minute", "pixel", "nanometer", "micrometer"),
+    )
+    image = take(layer, "TZYX").image
+    assert (image.unit, image.unsized, image.interval) == ("micrometer", "Z", 120)
+    assert image.pixel_size == pytest.approx((1, 0.5, 0.25))

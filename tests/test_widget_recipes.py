@@ -12,10 +12,14 @@ import pytest
 import tifffile
 import yaml
 from conftest import discs, finish
+from napari.layers import Image
+from napari.layers._source import layer_source
 from qtpy.QtWidgets import QApplication
 from scipy.ndimage import gaussian_filter
 
 from napari_imagec_ai import cli
+from napari_imagec_ai._napari.image.origin import origin
+from napari_imagec_ai._napari.layers.layers import take
 from napari_imagec_ai.export.writing import write
 from napari_imagec_ai.recipes.recipe import Recipe
 from napari_imagec_ai.results.classes import Filter
@@ -199,3 +203,18 @@ def test_an_image_that_is_no_file_is_said(
     assert " image.tif " in widget.repeating.copy_command()
     widget.repeating.save(tmp_path / "one")
     assert Recipe.load(tmp_path / "one.yaml").model.name == "Tiny"
+
+
+def test_a_layer_of_another_scene_is_opened_as_that_scene(tmp_path: Path) -> None:
+    path = tmp_path / "dish.ome.tif"
+    rng = np.random.default_rng(0)
+    planes = rng.integers(0, 99, (3, 20, 24)).astype(np.uint8)
+    with tifffile.TiffWriter(path, ome=True) as file:
+        for plane in planes:
+            file.write(plane, metadata={"axes": "YX"})
+    for number, plane in enumerate(planes):
+        with layer_source(path=str(path)):
+            layer = Image(plane)
+        found = origin(layer, take(layer, "YX").image)
+        assert found.path == path
+        assert found.opened.get("scene") == (str(number) if number else None)

@@ -68,7 +68,10 @@ def write_report(objects: Objects, path: Path, beside: Beside) -> None:
 def _extent(objects: Objects) -> str:
     frame = objects.frame
     sizes = " x ".join(f"{size}" for size in frame.shape)
-    pixel = " x ".join(f"{size:g}" for size in frame.pixel_size)
+    pixel = " x ".join(
+        f"{frame.sizes[axis]:g}" if axis in frame.sizes else "unknown"
+        for axis in frame.space
+    )
     unit = escape(frame.unit or "")
     told = f", pixels of {pixel} {unit} ({frame.space})" if unit else ""
     return f"{sizes} pixels ({frame.axes}){told}"

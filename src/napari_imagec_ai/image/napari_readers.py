@@ -16,7 +16,7 @@ from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.scenes import choose_scene
 from napari_imagec_ai.image.stack import stack_channels
-from napari_imagec_ai.image.units import as_unit, in_one_unit
+from napari_imagec_ai.image.units import as_unit, in_one_unit, seconds
 
 _USUAL = {2: "YX", 3: "ZYX", 4: "TZYX"}
 
@@ -156,6 +156,7 @@ def _single(
     usable = all(known.get(axis, 1.0) > 0 for axis in space)
     units = _units(meta.get("units"), own, ndim - rgb) if usable else {}
     lengths = {named[i]: unit for i, unit in units.items() if named}
+    interval = seconds(known.get("T"), lengths.get("T") or "none")
     known, unit = in_one_unit(known if usable else {}, lengths)
     return ImageInput(
         data,
@@ -168,6 +169,7 @@ def _single(
         assumed=tuple(assumed),
         key=(str(path.resolve()), path.stat().st_mtime_ns, axes, meta.get("name")),
         file=path.name,
+        interval=interval,
     )
 
 

@@ -86,6 +86,7 @@ _LOOSE = {
     "um": "micrometer",
     # UTF-8 that somebody read as Latin-1, as many files have it.
     "âµm": "micrometer",
+    "ã\x85": "angstrom",
     **{word: unit.name for unit in LENGTHS.values() for word in unit.words},
     **{name: name for name in LENGTHS},
 }

@@ -15,6 +15,9 @@ from napari_imagec_ai.image.samples import sample_path
 if TYPE_CHECKING:
     from napari.layers import Image
 
+_MOST_SCENES = 1000
+"""So many images of a file are looked at, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -25,8 +28,8 @@ class Origin:
     path : Path or None
         None: the layer was not opened from a file that we can open.
     opened : mapping
-        Axes, pixel size and unit, by the names of the settings of a recipe; those that
-        the file does not say, or says otherwise than the layer.
+        Axes, scene, pixel size and unit, by the names of the settings of a recipe;
+        those that the file does not say, or says otherwise than the layer.
     problem : str
         Why there is no path, as a sentence.
     """
@@ -64,8 +67,9 @@ def origin(layer: Image, image: ImageInput) -> Origin:
             "place.",
         )
     try:
-        own = open_image(path)
-        again = own if own.axes == image.axes else open_image(path, image.axes)
+        own, scene = _alike(path, image)
+        axes = None if own.axes == image.axes else image.axes
+        again = own if axes is None else open_image(path, axes, scene)
     except ImagecAIError as error:
         return Origin(None, {}, str(error))
     if again.data.shape != image.data.shape:
@@ -76,8 +80,39 @@ def origin(layer: Image, image: ImageInput) -> Origin:
             f"{tuple(image.data.shape)}: put another file in its place.",
         )
     opened: dict[str, Any] = {} if again is own else {"axes": image.axes}
+    if scene is not None:
+        opened["scene"] = str(scene)
     if again.pixel_size != image.pixel_size:
         opened["pixel_size"] = image.pixel_size
     if again.unit != image.unit:
         opened["unit"] = image.unit or "pixel"
     return Origin(path, opened)
+
+
+def _alike(path: Path, image: ImageInput) -> tuple[ImageInput, int | None]:
+    """The image of a file that has a layer's pixels, and its number if it has one.
+
+    Of a file with several images a layer may hold any; where none is alike, it is the
+    first.
+    """
+    first = open_image(path)
+    if _line(first) == _line(image):
+        return first, None
+    for scene in range(1, _MOST_SCENES):
+        try:
+            other = open_image(path, scene=scene)
+        except ImagecAIError:
+            break
+        if _line(other) == _line(image):
+            return other, scene
+    return first, None
+
+
+def _line(image: ImageInput) -> list[Any]:
+    """A line of pixels through the middle of an image."""
+    at: dict[str, int | slice] = {
+        axis: size // 2
+        for axis, size in zip(image.axes, image.shape, strict=True)
+        if axis != "X"
+    }
+    return [image.size("Y"), image.read("X", at).tolist()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from napari_imagec_ai.export.palette import PALETTE, as_hex
 from napari_imagec_ai.export.writing import table
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.region import Region, corner, cropped
-from napari_imagec_ai.image.units import in_one_unit, length
+from napari_imagec_ai.image.units import in_one_unit, length, seconds
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
 
@@ -141,10 +142,17 @@ def take(layer: Image, axes: str, level: int = 0) -> Source:
         name=layer.name,
         rgb=layer.rgb,
         key=(id(layer), id(data), axes),
+        interval=_interval(sizes.get("T"), layer.units, axes),
+        file=Path(layer.source.path).name if layer.source.path else "",
     )
     placement = _placement(layer, axes)
     kept = [factor for axis, factor in zip(axes, coarser, strict=True) if axis != "C"]
     return Source(image, layer.name, _enlarged(placement, kept), layer=id(layer))
+
+
+def _interval(step: Any, units: Sequence[Any], axes: str) -> float | None:
+    """Seconds from one time to the next, where the layer has a unit of time."""
+    return seconds(step, str(units[axes.index("T")])) if "T" in axes else None
 
 
 def _length(unit: Any) -> str | None:
