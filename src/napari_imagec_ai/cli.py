@@ -238,8 +238,18 @@ def _decode(options: argparse.Namespace) -> int:
 
 def _install(options: argparse.Namespace) -> int:
     from napari_imagec_ai.library.folders import install
+    from napari_imagec_ai.library.zoo import install_from_zoo, is_zoo_id
 
-    print(install(options.package, options.models))
+    if not is_zoo_id(options.package):
+        print(install(options.package, options.models))
+        return 0
+
+    def tell(sentence: str) -> None:
+        # What is fetched from where is said before; progress where a person looks on.
+        if not sentence.startswith("Fetching") or sys.stderr.isatty():
+            print(sentence, file=sys.stderr, flush=True)
+
+    print(install_from_zoo(options.package, options.models, tell))
     return 0
 
 

@@ -13,7 +13,7 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -191,6 +191,30 @@ def install(package: str | Path, folder: str | Path | None = None) -> Path:
     """
     package = Path(package)
     target = Path(folder or user_models()) / package.stem
+
+    def fill(scratch: Path) -> Path:
+        _unpack(package, scratch)
+        found = _described(scratch, package)
+        read_rdf(found)
+        return found.parent
+
+    return _installed(target, fill, str(package))
+
+
+def install_folder(source: Path, target: Path) -> Path:
+    """Like :func:`install`, for the files of a model that lie in a folder."""
+
+    def fill(scratch: Path) -> Path:
+        inside = scratch / "model"
+        shutil.copytree(source, inside)
+        read_rdf(inside / "rdf.yaml")
+        return inside
+
+    return _installed(target, fill, target.name)
+
+
+def _installed(target: Path, fill: Callable[[Path], Path], name: str) -> Path:
+    """A new model folder, whole or not at all."""
     if os.path.lexists(target):
         raise ModelError(
             f"'{target}' is there already; remove it first to install it again."
@@ -201,16 +225,15 @@ def install(package: str | Path, folder: str | Path | None = None) -> Path:
         begun = files.begun(".installing")
         scratch = Path(tempfile.mkdtemp(prefix=begun, dir=target.parent))
         try:
-            _unpack(package, scratch)
-            read_rdf(_described(scratch, package))
+            made = fill(scratch)
             files.sync_all(scratch)
-            _described(scratch, package).parent.replace(target)
+            made.replace(target)
             files.sync(target.parent)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         raise ModelError(
-            f"Could not install '{package}' into '{target.parent}': "
+            f"Could not install '{name}' into '{target.parent}': "
             f"{error.strerror or error}."
         ) from error
     return target

@@ -61,8 +61,15 @@ def parser() -> argparse.ArgumentParser:
     _add_decode(commands)
     _add_run(commands)
     _add_package(commands)
-    install = commands.add_parser("install", help="unpack a model package")
-    install.add_argument("package", metavar="ZIP", help="as bioimage.io gives it")
+    install = commands.add_parser(
+        "install", help="unpack a model package, or fetch one"
+    )
+    install.add_argument(
+        "package",
+        metavar="ZIP|ZOO-ID",
+        help="a package as bioimage.io gives it, or an id such as affable-shark, which "
+        "is fetched",
+    )
     install.add_argument(
         "--models", metavar="DIR", help="into this folder; your own by default"
     )
