@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import yaml
 from conftest import onnx_network, torchscript_network
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.engines import opening as engines
-from napari_imagec_ai.engines.engine import engine_names
+from napari_imagec_ai.engines.engine import completed, engine_names
 from napari_imagec_ai.engines.onnx import OnnxEngine
 from napari_imagec_ai.engines.opening import candidates, open_engine
 from napari_imagec_ai.engines.torchscript import TorchScriptEngine
@@ -206,6 +208,59 @@ def test_an_engine_of_another_package_opens_its_weights(
     assert engine_names() == ("onnx", "torchscript", "keras_hdf5")
     engine = open_engine(load_model(folder), "keras_hdf5")
     np.testing.assert_array_equal(engine.run([X])[0], X * 3)
+
+
+@pytest.mark.usefixtures("third_party")
+def test_the_command_line_takes_engines_of_other_packages(
+    make_model: Callable[..., Path], run_cli: Any, tmp_path: Path
+) -> None:
+    weights = {"keras_hdf5": {"source": "w.h5"}, "onnx": {"source": "weights.onnx"}}
+    folder = make_model(network=None, weights=weights)
+    onnx_network(folder / "weights.onnx")
+    (folder / "w.h5").write_bytes(b"x")
+    tifffile.imwrite(tmp_path / "image.tif", X[0, 0])
+    asked = ("predict", str(folder), str(tmp_path / "image.tif"), "--json")
+    code, said, problem = run_cli(
+        *asked, "-o", str(tmp_path / "out"), "--engine", "keras_hdf5"
+    )
+    assert code == 0, problem
+    assert json.loads(said)["engine"] == "keras_hdf5"
+    code, _, problem = run_cli(*asked, "-o", str(tmp_path / "out"), "--engine", "magic")
+    assert code == 1
+    assert "onnx" in problem
+    assert "keras_hdf5" in problem
+
+
+def test_an_engine_with_the_least_is_completed_and_the_rest_is_used() -> None:
+    class Least:
+        name, device = "least", "cpu"
+
+        def __init__(self) -> None:
+            self.metadata = {"names": "cell"}
+            self.loose: Any = None
+
+        def run(self, inputs: Any) -> Any:
+            return list(inputs)
+
+        def close(self) -> None:
+            self.loose = "closed"
+
+        def loosen(self, axes: Any) -> bool:
+            self.loose = axes
+            return False
+
+    least: Any = Least()
+    whole = completed(least)
+    assert (whole.name, whole.device) == ("least", "cpu")
+    assert whole.metadata == {"names": "cell"}
+    assert (whole.window, whole.signature, whole.notices) == (None, (), ())
+    assert not whole.can_interrupt
+    whole.interrupt()
+    assert not whole.loosen([2, 3])
+    assert least.loose == [2, 3]
+    whole.close()
+    assert least.loose == "closed"
+    assert completed(whole) is whole
 
 
 # -- which one is the faster one -------------------------------------------------------

@@ -30,12 +30,11 @@ class Calls:
     Parameters
     ----------
     engine : Engine
-        An ``interrupt`` method, if it has one, makes a call that is under way end.
+        Its calls are interrupted where it can do that.
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._interrupt: Callable[[], None] | None
-        self._interrupt = getattr(engine, "interrupt", None)
+        self._engine = engine
         self._pool = ThreadPoolExecutor(1, "imagec-ai network")
         self._running: Future[Any] | None = None
 
@@ -49,10 +48,10 @@ class Calls:
         trace: TracebackType | None,
     ) -> None:
         running = self._running
-        if kind is not None and running is not None and self._interrupt is not None:
+        if kind is not None and running is not None and self._engine.can_interrupt:
             wait([running], _GRACE)
             if not running.done():
-                self._interrupt()
+                self._engine.interrupt()
         self._pool.shutdown(cancel_futures=True)
 
     def start(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
@@ -65,7 +64,7 @@ class Calls:
         self, future: Future[T], progress: Progress
     ) -> Generator[Progress, None, T]:
         """What a call gives; yields the progress again while it takes long."""
-        while self._interrupt is not None and not future.done():
+        while self._engine.can_interrupt and not future.done():
             done, _ = wait([future], ASKED)
             if not done:
                 yield progress

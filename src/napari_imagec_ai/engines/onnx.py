@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.engines import onnx_graph as graphs
+from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.external import Network, read_network
 from napari_imagec_ai.engines.faults import reason, runtime_error
 from napari_imagec_ai.engines.numbers import cast
@@ -51,7 +52,7 @@ _DTYPES = {
 _FILES_FROM = "session.model_external_initializers_file_folder_path"
 
 
-class OnnxEngine:
+class OnnxEngine(Engine):
     """A network in ONNX Runtime.
 
     Parameters
@@ -63,6 +64,7 @@ class OnnxEngine:
     """
 
     name = "onnx"
+    can_interrupt = True
 
     def __init__(self, path: Path, device: str = "auto") -> None:
         onnxruntime = _runtime()
@@ -88,6 +90,7 @@ class OnnxEngine:
         names = {provider: name for name, provider in _PROVIDERS.items()}
         self.device = names.get(running, running)
         self._inputs = self._session.get_inputs()
+        self._tell()
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """See :meth:`napari_imagec_ai.engines.engine.Engine.run`."""
@@ -125,18 +128,7 @@ class OnnxEngine:
         self._session = None
 
     def loosen(self, axes: Sequence[int]) -> bool:
-        """Take other sizes than those that the file fixes in its declarations.
-
-        Parameters
-        ----------
-        axes : sequence of int
-            Positions of the space axes in the first input.
-
-        Returns
-        -------
-        bool
-            Whether they are free now; whether the network then runs is another matter.
-        """
+        """See :meth:`napari_imagec_ai.engines.engine.Engine.loosen`."""
         shape = self._inputs[0].shape
         if self._loose or not any(isinstance(shape[i], int) for i in axes):
             return True
@@ -147,21 +139,17 @@ class OnnxEngine:
         except Exception:  # noqa: BLE001 - of protobuf and the runtime; we stay as we are
             return False
         self._session, self._inputs, self._loose = session, session.get_inputs(), True
+        self._tell()
         return True
 
-    @property
-    def window(self) -> tuple[int, int] | None:
-        """(height, width) of the first input, where the file fixes it."""
+    def _tell(self) -> None:
+        """Note what the file says of the network."""
         shape = self._inputs[0].shape
         height, width = shape[-2:] if len(shape) in (3, 4) else (None, None)
+        self.window = None
         if isinstance(height, int) and isinstance(width, int):
-            return (height, width)
-        return None
-
-    @property
-    def signature(self) -> tuple[tuple[str, tuple[int | None, ...]], ...]:
-        """Names and shapes of the inputs; None for sizes that the file leaves open."""
-        return tuple(
+            self.window = (height, width)
+        self.signature = tuple(
             (
                 node.name,
                 tuple(
@@ -171,23 +159,11 @@ class OnnxEngine:
             )
             for node in self._inputs
         )
-
-    @property
-    def dtypes(self) -> tuple[str, ...]:
-        """Names of the types of numbers that the inputs take, such as ``uint8``."""
-        return tuple(
+        self.dtypes = tuple(
             np.dtype(_DTYPES.get(node.type, np.float32)).name for node in self._inputs
         )
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """Names of the outputs, in their order."""
-        return tuple(node.name for node in self._session.get_outputs())
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """What the exporter wrote into the file, such as YOLO's class names."""
-        return dict(self._session.get_modelmeta().custom_metadata_map)
+        self.output_names = tuple(node.name for node in self._session.get_outputs())
+        self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
 
 
 def accelerates(device: str) -> bool:

@@ -74,7 +74,7 @@ def open_engine(
             continue
         changed = None if verify else mismatch(weights)
         if changed is not None:
-            opened.notices = (changed,)  # type: ignore[attr-defined]
+            opened.notices = (changed,)
         return opened
     raise EngineError(f"'{model.name}' has no weights that an engine can open.")
 

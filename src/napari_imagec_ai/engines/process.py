@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai import errors
 from napari_imagec_ai.engines import sharing
+from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.faults import is_memory
 from napari_imagec_ai.errors import EngineDied, EngineError, OutOfMemory
 from napari_imagec_ai.system import child_process
@@ -209,7 +210,7 @@ SPARE = _Spare()
 atexit.register(SPARE.end)
 
 
-class ProcessEngine:
+class ProcessEngine(Engine):
     """A network that another process runs.
 
     Parameters
@@ -231,6 +232,8 @@ class ProcessEngine:
         As the engine itself.
     """
 
+    can_interrupt = True
+
     def __init__(self, engine: str, path: Path, device: str, threads: int = 0) -> None:
         self._request = {
             "engine": engine,
@@ -246,14 +249,10 @@ class ProcessEngine:
         told = self._open()
         self.name, self.device = str(told["name"]), str(told["device"])
         plain = told["plain"]
-        self.metadata: dict[str, str] = plain["metadata"] or {}
-        window = plain["window"]
-        self.window = (window[0], window[1]) if window else None
-        self.output_names = tuple(plain["output_names"] or ())
-        self.dtypes: tuple[str, ...] = tuple(plain["dtypes"] or ())
-        self.signature: tuple[tuple[str, tuple[int | None, ...]], ...] = tuple(
-            (name, tuple(shape)) for name, shape in plain["signature"] or ()
-        )
+        self.metadata, self.dtypes = plain["metadata"], tuple(plain["dtypes"])
+        self.window = tuple(plain["window"]) if plain["window"] else None
+        self.output_names = tuple(plain["output_names"])
+        self.signature = tuple((name, tuple(n)) for name, n in plain["signature"])
 
     @property
     def pid(self) -> int | None:
@@ -292,7 +291,7 @@ class ProcessEngine:
                 self._held[0].kill()
 
     def loosen(self, axes: Sequence[int]) -> bool:
-        """See :meth:`napari_imagec_ai.engines.onnx.OnnxEngine.loosen`."""
+        """See :meth:`napari_imagec_ai.engines.engine.Engine.loosen`."""
         self._loose = list(axes)
         try:
             if not self._held:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.engines import torchvision_calls
+from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.faults import is_memory, reason, runtime_error
 from napari_imagec_ai.engines.numbers import cast
 from napari_imagec_ai.errors import EngineError
@@ -23,7 +24,7 @@ _DTYPES = ("float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bo
 """Data types that PyTorch has; others become float32."""
 
 
-class TorchScriptEngine:
+class TorchScriptEngine(Engine):
     """A network in PyTorch.
 
     Parameters
@@ -44,7 +45,7 @@ class TorchScriptEngine:
             torch.set_num_threads(threads.limit())
         self._device = _device(torch, device)
         self.device = self._device.type
-        self._metadata = {"config.txt": ""}
+        beside = {"config.txt": ""}
         with warnings.catch_warnings():
             # torch.jit is deprecated, but it is what the published weights are.
             warnings.simplefilter("ignore")
@@ -53,13 +54,15 @@ class TorchScriptEngine:
                 importlib.import_module("torchvision")
             try:
                 module = torch.jit.load(
-                    str(path), map_location=self._device, _extra_files=self._metadata
+                    str(path), map_location=self._device, _extra_files=beside
                 )
             except Exception as error:  # PyTorch's errors have no common root
                 raise runtime_error(_not_opened(path, error), error) from error
         self._path = path
         self._module = module.eval()
         self._takes_images = torchvision_calls.takes_images(module)
+        self.output_names = torchvision_calls.ORDER if self._takes_images else ()
+        self.metadata = {name: _text(text) for name, text in beside.items() if text}
         self._weights = _type_of(torch, module)
         self._channels_last = False
         # Convolutions over planes are a fifth faster with the channels last in memory.
@@ -111,11 +114,6 @@ class TorchScriptEngine:
             return torchvision_calls.call(self._module, tensors)
         return self._module(*tensors)
 
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """Names of the outputs, where its kind has usual ones; else empty."""
-        return torchvision_calls.ORDER if self._takes_images else ()
-
     def _tensor(self, array: NDArray[Any]) -> Any:
         if array.dtype.name not in _DTYPES:
             wide = {"uint16": np.int32, "uint32": np.int64, "uint64": np.int64}
@@ -133,11 +131,6 @@ class TorchScriptEngine:
     def close(self) -> None:
         """Drop the network; the engine cannot run afterwards."""
         self._module = None
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """What the exporter put beside the network, such as YOLO's ``config.txt``."""
-        return {name: _text(value) for name, value in self._metadata.items() if value}
 
 
 def _not_opened(path: Path, error: Exception) -> str:

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from numpy.typing import NDArray
 
 from napari_imagec_ai.engines import sharing
-from napari_imagec_ai.engines.engine import Engine, opener
+from napari_imagec_ai.engines.engine import PLAIN, Engine, opener
 from napari_imagec_ai.engines.faults import runtime_error
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.system import threads
@@ -30,10 +30,6 @@ Reply = dict[str, Any]
 
 _FIRST_TO_GO = "700"
 """How gladly the kernel ends this process when memory is out; the viewer is at 0."""
-
-PLAIN = ("metadata", "window", "output_names", "signature", "dtypes")
-"""What an engine may have beside a name and a device, in plain values."""
-
 
 _IDLE = 2.0
 """After so many seconds without a request, memory that is free is given back."""
@@ -53,7 +49,7 @@ class Desk:
         threads.use(request["threads"])
         open_here = opener(request["engine"])
         self._engine = open_here(Path(request["path"]), request["device"])
-        told = {name: getattr(self._engine, name, None) for name in PLAIN}
+        told = {name: getattr(self._engine, name) for name in PLAIN}
         return {"name": self._engine.name, "device": self._engine.device, "plain": told}
 
     def share(self, request: Reply) -> Reply:
@@ -82,8 +78,9 @@ class Desk:
 
     def loosen(self, request: Reply) -> Reply:
         """Take other sizes than those that the file declares."""
-        loosen = getattr(self._engine, "loosen", None)
-        return {"loose": loosen is None or bool(loosen(request["axes"]))}
+        if self._engine is None:
+            raise RuntimeError("no network is open")
+        return {"loose": self._engine.loosen(request["axes"])}
 
     def close(self, request: Reply) -> Reply:
         """Give the network's memory back."""

@@ -64,12 +64,6 @@ class Trial:
         return self.shape[self.axes.index("c")]
 
 
-def metadata_of(engine: Engine) -> dict[str, str]:
-    """What the exporter wrote into the file; empty where the engine cannot say."""
-    found: dict[str, str] = getattr(engine, "metadata", {})
-    return found
-
-
 def try_out(engine: Engine) -> Trial:
     """Run a network on a black window of the size that it takes.
 
@@ -78,10 +72,10 @@ def try_out(engine: Engine) -> Trial:
     EngineError
         If it takes none of those that were tried.
     """
-    told = yolo_metadata.read(metadata_of(engine))
-    signature: Signature = getattr(engine, "signature", ())
+    told = yolo_metadata.read(engine.metadata)
+    signature = engine.signature
     others = _others(signature)
-    dtypes: Sequence[str] = getattr(engine, "dtypes", ())
+    dtypes = engine.dtypes
     dtype = dtypes[0] if dtypes else "float32"
     problem: EngineError | None = None
     for axes, shape in _shapes(signature, told):

@@ -19,7 +19,7 @@ from napari_imagec_ai.engines.opening import open_file
 from napari_imagec_ai.errors import EngineError, ImagecAIError, ModelError
 from napari_imagec_ai.library import undescribed_maps
 from napari_imagec_ai.library import undescribed_rcnn as mask_rcnn
-from napari_imagec_ai.library.trial import Trial, metadata_of, try_out
+from napari_imagec_ai.library.trial import Trial, try_out
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.rdf import parse_rdf
 from napari_imagec_ai.results.window_results import Layout
@@ -81,9 +81,7 @@ def _described(path: Path, engine: Engine, trial: Trial) -> dict[str, Any]:
     tables = _described_tables(path, engine, trial)
     if tables is not None:
         return tables
-    layout = candidates.find_layout(
-        None, trial.outputs, metadata_of(engine), trial.window
-    )
+    layout = candidates.find_layout(None, trial.outputs, engine.metadata, trial.window)
     return _of_boxes(path, trial, layout)
 
 
@@ -93,14 +91,14 @@ def _described_tables(
     """A description, if these are the tables of a Mask R-CNN network."""
     if trial.axes[-1] != "x":
         return None
-    names: tuple[str, ...] = getattr(engine, "output_names", ())
+    names = engine.output_names
     given, outputs = trial.shape, trial.outputs
     found = mask_rcnn.describe(path.name, given, False, outputs, names)
     if found is None:
         return None
     if trial.sizes:  # such networks count their classes from 0
         found["config"]["napari_imagec_ai"]["first_class"] = 0
-    elif getattr(engine, "window", None) is None:
+    elif engine.window is None:
         other = (*given[:-2], given[-2] - 64, given[-1] - 32)
         try:
             engine.run([np.zeros(other, trial.dtype)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
-from napari_imagec_ai.engines.engine import Engine
+from napari_imagec_ai.engines.engine import Engine, completed
 from napari_imagec_ai.engines.opening import open_engine
 from napari_imagec_ai.errors import OutOfMemory
 from napari_imagec_ai.image.image_input import ImageInput
@@ -143,8 +143,9 @@ def _steps(
 ) -> Generator[Progress, None, Prediction]:
     model = model.with_classes(settings.classes)
     inputs, cut = plan_feeding(model, image, settings)
-    engine = opened
-    if engine is None:
+    if opened is not None:
+        engine = completed(opened)
+    else:
         chosen = (settings.engine, settings.device)
         engine = open_engine(model, *chosen, verify=settings.verify)
     try:
@@ -163,7 +164,7 @@ def _steps(
             "or a part of the image."
         ) from error
     finally:
-        if engine is not opened:
+        if opened is None:
             engine.close()
 
 
@@ -190,7 +191,6 @@ def _result(
     doubted = doubts(run.model, feed.image, feed.channels)
     told = run.model.settings.get("assumed")
     told = [str(sentence) for sentence in told] if isinstance(told, list) else []
-    engine_told: tuple[str, ...] = getattr(run.engine, "notices", ())
     output: dict[str, Any] = {}
     if isinstance(run, DenseRun):
         done = run.stitcher
@@ -214,7 +214,7 @@ def _result(
             for sentence in dict.fromkeys(
                 (
                     *doubted,
-                    *engine_told,
+                    *run.engine.notices,
                     *inputs.assumed,
                     *choice.sentences,
                     *told,

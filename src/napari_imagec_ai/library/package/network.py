@@ -123,7 +123,7 @@ def probe(engine: Engine, facts: Facts) -> Network:
             at = axes.index(axis)
             fixed = declared is not None and declared[at] is not None
             spans[axis], grown[axis] = _span(engine, shape, at, axis, found, fixed)
-    names = getattr(engine, "output_names", ())
+    names = engine.output_names
     outputs = tuple(
         Output(
             names[i] if i < len(names) else "",
@@ -137,7 +137,7 @@ def probe(engine: Engine, facts: Facts) -> Network:
 
 def _declared(engine: Engine) -> tuple[str, tuple[int | None, ...] | None]:
     """Name and shape of the input as the file tells; None for sizes left open."""
-    signature = getattr(engine, "signature", ())
+    signature = engine.signature
     if not signature:
         return "", None
     if len(signature) > 1:
@@ -147,7 +147,7 @@ def _declared(engine: Engine) -> tuple[str, tuple[int | None, ...] | None]:
             "write its rdf.yaml by hand, as docs/models.md says."
         )
     name, shape = signature[0]
-    return str(name), tuple(shape)
+    return name, shape
 
 
 def _first_that_runs(

@@ -52,11 +52,10 @@ class DetectFeed:
         self.model, self.inputs, self._say = model, inputs, say
         self._percentiles = percentiles
         self._spec = main_input(model)
-        signature: Sequence[tuple[str, tuple[int | None, ...]]]
-        signature = getattr(engine, "signature", ())
+        signature = engine.signature
         self._names = [name for name, _ in signature]
         at = model.inputs.index(self._spec)
-        dtypes: Sequence[str] = getattr(engine, "dtypes", ())
+        dtypes = engine.dtypes
         self._dtype = np.dtype(dtypes[at] if at < len(dtypes) else np.float32)
         self.batch = _fixed_batch(model, signature, at)
 

@@ -162,8 +162,9 @@ class DetectRun:
         """The layout of a network's outputs."""
         layout = instances.find_layout(self.model, outputs, window)
         if layout is None:
-            metadata = getattr(self.engine, "metadata", {})
-            layout = candidates.find_layout(self.model, outputs, metadata, window)
+            layout = candidates.find_layout(
+                self.model, outputs, self.engine.metadata, window
+            )
         return layout
 
     def _settle(self) -> None:

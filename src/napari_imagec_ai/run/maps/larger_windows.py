@@ -72,11 +72,8 @@ def _step(size: int, dimensions: int) -> int:
 
 
 def _loosened(model: Model, engine: Engine) -> bool:
-    loosen = getattr(engine, "loosen", None)
-    if loosen is None:
-        return True
     axes = [axis.name for axis in main_input(model).axes]
-    return bool(loosen([i for i, name in enumerate(axes) if name in "zyx"]))
+    return engine.loosen([i for i, name in enumerate(axes) if name in "zyx"])
 
 
 def _tried(model: Model, engine: Engine, space: str, step: int) -> bool:

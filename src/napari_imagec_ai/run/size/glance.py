@@ -192,8 +192,7 @@ class Glance:
         box = fit((0, 0), (shape[0], shape[1]), (height, width))
         window = box.apply(self._prepare(piece), FILL)
         outputs = self.engine.run([self.feed.to_network(window)])
-        metadata = getattr(self.engine, "metadata", {})
-        layout = yolo_rows.find_layout(self.model, outputs, metadata)
+        layout = yolo_rows.find_layout(self.model, outputs, self.engine.metadata)
         found = yolo_rows.read(layout, outputs, box.window)
         rough = read_boxes(
             found.boxes, found.confidence, found.class_id, (height, width)
