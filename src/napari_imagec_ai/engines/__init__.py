@@ -8,6 +8,7 @@ from napari_imagec_ai.system.faces import face
 
 __getattr__ = face(
     __name__,
-    engine="Engine engine_names",
+    engine="Engine",
+    registry="engine_names",
     opening="open_engine open_file",
 )

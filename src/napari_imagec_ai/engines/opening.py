@@ -6,7 +6,8 @@ import logging
 import os
 from pathlib import Path
 
-from napari_imagec_ai.engines.engine import BUILT_IN, Engine, engine_names, opener
+from napari_imagec_ai.engines.engine import Engine
+from napari_imagec_ai.engines.registry import BUILT_IN, engine_names, opener
 from napari_imagec_ai.engines.speed import by_speed
 from napari_imagec_ai.errors import EngineError, ModelError
 from napari_imagec_ai.model.description import FileRef, Model

@@ -21,8 +21,9 @@ from typing import Any, BinaryIO
 from numpy.typing import NDArray
 
 from napari_imagec_ai.engines import sharing
-from napari_imagec_ai.engines.engine import PLAIN, Engine, opener
+from napari_imagec_ai.engines.engine import PLAIN, Engine
 from napari_imagec_ai.engines.faults import runtime_error
+from napari_imagec_ai.engines.registry import opener
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.system import threads
 

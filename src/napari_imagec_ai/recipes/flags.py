@@ -8,7 +8,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from napari_imagec_ai.engines.engine import engine_names
+from napari_imagec_ai.engines.registry import engine_names
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.run.settings import RunSettings, about
 from napari_imagec_ai.system.version import version

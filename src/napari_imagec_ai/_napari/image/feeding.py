@@ -15,7 +15,7 @@ from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.image.image_choice import ImageChoice
 from napari_imagec_ai._napari.tune.settings_form import about_the_model
 from napari_imagec_ai._napari.tune.told_and_assumed import Assumptions
-from napari_imagec_ai.engines.engine import engine_names
+from napari_imagec_ai.engines.registry import engine_names
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model.kinds import DETECTORS
 from napari_imagec_ai.results.images import Images
