@@ -9,13 +9,17 @@ from faults import (
     imagefiles,
     kills,
     packages,
+    power,
+    promises,
     weights,
 )
 from faults.fault import Fault
 
 ALL: dict[str, Fault] = {
+    "promises": promises.KEPT,
     "batches": kills.BATCHES,
     "exports": kills.EXPORTS,
+    "power": power.POWER,
     "descriptions": descriptions.READ,
     "described": descriptions.RUN,
     "onnx": weights.ONNX,

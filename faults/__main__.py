@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from faults import ALL, children
+from faults import ALL, children, mutants
 from faults.fault import LOST, REFUSED, Outcome
 
 
@@ -76,6 +76,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a few cases of each")
     parser.add_argument("--seed", type=int, default=0, help="other cases")
     parser.add_argument("--only", type=int, help="one case, with its traceback")
+    parser.add_argument(
+        "--mutants", action="store_true", help="show that each lost guard is noticed"
+    )
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--first", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, default=0, help=argparse.SUPPRESS)
@@ -83,6 +86,8 @@ def main(argv: list[str] | None = None) -> int:
     if options.child:
         children.serve(ALL[options.child], options.first, options.count, options.seed)
         return 0
+    if options.mutants:
+        return _report_mutants(options.words, options.seed)
     unknown = [word for word in options.words if word not in ALL]
     if unknown:
         print(f"There is no fault '{unknown[0]}'; choose from {', '.join(ALL)}.")
@@ -93,6 +98,27 @@ def main(argv: list[str] | None = None) -> int:
     if options.only is not None:
         return children.repeat(ALL[words[0]], options.only, options.seed)
     return _report(try_all(words, options.quick, options.seed))
+
+
+def _report_mutants(names: list[str], seed: int) -> int:
+    """Take one guard away after the other; 1 if that goes unnoticed."""
+    print("| guard that is taken away | noticed by | lost |", flush=True)
+    print("| --- | --- | ---: |", flush=True)
+    unnoticed = []
+    for name in names or list(mutants.ALL):
+        mutant = mutants.ALL[name]
+        os.environ[mutants.WHICH] = name
+        fault = ALL[mutant.word]
+        first, count = mutant.cases(fault.quick)
+        outcomes = [*children.outcomes(mutant.word, fault, count, seed, first)]
+        lost = sum(each.verdict == LOST for each in outcomes)
+        told = f"{lost} of {len(outcomes)}"
+        print(f"| {mutant.guard} | `{mutant.word}` | {told} |", flush=True)
+        unnoticed += [] if lost else [name]
+    del os.environ[mutants.WHICH]
+    for name in unnoticed:
+        print(f"not noticed: {name}")
+    return int(bool(unnoticed))
 
 
 def _report(results: Iterable[Result]) -> int:

@@ -256,4 +256,4 @@ def layers(folder: Path) -> Make:
 
 
 ARRAYS = Fault("images, arrays", prepare, count=2000, quick=60)
-LAYERS = Fault("images, napari layers", layers, count=200, quick=8)
+LAYERS = Fault("images, napari layers", layers, count=200, quick=16)

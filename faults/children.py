@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import resource
 import selectors
 import signal
@@ -24,7 +23,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from faults.fault import LOST, Fault, Outcome, attempt
+from faults import mutants
+from faults.fault import LOST, Chance, Fault, Outcome, attempt
 
 _START = 120.0
 """Seconds that a child may take to begin."""
@@ -33,9 +33,10 @@ _PATIENCE = 6.0
 """Times the processor time of a case after which a silent child hangs."""
 
 
-def outcomes(word: str, fault: Fault, count: int, seed: int) -> Iterator[Outcome]:
-    """Try the first ``count`` cases of a class."""
-    first = 0
+def outcomes(
+    word: str, fault: Fault, count: int, seed: int, first: int = 0
+) -> Iterator[Outcome]:
+    """Try the cases of a class from ``first`` on, before ``count``."""
     while first < count:
         for outcome in _child(word, fault, first, count, seed):
             first = outcome.number + 1
@@ -50,12 +51,13 @@ def serve(fault: Fault, first: int, count: int, seed: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Whoever runs this with `| head` shall not leave children behind.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    mutants.apply()
     lines = sys.stdout
     sys.stdout = sys.stderr
     with tempfile.TemporaryDirectory(prefix="faults-") as place:
         make = fault.prepare(Path(place))
         for number in range(first, count):
-            case = make(random.Random(f"{seed}-{number}"))
+            case = make(Chance(seed, number))
             _tell(lines, {"begins": number, "name": case.name})
             _tell(lines, {"ended": asdict(attempt(fault, number, case))})
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -144,7 +146,7 @@ def repeat(fault: Fault, number: int, seed: int) -> int:
     """Try one case in this process, and let its error come out."""
     with tempfile.TemporaryDirectory(prefix="faults-") as place:
         make = fault.prepare(Path(place))
-        case = make(random.Random(f"{seed}-{number}"))
+        case = make(Chance(seed, number))
         print(case.name)
         case.run()
     return 0

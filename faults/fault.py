@@ -37,6 +37,20 @@ class Case:
     run: Callable[[], Any]
 
 
+class Chance(random.Random):
+    """Random numbers that follow from a seed and a case's own number.
+
+    Attributes
+    ----------
+    number : int
+        Of the case.
+    """
+
+    def __init__(self, seed: int, number: int) -> None:
+        super().__init__(f"{seed}-{number}")
+        self.number = number
+
+
 Make = Callable[[random.Random], Case]
 
 

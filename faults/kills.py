@@ -154,7 +154,7 @@ def exports(folder: Path) -> Make:
     with zipfile.ZipFile(package, "w") as archive:
         for name in ("rdf.yaml", "weights.onnx", "weights.pt"):
             archive.write(MODELS / "nuclei-unet" / name, name)
-    command = [sys.executable, "-m", "faults.forking"]
+    command = [sys.executable, "-m", "faults.mutants", "faults.forking"]
     command += [str(folder / "prediction.npz"), str(package)]
     server = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -174,24 +174,28 @@ def exports(folder: Path) -> Make:
 
     def make(chance: random.Random) -> Case:
         wait = chance.choice((0.02, 0.1, 0.5, 1.5)) * chance.random() * 2
+        # Half of them die at a file, the others at any moment.
+        at = chance.choice(("", str(chance.randrange(1, 10))))
 
         def run() -> None:
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
-            writer = int(ask(str(place)))
-            time.sleep(wait)
-            os.kill(writer, signal.SIGKILL)
+            writer = int(ask(f"{place}|{at}"))
+            if not at:
+                time.sleep(wait)
+                os.kill(writer, signal.SIGKILL)
             _gone(writer)
             check(place)
 
-        return Case(f"killed after {wait * 1000:.0f} ms", run)
+        when = f"half way through file {at}" if at else f"after {wait * 1000:.0f} ms"
+        return Case(f"killed {when}", run)
 
     return make
 
 
 def _gone(process: int) -> None:
     """Wait until a process that was killed has ended."""
-    for _ in range(500):
+    for _ in range(6000):
         try:
             os.kill(process, 0)
         except ProcessLookupError:
@@ -216,7 +220,7 @@ def batches(folder: Path) -> Make:
         tifffile.imwrite(images / f"{n}.tif", np.roll(sample, 50 * n, 0))
     out = folder / "results"
     paths = [str(path) for path in sorted(images.iterdir())]
-    ai = [sys.executable, "-m", "napari_imagec_ai.cli"]
+    ai = [sys.executable, "-m", "faults.mutants", "napari_imagec_ai.cli"]
     first = [*ai, "predict", str(MODELS / "nuclei-unet"), paths[0], "-o", str(folder)]
     _finished(subprocess.run(first, capture_output=True, text=True))
     recipe = str(folder / "0.recipe.yaml")
@@ -261,5 +265,5 @@ def _finished(done: Any) -> str:
     return told
 
 
-EXPORTS = Fault("killed while it writes", exports, count=150, quick=5, seconds=30)
+EXPORTS = Fault("killed while it writes", exports, count=150, quick=8, seconds=30)
 BATCHES = Fault("killed batches", batches, count=12, quick=1, seconds=30)

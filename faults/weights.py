@@ -252,11 +252,11 @@ def _try(place: Path, framework: str) -> None:
 ONNX = Fault("weights, ONNX", prepare("onnx"), count=1000, quick=30)
 TORCH = Fault("weights, TorchScript", prepare("torchscript"), count=500, quick=24)
 ONNX_APART = Fault(
-    "weights, ONNX in a process of its own", prepare("onnx", "1"), count=300, quick=0
+    "weights, ONNX in a process of its own", prepare("onnx", "1"), count=300, quick=6
 )
 TORCH_HERE = Fault(
     "weights, TorchScript in this process",
     prepare("torchscript", "0"),
     count=300,
-    quick=0,
+    quick=8,
 )

@@ -15,6 +15,7 @@ from conftest import description, torchscript_network
 from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
+from napari_imagec_ai.library import trust
 from napari_imagec_ai.recipes.batch.run_batch import Batch, expand, run_batch
 from napari_imagec_ai.recipes.recipe import Recipe, describe_model
 
@@ -34,6 +35,7 @@ def plate(tmp_path: Path, make_model: MakeModel) -> Path:
         tifffile.imwrite(folder / f"well{count}.tif", gaussian_filter(image, 3))
     rdf = description(weights={"torchscript": {"source": "weights.pt"}})
     model = ai.load_model(make_model(network=torchscript_network, **rdf))
+    trust.remember(model)
     Recipe(model=describe_model(model)).save(tmp_path / "recipe.yaml")
     return folder
 

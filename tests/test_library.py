@@ -14,7 +14,7 @@ import yaml
 from conftest import description
 
 from napari_imagec_ai.errors import ModelError
-from napari_imagec_ai.library import folders as library
+from napari_imagec_ai.library import zips
 from napari_imagec_ai.library.folders import (
     find_models,
     install,
@@ -224,7 +224,7 @@ def test_a_bomb_of_members_that_overlap_is_left_alone(
 def test_a_zip_with_too_many_files_is_left_alone(
     make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library, "_MAX_FILES", 1)
+    monkeypatch.setattr(zips, "_MAX_FILES", 1)
     with pytest.raises(ModelError, match="would unpack to 2 files"):
         install(zipped(make_model(), tmp_path / "many.zip"))
 

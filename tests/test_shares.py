@@ -22,6 +22,7 @@ from conftest import CountingEngine, description, torchscript_network
 from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
+from napari_imagec_ai.library import trust
 from napari_imagec_ai.recipes.batch import on_worker
 from napari_imagec_ai.recipes.batch.run_batch import Batch, run_batch
 from napari_imagec_ai.recipes.recipe import Recipe, describe_model
@@ -199,6 +200,7 @@ def test_a_mosaic_reads_as_the_whole() -> None:
 @pytest.fixture
 def slide(model: ai.Model, tmp_path: Path) -> Path:
     """A recipe, a large zarr image and a small one."""
+    trust.remember(model)
     predict = RunSettings(tile=(96,))
     recipe = Recipe(model=describe_model(model), predict=predict)
     recipe.save(tmp_path / "recipe.yaml")

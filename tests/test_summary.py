@@ -19,6 +19,7 @@ from napari_imagec_ai.export.palette import PALETTE
 from napari_imagec_ai.export.summary import all_images as summary
 from napari_imagec_ai.export.summary.all_images import Line
 from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.library import trust
 from napari_imagec_ai.recipes.recipe import Recipe, describe_model
 from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
 from napari_imagec_ai.results.scores import Scores
@@ -30,6 +31,7 @@ Run = Callable[..., tuple[int, str, str]]
 def recipe(make_model: Callable[..., Path]) -> Recipe:
     rdf = description(weights={"torchscript": {"source": "weights.pt"}})
     model = ai.load_model(make_model(network=torchscript_network, **rdf))
+    trust.remember(model)
     large = Filter(feature="area", minimum=250, becomes="large")
     rule = ClassRule(source="thing", becomes="x", otherwise="small", filters=(large,))
     return Recipe(model=describe_model(model), classes=ClassMap(rules=(rule,)))

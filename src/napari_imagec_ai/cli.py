@@ -16,9 +16,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_imagec_ai.errors import ImagecAIError
-from napari_imagec_ai.recipes import flags
+from napari_imagec_ai.errors import ImagecAIError, shown
+from napari_imagec_ai.recipes import flags, terminal
 from napari_imagec_ai.recipes import from_flags as flag_values
+from napari_imagec_ai.recipes.in_words import in_words
 from napari_imagec_ai.system import own_files
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code."""
+    terminal.prepare()
     try:
         options = flags.parser().parse_args(argv)
         code: int = COMMANDS[options.name](options)
@@ -38,7 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         return 0
-    except Exception:  # noqa: BLE001 - the one place where a bug becomes an exit code
+    except Exception as error:  # noqa: BLE001 - where a bug becomes an exit code
+        words = in_words(error)
+        if words is not None:
+            print(f"imagec-ai: {words}", file=sys.stderr)
+            return 1
         traceback.print_exc()
         print("imagec-ai: this is a bug; please report it.", file=sys.stderr)
         return 2
@@ -64,6 +70,7 @@ def _models(options: argparse.Namespace) -> int:
                 "weights": list(model.weights) if model else [],
                 "usable": entry.problem is None,
                 "problem": entry.problem,
+                "note": entry.note,
                 "decoder": decoder.name if decoder is not None else None,
                 "kind": model.kind if model else "unknown",
                 "classes": list(model.classes) if model else [],
@@ -76,7 +83,10 @@ def _models(options: argparse.Namespace) -> int:
         return 0
     for row in rows:
         state = "ready" if row["usable"] else f"cannot run. {row['problem']}"
-        print(f"{row['name']} ({row['kind']}): {state}\n    {row['path']}")
+        terminal.say(f"{row['name']} ({row['kind']}): {state}")
+        terminal.say(f"    {row['path']}")
+        if row["note"]:
+            terminal.say(f"    {row['note']}")
     if not rows:
         print("No models found; put model folders into ./models.", file=sys.stderr)
     return 0
@@ -113,7 +123,7 @@ def _test(options: argparse.Namespace) -> int:
             error = result.max_abs_error
             off = "" if error is None else f", largest difference {error:.2g}"
             off = f", {result.compared}" if result.compared else off
-            print(
+            terminal.say(
                 f"{result.engine} ({result.device or '-'}) {result.output}{off}: {word}"
             )
     return 0 if all(result.passed for result in results) else 1
@@ -125,6 +135,7 @@ def _predict(options: argparse.Namespace) -> int:
 
     settings = settings_of(flag_values.told_settings(options))
     model = load_model(options.model).with_classes(settings.classes)
+    terminal.remember_named(model, settings.engine, settings.device)
     made = flag_values.recipe_of(options, model)
     made = made.model_copy(update={"predict": settings})
     return _each_image(options, made, options.save_prediction)
@@ -148,6 +159,7 @@ def _run(options: argparse.Namespace) -> int:
         told["scale"] = None  # the recipe's own is no longer meant
     settings = settings_of(told, recipe.predict)
     recipe = recipe.model_copy(update={"predict": settings})
+    terminal.ask_before(recipe, options.trust)
     return _each_image(
         options,
         recipe,
@@ -196,7 +208,8 @@ def _each_image(
         if len(images) == 1:
             raise ImagecAIError(outcome.problem)
         failed.append(outcome.image.name)
-        print(f"imagec-ai: {outcome.image.name}: {outcome.problem}", file=sys.stderr)
+        name = shown(outcome.image.name)
+        print(f"imagec-ai: {name}: {outcome.problem}", file=sys.stderr)
     if failed:
         raise ImagecAIError(
             f"{len(failed)} of {len(images)} images failed: {', '.join(failed)}."
@@ -241,15 +254,15 @@ def _install(options: argparse.Namespace) -> int:
     from napari_imagec_ai.library.zoo import install_from_zoo, is_zoo_id
 
     if not is_zoo_id(options.package):
-        print(install(options.package, options.models))
+        terminal.say(install(options.package, options.models))
         return 0
 
     def tell(sentence: str) -> None:
         # What is fetched from where is said before; progress where a person looks on.
         if not sentence.startswith("Fetching") or sys.stderr.isatty():
-            print(sentence, file=sys.stderr, flush=True)
+            print(shown(sentence), file=sys.stderr, flush=True)
 
-    print(install_from_zoo(options.package, options.models, tell))
+    terminal.say(install_from_zoo(options.package, options.models, tell))
     return 0
 
 
@@ -262,9 +275,9 @@ def _package(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"folder": str(made.folder), **made.as_values()}))
         return 0
-    print(made.folder)
+    terminal.say(made.folder)
     for sentence in made.sentences():
-        print(f"    {sentence}")
+        terminal.say(f"    {sentence}")
     return 0
 
 
@@ -273,7 +286,7 @@ def _convert(options: argparse.Namespace) -> int:
 
     def tick(sentence: str) -> None:
         if sys.stderr.isatty():
-            print(f"{sentence} ...", file=sys.stderr, flush=True)
+            print(f"{shown(sentence)} ...", file=sys.stderr, flush=True)
 
     made = convert_model(
         options.source,
@@ -286,9 +299,9 @@ def _convert(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"folder": str(made.folder), **made.as_values()}))
         return 0
-    print(made.folder)
+    terminal.say(made.folder)
     for sentence in made.sentences():
-        print(f"    {sentence}")
+        terminal.say(f"    {sentence}")
     return 0
 
 
@@ -322,7 +335,7 @@ def _bar() -> Any:
 
     def show(image: Path, progress: Any) -> None:
         end = "\n" if progress.done == progress.total else ""
-        text = f"\r{image.name}: {progress.done}/{progress.total} tiles"
+        text = f"\r{shown(image.name)}: {progress.done}/{progress.total} tiles"
         print(text, end=end, file=sys.stderr, flush=True)
 
     return show
@@ -338,7 +351,8 @@ def _test_row(result: TestResult) -> dict[str, Any]:
 
 def _print_report(report: dict[str, Any], as_json: bool) -> None:
     for sentence in report["warnings"]:
-        print(f"imagec-ai: {report['image']}: {sentence}", file=sys.stderr)
+        said = shown(f"imagec-ai: {report['image']}: {sentence}")
+        print(said, file=sys.stderr)
     if as_json:
         # The means of each class are for the table over all images.
         told = {name: value for name, value in report.items() if name != "measured"}
@@ -346,16 +360,16 @@ def _print_report(report: dict[str, Any], as_json: bool) -> None:
         return
     counts = ", ".join(f"{n} {name}" for name, n in report["classes"].items())
     found = counts or ("no objects" if report["classes"] else report["decoder"])
-    print(
+    terminal.say(
         f"{report['image']}: {found} "
         f"({report['engine']} on {report['device']}, {report['total_seconds']:.2f} s)"
     )
     for sentence in report["assumed"]:
         if sentence in report["warnings"]:
             continue
-        print(f"    assumed: {sentence}")
+        terminal.say(f"    assumed: {sentence}")
     for file in report["files"]:
-        print(f"    {file}")
+        terminal.say(f"    {file}")
 
 
 if __name__ == "__main__":

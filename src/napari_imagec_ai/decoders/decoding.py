@@ -19,6 +19,7 @@ from napari_imagec_ai.decoders.registry import (
     choose_decoder,
     decoder_of,
 )
+from napari_imagec_ai.engines.faults import enough_memory
 from napari_imagec_ai.image.blocks import LARGE
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.placing import in_whole
@@ -78,11 +79,12 @@ def run_decoder(decoder: Decoder[S], prediction: Prediction, settings: S) -> Res
     DecodeError
         If the output cannot be decoded so.
     """
-    found = _placed(decoder, prediction, settings)
-    if not isinstance(found, Objects):
-        return found
-    told = implausible(prediction, found)
-    found = sure(calibrated(found, prediction.model), settings)
+    with enough_memory("to find the objects"):
+        found = _placed(decoder, prediction, settings)
+        if not isinstance(found, Objects):
+            return found
+        told = implausible(prediction, found)
+        found = sure(calibrated(found, prediction.model), settings)
     return replace(found, assumed=(*found.assumed, *told)) if told else found
 
 

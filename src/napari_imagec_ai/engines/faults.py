@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 
-from napari_imagec_ai.errors import EngineError, OutOfMemory
+from napari_imagec_ai.errors import (
+    DecodeError,
+    EngineError,
+    ImagecAIError,
+    OutOfMemory,
+)
 
 _MEMORY = re.compile(
     r"out of memory|bad.?alloc|alloc\w* .*memory|memory.?alloc|alloc_failed"
-    r"|unable to allocate|not enough memory",
+    r"|unable to allocate|not enough memory|insufficient memory|cannot allocate",
     re.IGNORECASE,
 )
 """How runtimes say that memory was not enough."""
@@ -17,6 +24,34 @@ _MEMORY = re.compile(
 def is_memory(text: str) -> bool:
     """Whether a message says that there was not enough memory."""
     return _MEMORY.search(text) is not None
+
+
+@contextlib.contextmanager
+def enough_memory(doing: str) -> Iterator[None]:
+    """Say in a sentence that the memory was not enough, whoever ran out of it.
+
+    Parameters
+    ----------
+    doing : str
+        What it was needed for, as in "to find objects".
+
+    Raises
+    ------
+    DecodeError
+        Instead of what NumPy, OpenCV or C++ say of it.
+    """
+    try:
+        yield
+    except ImagecAIError:
+        raise
+    except Exception as error:  # theirs have no common root
+        if not isinstance(error, MemoryError) and not is_memory(str(error)):
+            raise
+        what = " ".join(str(error).split())[:200]
+        raise DecodeError(
+            f"The memory was not enough {doing}{f' ({what})' if what else ''}; run a "
+            "part of the image (--region), or close other programs."
+        ) from error
 
 
 _NOISE = (

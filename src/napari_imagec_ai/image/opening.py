@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image import tiff_images
+from napari_imagec_ai.image.from_file import array_in
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.pictures import read_picture
 from napari_imagec_ai.image.scenes import choose_scene
@@ -61,9 +63,9 @@ def open_image(
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if path.is_dir() and (suffix == ".zarr" or is_zarr(path)):
+    if os.path.isdir(path) and (suffix == ".zarr" or is_zarr(path)):
         return open_zarr(path, axes, scene)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ImageError(f"There is no image '{path}'; check the name.")
     if suffix not in SUFFIXES:
         return _of_other_kind(path, axes, scene)
@@ -85,9 +87,10 @@ def _open_known(
         return _open_tiff(path, axes, scene)
     choose_scene(path.name, ("",), scene)
     if suffix == ".npy":
-        large = path.stat().st_size > _LARGE
-        data = np.load(path, "r" if large else None, allow_pickle=False)
-        if not isinstance(data, np.ndarray):
+        data: Any = array_in(path) if path.stat().st_size > _LARGE else None
+        if data is None:
+            data = np.load(path, allow_pickle=False)
+        if not hasattr(data, "shape"):
             data.close()
             raise ImageError(
                 f"'{path.name}' holds several arrays (npz), where one was "

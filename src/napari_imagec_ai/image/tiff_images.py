@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_imagec_ai.image.as_seen import AsSeen
+from napari_imagec_ai.image.from_file import FromFile
 from napari_imagec_ai.image.scenes import choose_scene
 from napari_imagec_ai.image.tiff_meaning import meaning_of
 from napari_imagec_ai.image.tiff_tags import Scale, orientation_of, scale_of
@@ -142,10 +143,9 @@ def _lazily(path: Path, series: Any, number: int, shape: tuple[int, ...]) -> Any
     import zarr
 
     if series.dataoffset is not None:  # in one piece, and not compressed
-        try:
-            return tifffile.memmap(path, mode="r", series=number).reshape(shape)
-        except ValueError:  # such as in the order of bytes of another machine
-            pass
+        order = series.keyframe.parent.byteorder
+        dtype = np.dtype(series.dtype).newbyteorder(order)
+        return FromFile(path, series.dataoffset, tuple(shape), dtype)
     # The level is named, as of a pyramid there would be a group of all of them.
     file = tifffile.TiffFile(path)
     store: Any = file.series[number].aszarr(level=0, squeeze=shape == series.shape)

@@ -6,48 +6,30 @@ description never hides another.
 
 from __future__ import annotations
 
-import lzma
+import logging
 import os
 import shutil
-import stat
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import platformdirs
 
 from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.library.zips import described, unpack, unpacked
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.rdf import find_rdf, read_rdf
+from napari_imagec_ai.model.weights import fingerprint
 from napari_imagec_ai.system import whole_files as files
-from napari_imagec_ai.system.contents import sha256
+
+_log = logging.getLogger(__name__)
 
 _DEPTH = 3
 """How deep below a search folder a model folder may lie."""
 
 _WEIGHTS = (".onnx", ".pt", ".pth", ".torchscript")
 """Weights that may run without a description."""
-
-_MAX_FILES = 10_000
-_MAX_BYTES = 8 << 30
-_MAX_RATIO = 500
-"""A zip beyond these is no model package, but a bomb."""
-
-
-_BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    MemoryError,
-)
-"""What damaged zips raise: names that are no text are a ValueError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +55,13 @@ class ModelEntry:
         """Name to show: the model's own, else the folder's."""
         return self.model.name if self.model is not None else self.path.name
 
+    @property
+    def note(self) -> str:
+        """What a person should know of it, as a sentence; empty: nothing."""
+        if self.model is None:
+            return ""
+        return shadowed(self.path, self.model)
+
 
 def bundled_models() -> Path:
     """The folder of the models that come with the package."""
@@ -80,6 +69,33 @@ def bundled_models() -> Path:
     inside = package / "models"
     # In a checkout they lie at its top level; a wheel carries them in the package.
     return inside if inside.is_dir() else package.parents[1] / "models"
+
+
+def shadowed(path: Path, model: Model) -> str:
+    """A sentence on a model that bears the name of one that comes along; else empty.
+
+    A copy of that one is the same model.
+    """
+    bundled = bundled_models().resolve()
+    if path.resolve().is_relative_to(bundled):
+        return ""
+    for other in _model_folders(bundled, 1):
+        try:
+            theirs = load_model(other)
+        except ModelError:  # damaged: it is listed as such
+            continue
+        same_name = {path.name, model.name} & {other.name, theirs.name}
+        if same_name and _contents(model) != _contents(theirs):
+            return (
+                f"'{path}' bears the name of '{other.name}', which comes with this "
+                "software, but is another model, and is taken instead of it; rename "
+                "that folder if you did not mean it."
+            )
+    return ""
+
+
+def _contents(model: Model) -> tuple[bytes, list[str]]:
+    return model.source, [fingerprint(model, name) for name in model.runnable]
 
 
 def user_models() -> Path:
@@ -116,7 +132,7 @@ def find_models(*folders: str | Path) -> list[ModelEntry]:
     """
     entries: dict[Path, ModelEntry] = {}
     for folder in [Path(folder) for folder in folders] or default_folders():
-        if folders and not folder.is_dir():
+        if folders and not os.path.isdir(folder):
             problem = f"There is no folder '{folder}'; choose one with models."
             entries[folder] = ModelEntry(folder, None, problem)
             continue
@@ -145,7 +161,7 @@ def load_model(path: str | Path) -> Model:
         If there is no such model, or its description cannot be read.
     """
     place = Path(path)
-    if place.is_dir():
+    if os.path.isdir(place):
         rdf = find_rdf(place)
         if rdf is None:
             raise ModelError(
@@ -153,15 +169,15 @@ def load_model(path: str | Path) -> Model:
                 "bioimageio.yaml); choose the folder that has one."
             )
         return read_rdf(rdf)
-    if place.is_file() and place.suffix.lower() == ".zip":
-        return load_model(_unpacked(place))
-    if place.is_file() and place.suffix in (".yaml", ".yml"):
+    if os.path.isfile(place) and place.suffix.lower() == ".zip":
+        return load_model(unpacked(place))
+    if os.path.isfile(place) and place.suffix in (".yaml", ".yml"):
         return read_rdf(place)
-    if place.is_file() and place.suffix.lower() in _WEIGHTS:
+    if os.path.isfile(place) and place.suffix.lower() in _WEIGHTS:
         from napari_imagec_ai.library.undescribed import bare_model  # opens a runtime
 
         return bare_model(place)
-    if place.is_file():
+    if os.path.isfile(place):
         raise ModelError(
             f"'{place}' is no model: expected a folder, an rdf.yaml or a .zip; put an "
             "rdf.yaml beside the weights and give the folder."
@@ -193,8 +209,8 @@ def install(package: str | Path, folder: str | Path | None = None) -> Path:
     target = Path(folder or user_models()) / package.stem
 
     def fill(scratch: Path) -> Path:
-        _unpack(package, scratch)
-        found = _described(scratch, package)
+        unpack(package, scratch)
+        found = described(scratch, package)
         read_rdf(found)
         return found.parent
 
@@ -266,131 +282,11 @@ def _by_name(name: str) -> Model:
         if name in (entry.name, entry.path.name):
             if entry.model is None:
                 raise ModelError(entry.problem or f"'{name}' cannot be read.")
+            if entry.note:
+                _log.warning("%s", entry.note)
             return entry.model
     known = ", ".join(f"'{entry.path.name}'" for entry in entries)
     raise ModelError(
         f"There is no model '{name}': it is no folder, rdf.yaml or .zip, and the "
         f"library has {known or 'no models'}."
     )
-
-
-# -- zips ------------------------------------------------------------------------------
-
-
-def _unpacked(package: Path) -> Path:
-    """The folder that a zip was unpacked to, unpacked anew if it is not as it was."""
-    cache = Path(platformdirs.user_cache_dir("napari-imagec-ai", False)) / "zips"
-    try:
-        target = cache / f"{package.stem[:40]}-{sha256(package)[:32]}"
-    except OSError as error:
-        raise ModelError(
-            f"'{package}' cannot be read ({error.strerror or error}); download it "
-            "again."
-        ) from error
-    try:
-        if not _is_whole(target, package):
-            cache.mkdir(parents=True, exist_ok=True)
-            files.sweep(cache)
-            begun = files.begun(".unpacking")
-            scratch = Path(tempfile.mkdtemp(prefix=begun, dir=cache))
-            try:
-                _unpack(package, scratch / "new")
-                _described(scratch / "new", package)
-                files.sync_all(scratch)
-                if target.exists():
-                    target.replace(scratch / "old")
-                (scratch / "new").replace(target)
-                files.sync(cache)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
-    except OSError as error:
-        if _is_whole(target, package):  # another process was faster
-            return _described(target, package).parent
-        raise ModelError(
-            f"Could not unpack '{package}' into '{cache}': "
-            f"{error.strerror or error}. Make room, or unpack it yourself and give "
-            "the folder."
-        ) from error
-    return _described(target, package).parent
-
-
-def _is_whole(folder: Path, package: Path) -> bool:
-    """Whether a folder holds what the package does, and nothing else."""
-    if not folder.is_dir():
-        return False
-    try:
-        with zipfile.ZipFile(package) as archive:
-            expected = {
-                folder / member.filename: (member.file_size, member.CRC)
-                for member in archive.infolist()
-                if not member.is_dir()
-            }
-        found = {path for path in folder.rglob("*") if not path.is_dir()}
-        return found == set(expected) and all(
-            path.stat().st_size == size and _crc(path) == crc
-            for path, (size, crc) in expected.items()
-        )
-    except _BROKEN:
-        return False
-
-
-def _crc(path: Path) -> int:
-    value = 0
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            value = zlib.crc32(chunk, value)
-    return value
-
-
-def _described(folder: Path, package: Path) -> Path:
-    """The description at the top of an unpacked zip, or one folder below."""
-    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
-        rdf = find_rdf(place)
-        if rdf is not None:
-            return rdf
-    raise ModelError(
-        f"'{package.name}' holds no model description (rdf.yaml or bioimageio.yaml); "
-        "choose a package of the BioImage Model Zoo."
-    )
-
-
-def _unpack(package: Path, folder: Path) -> None:
-    if not package.is_file():
-        raise ModelError(
-            f"Expected a model package (.zip), found no file at '{package}'; check the "
-            "name."
-        )
-    try:
-        with zipfile.ZipFile(package) as archive:
-            members = archive.infolist()
-            _check_members(package, members)
-            for member in members:
-                archive.extract(member, folder)
-    except ModelError:
-        raise
-    except _BROKEN as error:
-        reason = " ".join(str(error).split())[:150] or type(error).__name__
-        raise ModelError(
-            f"'{package}' cannot be unpacked ({reason}); download it again."
-        ) from error
-
-
-def _check_members(package: Path, members: list[zipfile.ZipInfo]) -> None:
-    size = sum(member.file_size for member in members)
-    # Members may overlap, and then claim the same bytes again and again.
-    packed = sum(member.compress_size for member in members)
-    packed = max(1, min(packed, package.stat().st_size))
-    if len(members) > _MAX_FILES or size > _MAX_BYTES or size / packed > _MAX_RATIO:
-        raise ModelError(
-            f"'{package.name}' would unpack to {len(members)} files and {size} bytes "
-            f"from {packed}; that is no model package, and it was left alone."
-        )
-    for member in members:
-        path = PurePosixPath(member.filename.replace("\\", "/"))
-        link = stat.S_ISLNK(member.external_attr >> 16)
-        drive = ":" in str(path).partition("/")[0]
-        if path.is_absolute() or ".." in path.parts or drive or link:
-            raise ModelError(
-                f"'{package.name}' holds '{member.filename:.80}', which would be "
-                "written outside its folder; it was left alone."
-            )

@@ -35,6 +35,7 @@ from napari_imagec_ai.model.rdf_axes import (
 from napari_imagec_ai.model.steps import arguments
 from napari_imagec_ai.model.steps import steps as processing
 from napari_imagec_ai.model.weights import check_weights
+from napari_imagec_ai.system.contents import read_small
 from napari_imagec_ai.system.safe_yaml import MAX_BYTES, read_yaml
 
 _MAX_AXES, _MAX_NAME = 8, 200
@@ -82,7 +83,7 @@ def read_rdf(path: Path) -> Model:
                 f"'{path.name}' has {path.stat().st_size} bytes; a model description "
                 "is far smaller. Choose another file."
             )
-        source = path.read_bytes()
+        source = read_small(path, MAX_BYTES)
     except OSError as error:
         raise ModelError(
             f"Could not read '{path}': {error.strerror or error}."

@@ -197,6 +197,11 @@ def _add_run(commands: Any) -> None:
     run.add_argument("images", nargs="+", metavar="IMAGE", help=_IMAGES)
     run.add_argument("-o", "--output", metavar="DIR", required=True, help=_OUTPUT)
     _add_settings(run, ["verify", "scene", "object_size"])
+    run.add_argument(
+        "--trust",
+        action="store_true",
+        help="run the recipe's model even if it is a program (TorchScript)",
+    )
     run.add_argument("--axes", help="of the images, such as ZYX")
     run.add_argument("--input", **_INPUT)
     spread = run.add_mutually_exclusive_group()

@@ -29,7 +29,8 @@ from napari_imagec_ai.run.predicting import predict
 from napari_imagec_ai.run.settings import RunSettings
 from napari_imagec_ai.system import own_files
 from napari_imagec_ai.system import whole_files as files
-from napari_imagec_ai.system.safe_yaml import read_yaml
+from napari_imagec_ai.system.contents import read_small
+from napari_imagec_ai.system.safe_yaml import MAX_BYTES, read_yaml
 
 
 class _Part(BaseModel):
@@ -99,7 +100,7 @@ class Recipe(_Part):
         """
         path = Path(path)
         try:
-            data = read_yaml(path.read_bytes())
+            data = read_yaml(read_small(path, MAX_BYTES))
             return cls.model_validate(_of_today(data, path.name))
         except OSError as error:
             raise ImagecAIError(

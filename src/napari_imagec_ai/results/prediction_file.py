@@ -21,6 +21,7 @@ from napari_imagec_ai.results.letterbox import Letterbox
 from napari_imagec_ai.results.prediction_check import check_prediction
 from napari_imagec_ai.results.window_results import Candidates, Layout, WindowResult
 from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.contents import check_is_file
 
 FORMAT = 2
 """Version of the file's layout."""
@@ -117,6 +118,7 @@ def read_prediction(path: Path) -> dict[str, Any]:
         If it is no such file, or one of a later version.
     """
     try:
+        check_is_file(path)
         # Opened here, as numpy forgets to close a file that turns out to be damaged.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             meta = json.loads(stored["meta"].tobytes())

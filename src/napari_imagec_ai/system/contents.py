@@ -6,11 +6,16 @@ process runs, where the system tells of each change of a file.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
+import stat
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 _CHUNK = 1 << 20
 
@@ -67,6 +72,44 @@ def sha256_of_all(path: Path) -> str:
             name = part.relative_to(path).as_posix()
             digest.update(f"{name}\0{sha256(part)}\0".encode(errors="surrogatepass"))
     return digest.hexdigest()
+
+
+def read_small(path: Path, most: int) -> bytes:
+    """All of a file that should be small: a text, notes.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, is larger, or is no file at all: a pipe or a device may
+        have no end.
+    """
+    with _as_file(path) as stream:
+        found = stream.read(most + 1)
+    if len(found) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most} bytes")
+    return found
+
+
+def check_is_file(path: Path) -> None:
+    """Find out whether something is a file, and no folder, pipe or device.
+
+    Raises
+    ------
+    OSError
+        If it is none.
+    """
+    about = path.stat()
+    if stat.S_ISDIR(about.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, and no file")
+
+
+@contextlib.contextmanager
+def _as_file(path: Path) -> Iterator[IO[bytes]]:
+    check_is_file(path)
+    with path.open("rb") as stream:
+        yield stream
 
 
 def _state(about: os.stat_result) -> tuple[int, ...]:

@@ -306,6 +306,8 @@ def _append(notes: Path, mark: str) -> None:
     with notes.open("ab") as stream:
         # One short piece at the end, whole also where several processes write.
         stream.write(f"{mark}\n".encode())
+        stream.flush()
+        os.fsync(stream.fileno())  # before the file that it is about has a name
         long = stream.tell() > _LONGEST
     if long:
         kept = notes.read_bytes()[-_LONGEST // 2 :]

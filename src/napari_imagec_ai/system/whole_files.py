@@ -7,6 +7,7 @@ is written that relies on it.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import platform
@@ -28,6 +29,9 @@ _MACHINE = re.sub(r"\W", "", platform.node()) or "here"
 
 _BEGUN = re.compile(r"(?:\.writing|\.installing|\.unpacking|imagec-ai)-(\w+)-(\d+)-")
 """Names of what may have been begun, with the machine and the process that did."""
+
+_LONGEST_NAME = 255
+"""Bytes of a name that systems take."""
 
 _LONGEST_SUFFIX = 20
 """Letters of what looks like a suffix."""
@@ -56,10 +60,10 @@ def replace_whole(
         If the file cannot be written, or one is there that may not be replaced; it is
         then as it was.
     """
-    if not private and not path.is_dir():  # over a folder no file is moved
-        own_files.check([path])
     temporary: Path | None = None
     try:
+        if not private and not path.is_dir():  # over a folder no file is moved
+            own_files.check([path])
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep_once(path.parent)
         handle, name = tempfile.mkstemp(
@@ -99,8 +103,9 @@ def replace_folder(
 ) -> Path:
     """Write a folder beside its place, then move it there.
 
-    An older one is moved aside first, so that for a moment there may be none, but never
-    half of one.
+    An older one changes places with it in one step. Where the system knows no such
+    step it is moved aside first, so that for a moment there may be none, but never half
+    of one.
 
     Parameters
     ----------
@@ -117,15 +122,15 @@ def replace_folder(
     ImagecAIError
         If the folder cannot be written, or another kind of folder is in the way.
     """
-    if path.is_dir() and not (may_go or _is_store)(path):
-        raise ImagecAIError(
-            f"'{path}' is a folder of other files, which would be lost; choose "
-            "another name."
-        )
-    if may_go is None and path.is_dir() and not _is_empty(path):
-        own_files.check([path])
     aside: Path | None = None
     try:
+        if path.is_dir() and not (may_go or _is_store)(path):
+            raise ImagecAIError(
+                f"'{path}' is a folder of other files, which would be lost; choose "
+                "another name."
+            )
+        if may_go is None and path.is_dir() and not _is_empty(path):
+            own_files.check([path])
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep_once(path.parent)
         aside = Path(tempfile.mkdtemp(prefix=begun(), dir=path.parent))
@@ -136,9 +141,10 @@ def replace_folder(
         if may_go is None:
             own_files.note(path, fresh)
             own_files.put_aside(path)
-        if path.is_dir():
-            path.replace(aside / "old")
-        fresh.replace(path)
+        if not _exchanged(fresh, path):
+            if path.is_dir():
+                path.replace(aside / "old")
+            fresh.replace(path)
         sync(path.parent)
     except OSError as error:
         raise _refused(path, error) from error
@@ -146,6 +152,19 @@ def replace_folder(
         if aside is not None:
             _removed(aside)
     return path
+
+
+def _exchanged(fresh: Path, path: Path) -> bool:
+    """Let two folders change places, where the system can do that in one step."""
+    if not sys.platform.startswith("linux") or not path.is_dir():
+        return False
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):  # another C library, or an old one
+        return False
+    here, exchange = -100, 2
+    names = (os.fsencode(fresh.absolute()), os.fsencode(path.absolute()))
+    return bool(rename(here, names[0], here, names[1], exchange) == 0)
 
 
 def sync(path: Path) -> None:
@@ -195,9 +214,11 @@ def check_folder(folder: Path) -> None:
         If it, or the folder that it is to be made in, is none or is closed to us.
     """
     places = (folder, *folder.absolute().parents)
-    there = next((place for place in places if place.exists()), folder)
+    there = next((place for place in places if os.path.exists(place)), folder)
     code = 0
-    if not there.is_dir():
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in folder.parts):
+        code = errno.ENAMETOOLONG
+    elif not os.path.isdir(there):
         code = errno.ENOTDIR
     elif not os.access(there, os.W_OK | os.X_OK):
         code = errno.EACCES
@@ -272,9 +293,11 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _refused(path: Path, error: OSError) -> ImagecAIError:
+    advice = "Choose another folder, or make room."
+    if error.errno == errno.ENAMETOOLONG:
+        advice = "Give the image or the folder a shorter name."
     return ImagecAIError(
-        f"Could not write '{path}': {error.strerror or error}. Choose another "
-        "folder, or make room."
+        f"Could not write '{path}': {error.strerror or error}. {advice}"
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import shutil
 import time
@@ -18,10 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.image.zarr_images import stem_of
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.weights import fingerprint
+from napari_imagec_ai.recipes.in_words import in_words
 from napari_imagec_ai.recipes.recipe import Recipe
 from napari_imagec_ai.recipes.runner import Runner
 from napari_imagec_ai.run.in_blocks.plan import Plan
@@ -152,7 +153,7 @@ def do_image(
     """
     dense: Callable[..., DenseRun] = DenseRun
     places = batch.scratch or batch.folder / DONE
-    folder = places / f"{stem_of(image)}.shares"
+    folder = places / f"{_name(image)}.shares"
     try:
         if batch.in_blocks:
             terms = Terms(folder, _ran(batch, image), batch.split_above, apart)
@@ -160,8 +161,8 @@ def do_image(
         found = _finished(runner, batch, image, dense, progress)
     except SharedOut as shared:
         return shared.plan
-    except ImagecAIError as error:
-        return Outcome(image, problem=str(error))
+    except Exception as error:  # noqa: BLE001 - a bug is raised again
+        return Outcome(image, problem=said(error))
     if folder.exists():
         remove(folder)
     return found
@@ -172,8 +173,8 @@ def do_share(runner: Runner, batch: Batch, image: Path, plan: Plan) -> str:
     dense = partial(OneShare, plan=plan)
     try:
         runner.predict_file(image, dense, axes=batch.axes, beside=batch.beside)
-    except ImagecAIError as error:
-        return str(error)
+    except Exception as error:  # noqa: BLE001 - a bug is raised again
+        return said(error)
     return ""
 
 
@@ -186,8 +187,8 @@ def finish_image(runner: Runner, batch: Batch, image: Path, plan: Plan) -> Outco
             return Outcome(image, problem=CHANGED.format(name=image.name))
         found = _finished(runner, batch, image, dense, begun=plan.begun)
         check_there(plan.folder)
-    except ImagecAIError as error:
-        return Outcome(image, problem=str(error))
+    except Exception as error:  # noqa: BLE001 - a bug is raised again
+        return Outcome(image, problem=said(error))
     remove(plan.folder.parent)
     return found
 
@@ -225,6 +226,14 @@ def _finished(
     if batch.resumable and mark == _mark(batch, image):
         note(batch, image, report)
     return Outcome(image, report)
+
+
+def said(error: Exception) -> str:
+    """Why an image failed, in a sentence; a bug is raised again."""
+    words = in_words(error)
+    if words is None:
+        raise error
+    return words
 
 
 # -- what is done ----------------------------------------------------------------------
@@ -278,13 +287,26 @@ def _ran(batch: Batch, image: Path) -> str:
     return json.dumps([*state, batch.axes, _beside(batch)])
 
 
+_LONGEST = 200
+"""Bytes of a name to which a suffix is added."""
+
+
+def _name(image: Path) -> str:
+    """An image's name, for notes; of a long one its beginning and its hash."""
+    name = stem_of(image)
+    if len(os.fsencode(name)) <= _LONGEST:
+        return name
+    told = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    return f"{os.fsdecode(os.fsencode(name)[: _LONGEST // 2])}-{told}"
+
+
 def _place(batch: Batch, image: Path) -> Path:
-    return batch.folder / DONE / f"{stem_of(image)}.json"
+    return batch.folder / DONE / f"{_name(image)}.json"
 
 
 def thumbnail_of(batch: Batch, image: Path) -> Path:
     """Where the small picture of an image lies."""
-    return batch.folder / DONE / f"{stem_of(image)}.png"
+    return batch.folder / DONE / f"{_name(image)}.png"
 
 
 def note(batch: Batch, image: Path, report: dict[str, Any]) -> None:

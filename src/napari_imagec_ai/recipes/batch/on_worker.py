@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.recipes.batch import jobs
 from napari_imagec_ai.recipes.batch.jobs import Batch, Outcome
 from napari_imagec_ai.recipes.runner import Runner
@@ -26,8 +25,8 @@ def image_job(batch: Batch, count: int | None, image: Path) -> Outcome | Plan:
     try:
         with _runner(batch, count) as runner:
             return jobs.do_image(runner, batch, image, apart=True)
-    except ImagecAIError as error:
-        return Outcome(image, problem=str(error))
+    except Exception as error:  # noqa: BLE001 - a bug is raised again
+        return Outcome(image, problem=jobs.said(error))
 
 
 def share_job(batch: Batch, count: int | None, image: Path, plan: Plan) -> str:
@@ -35,8 +34,8 @@ def share_job(batch: Batch, count: int | None, image: Path, plan: Plan) -> str:
     try:
         with _runner(batch, count) as runner:
             return jobs.do_share(runner, batch, image, plan)
-    except ImagecAIError as error:
-        return str(error)
+    except Exception as error:  # noqa: BLE001 - a bug is raised again
+        return jobs.said(error)
 
 
 def finish_job(batch: Batch, count: int | None, image: Path, plan: Plan) -> Outcome:
@@ -44,8 +43,8 @@ def finish_job(batch: Batch, count: int | None, image: Path, plan: Plan) -> Outc
     try:
         with _runner(batch, count) as runner:
             return jobs.finish_image(runner, batch, image, plan)
-    except ImagecAIError as error:
-        return Outcome(image, problem=str(error))
+    except Exception as error:  # noqa: BLE001 - a bug is raised again
+        return Outcome(image, problem=jobs.said(error))
 
 
 @contextlib.contextmanager

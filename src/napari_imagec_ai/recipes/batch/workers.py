@@ -163,6 +163,9 @@ class Workers:
             except ImagecAIError as error:
                 self._done.put(error)
                 return
+            except OSError as error:  # such as no room for what it says
+                self._done.put(ImagecAIError(_no_worker(f"{error.strerror or error}")))
+                return
             self._done.put(task)
 
     def _look(self) -> None:
