@@ -78,19 +78,17 @@ def run(widget: ClassifierWidget, sample: str, model: str) -> None:
 
 
 def fold(widget: ClassifierWidget, *shown: Any) -> None:
-    """Open these sections and close all others."""
-    sections = (
-        widget.model_section,
-        widget.image_section,
-        widget.assumptions,
-        widget.thresholds,
-        widget.calibration,
-        widget.class_section,
-        widget.layer_options,
-        widget.repeat,
+    """Bring the tab of these sections to the front, and open them."""
+    pages = (
+        (widget.model_section, widget.image_section, widget.assumptions),
+        (widget.thresholds, widget.calibration, widget.class_section),
+        (widget.layer_options, widget.export_section, widget.repeat),
     )
-    for section in sections:
-        section.button.setChecked(section in shown)
+    for tab, sections in enumerate(pages):
+        if shown[0] in sections:
+            widget.form.front = tab
+    for section in shown:
+        section.button.setChecked(True)
     settle()
 
 
@@ -155,7 +153,7 @@ def first_run(theme: str) -> Callable[[], None]:
         if theme == "dark":
             shoot("first_open_dark", viewer)
         run(widget, "nuclei", "nuclei-unet")
-        fold(widget, widget.thresholds, widget.class_section, widget.layer_options)
+        fold(widget, widget.thresholds)
         shoot(f"nuclei_{theme}", viewer)
         viewer.close()
 
@@ -175,7 +173,7 @@ def classes_and_filters(theme: str) -> Callable[[], None]:
         line.filters.set_filters([small])
         line.target.value = line.otherwise.value = "round"
         line.fold.setChecked(True)
-        fold(widget, widget.thresholds, widget.class_section)
+        fold(widget, widget.thresholds)
         widget.tune()
         widget.showing.show_table()
         settle(40)
@@ -208,10 +206,12 @@ def sections() -> None:
     fold(widget, widget.calibration)
     widget.calibration.known.value = 85
     widget.calibration.go.native.click()
-    finish(lambda: widget.model_actions.busy)
+    finish(lambda: widget.calibrating.jobs.busy)
     shoot_part("calibrate", widget.calibration)
-    fold(widget, widget.layer_options, widget.repeat)
-    shoot_part("repeat", widget.layer_options, widget.repeat)
+    fold(widget, widget.export_section)
+    shoot_part("repeat", widget.repeat)
+    widget.export_section.folder.value = "plate-1/results"
+    shoot_part("export", widget.export_section)
     viewer.close()
 
 

@@ -29,6 +29,9 @@ NARROW = (
 """Style that lets controls shrink, also those that are made later."""
 
 
+BORDERED = "QToolButton { border: 1px solid gray; border-radius: 3px; padding: 2px; }"
+"""Style of a small button that is to look like one."""
+
 _MARGIN = 4
 """Pixels beside the text of a box that napari's style takes."""
 
@@ -244,6 +247,7 @@ def menu_button(words: str, tooltip: str) -> tuple[QToolButton, QMenu]:
     menu = QMenu(button)
     menu.setToolTipsVisible(True)
     button.setMenu(menu)
+    button.setStyleSheet(f"{BORDERED} QToolButton::menu-indicator {{ image: none; }}")
     button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
     return button, menu
 

@@ -57,7 +57,6 @@ def run_demo(folder: Path, close: bool = False) -> None:
         if not close:
             napari.run()
             return
-        widget.model_section.button.setChecked(False)  # room for what is tuned
         lines += _write_screenshot(viewer, folder)
         for line in [*lines, f"Written to {folder.resolve()}"]:
             print(line)  # noqa: T201 - this is the command's output

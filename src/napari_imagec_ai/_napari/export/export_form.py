@@ -17,22 +17,22 @@ ALL, SELECTED, LAYERS = "all", "selected", "layers"
 """What is written."""
 
 OPENED_BY = {
-    "labels": "ImageJ, CellProfiler, Python: each object's pixels have its number",
-    "csv": "Excel, R, Python: one row for each object, with its measurements",
-    "geojson": "QuPath: outlines with classes and measurements",
-    "ometiff": "OMERO, QuPath, Bio-Formats: labels with pixel sizes",
-    "imagej": "ImageJ and Fiji: labels as a hyperstack",
-    "omezarr": "napari, OMERO, Fiji: image and labels in one folder",
-    "parquet": "Python and R: the same table, for very many objects",
-    "rois": "ImageJ and Fiji: the ROI Manager",
-    "coco": "trainings of other networks, CVAT",
+    "labels": "ImageJ, CellProfiler: pixels with numbers",
+    "csv": "Excel, R: a row for each object",
+    "geojson": "QuPath: outlines and measurements",
+    "ometiff": "OMERO, QuPath: labels with pixel size",
+    "imagej": "Fiji: labels as a hyperstack",
+    "omezarr": "napari, OMERO: image and labels",
+    "parquet": "Python, R: the table, if very long",
+    "rois": "Fiji: the ROI Manager",
+    "coco": "CVAT, trainings of other networks",
     "yolo": "trainings of YOLO",
-    "overlay": "everybody: the image with outlines, for a slide",
-    "report": "a browser: picture, counts, histograms and settings",
+    "overlay": "a picture with outlines, for slides",
+    "report": "any browser: picture, counts, settings",
 }
 """Who opens a format, and what it holds."""
 
-_LINES = 5
+_LINES = 4
 """Formats in sight at once."""
 
 
@@ -150,6 +150,7 @@ def _list_of_formats() -> Any:
         usual = each.word in USUAL
         item.setCheckState(Qt.CheckState.Checked if usual else Qt.CheckState.Unchecked)
         listed.addItem(item)
+    listed.setStyleSheet("QListWidget::item { padding: 3px 0; }")
     line = listed.fontMetrics().lineSpacing()
-    listed.setFixedHeight(_LINES * (2 * line + 6))
+    listed.setFixedHeight(_LINES * (2 * line + 8))
     return listed

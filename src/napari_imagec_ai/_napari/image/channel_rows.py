@@ -20,7 +20,7 @@ MOST = 8
 Choice = tuple[str, int] | None
 """A layer and its channel (:data:`EMPTY` for none); None: as it comes."""
 
-AS_IT_COMES = "as it comes"
+AS_IT_COMES = "same order as in the image"
 
 
 class ChannelRows(Container):  # type: ignore[type-arg]

@@ -122,7 +122,7 @@ class ModelChoice(Container):  # type: ignore[type-arg]
 
     def _make_menu(self) -> None:
         self.tools, menu = menu_button(
-            "Add...", "Look for models again, open their folder, install or import one."
+            "More ▾", "Look for models again, open their folder, install or import one."
         )
         self.refresh = MenuItem(
             menu, "Rescan", "Look for models again in all model folders.", "refresh"

@@ -341,7 +341,7 @@ def _summary(recipe: Recipe | None, sentence: str) -> str:
     mask = recipe.settings.get("mask_threshold")
     facts = [f"<b>{recipe.model.name}</b>"]
     facts += [f"mask threshold {mask:g}"] if mask is not None else []
-    facts += [f"class threshold {threshold:g}"] if threshold is not None else []
+    facts += [f"minimum confidence {threshold:g}"] if threshold is not None else []
     if recipe.predict.region is not None:
         facts.append("in the region that is chosen")
     said = f" {sentence}" if sentence else ""

@@ -16,7 +16,15 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QSizePolicy, QToolButton, QWidget
 
-from napari_imagec_ai._napari.controls import column, on_button, put, row, shown, tool
+from napari_imagec_ai._napari.controls import (
+    BORDERED,
+    column,
+    on_button,
+    put,
+    row,
+    shown,
+    tool,
+)
 from napari_imagec_ai._napari.tune.eye import Eye
 from napari_imagec_ai._napari.tune.filter_rows import FilterRows
 from napari_imagec_ai.results.classes import ClassRule
@@ -26,8 +34,6 @@ NO_NAME = "(no name)"
 
 SHOW, NUMBER, FILTERS = 42, 34, 66
 """Pixels of columns that are as wide in each row."""
-
-BORDERED = "QToolButton { border: 1px solid gray; border-radius: 3px; padding: 2px; }"
 
 
 def spread(head: Container) -> None:  # type: ignore[type-arg]
