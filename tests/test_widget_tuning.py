@@ -181,7 +181,7 @@ def test_what_was_assumed_is_listed(
 ) -> None:
     _, widget = ran(qtbot, open_widget, scene)
     section, widget.form.front = widget.assumptions, MODEL
-    assert "assumed)" in section.title
+    assert "(1)" in section.title
     assert not section.sentences.native.isVisible()
     qtbot.mouseClick(section.button, LEFT)
     assert section.sentences.native.isVisible()
