@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import decoders, engines, export, network, slider
+from benchmarks import decoders, engines, export, network, slider, window
 
 ALL: dict[str, Callable[[], list[str]]] = {
     "decoders": decoders.table,
@@ -13,6 +13,7 @@ ALL: dict[str, Callable[[], list[str]]] = {
     "export": export.table,
     "network": network.table,
     "slider": slider.table,
+    "window": window.table,
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from magicgui.widgets import ComboBox, Container
 
-from napari_imagec_ai._napari.controls import align, keep_low
+from napari_imagec_ai._napari.controls import Eliding, align, keep_low
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.stack import stack_channels
@@ -75,6 +75,7 @@ class ChannelRows(Container):  # type: ignore[type-arg]
                 label=name,
                 tooltip=f"What feeds the channel '{name}' of the network.",
             )
+            Eliding(choice)
             choice.changed.connect(lambda _: self._notify())
             self.append(choice)
         align(self)

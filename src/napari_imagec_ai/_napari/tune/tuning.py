@@ -61,6 +61,11 @@ class Tuning:
         """Touch nothing any more: the window is gone."""
         self._tuner.stop()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a worker is tuning."""
+        return self._tuner.busy
+
     def soon(self) -> None:
         """Tune in a moment, together with what changes until then."""
         self._tuner.soon()
