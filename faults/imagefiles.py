@@ -124,7 +124,18 @@ def _stores(folder: Path) -> list[Path]:
         ]
         told = {"multiscales": multiscales}
         root.attrs.update(told if version == 2 else {"ome": told})
-        made += [plain, group]
+        container = folder / f"container{version}.zarr"
+        top = zarr.open_group(container, mode="w", zarr_format=version)
+        wells = {"plate": {"wells": [{"path": "A/1"}]}} if version == 2 else {}
+        layout = {"bioformats2raw.layout": 3, **wells}
+        top.attrs.update(layout if version == 2 else {"ome": layout})
+        well = top.require_group("A/1" if version == 2 else "0")
+        if version == 2:
+            well.attrs["well"] = {"images": [{"path": "0"}]}
+            well = well.create_group("0")
+        well.create_array("0", data=grey, chunks=(8, 8))
+        well.attrs.update(told if version == 2 else {"ome": told})
+        made += [plain, group, container]
     return made
 
 
@@ -136,17 +147,18 @@ def prepare(folder: Path) -> Make:
     files = [*_tiffs(), *_pictures(), *_arrays()]
     stores = _stores(folder)
 
-    def look(path: Path, axes: str | None) -> None:
-        image = ai.open_image(path, axes)
+    def look(path: Path, axes: str | None, scene: str | None) -> None:
+        image = ai.open_image(path, axes, scene)
         if np.prod(image.shape) <= _MOST:
             use(ai.predict(model, image, engine=engine))
 
     def make(chance: random.Random) -> Case:
         axes = chance.choice((None, None, None, "YX", "ZYX", "YXC", "Q", ""))
+        scene = chance.choice((None, None, None, None, "0", "1", "A/1/0"))
         if chance.random() < 0.15:
             store = chance.choice(stores)
             name = _damage_store(store, folder / "store.zarr", chance)
-            return Case(name, lambda: look(folder / "store.zarr", axes))
+            return Case(name, lambda: look(folder / "store.zarr", axes, scene))
         stem, data = chance.choice(files)
         suffix = Path(stem).suffix
         if chance.random() < 0.2:
@@ -157,7 +169,7 @@ def prepare(folder: Path) -> Make:
             data = b""
         path.write_bytes(how(data, chance) if how and data else data)
         told = f"{stem} as {suffix}, {how.__name__ if how else 'whole'}, {axes}"
-        return Case(told, lambda: look(path, axes))
+        return Case(told, lambda: look(path, axes, scene))
 
     return make
 

@@ -210,7 +210,7 @@ def test_a_constant_image_is_noticed() -> None:
 def test_a_black_plane_says_nothing_of_the_others() -> None:
     black = np.zeros((1, 2, 2), np.float32)
     _, notice = clean(black, "it", one_of_many=True)
-    assert notice.startswith("In some planes of 'it' all pixels have the same value")
+    assert notice.startswith("Some planes of 'it' are blank")
 
 
 def test_numbers_too_large_for_a_network_are_replaced_and_no_warning() -> None:

@@ -314,8 +314,7 @@ def clean(
         )
     if low == high and one_of_many:  # such as the first plane of a stack
         notice = (
-            f"In some planes of '{name}' all pixels have the same value, so there is "
-            "nothing to tell apart in them."
+            f"Some planes of '{name}' are blank: they have one grey value throughout."
         )
     elif low == high:
         notice = (
