@@ -6,12 +6,28 @@ import argparse
 import os
 from typing import Any
 
-MARK = "<!-- the help of every command -->"
+COMMANDS = "<!-- the help of every command -->"
+SETTINGS = "<!-- every setting of a run -->"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the help of every command in the place of the mark."""
-    return markdown.replace(MARK, commands()) if MARK in markdown else markdown
+    """Put the help of every command, and every setting, in the place of their marks."""
+    for mark, text in ((COMMANDS, commands), (SETTINGS, settings)):
+        if mark in markdown:
+            markdown = markdown.replace(mark, text())
+    return markdown
+
+
+def settings() -> str:
+    """A table of the settings of a run."""
+    from napari_imagec_ai.run.settings import OF_FILES, RunSettings
+
+    rows = ["| setting | usual | what it does |", "| --- | --- | --- |"]
+    for name, field in RunSettings.model_fields.items():
+        what = (field.description or "").replace("|", "\\|")
+        note = " Of image files only." if name in OF_FILES else ""
+        rows.append(f"| `{name}` | `{field.default!r}` | {what}{note} |")
+    return "\n".join(rows)
 
 
 def commands() -> str:
