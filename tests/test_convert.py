@@ -249,3 +249,25 @@ def test_a_conversion_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         ai.convert_model(_cellpose("beside", tmp_path), tmp_path / "out", progress=stop)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_archive_of_torch_export_becomes_onnx(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript", reason="PyTorch's exporter to ONNX needs it")
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3, padding=1),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(4, 1, 1),
+        torch.nn.Sigmoid(),
+    ).eval()
+    x = torch.rand(1, 1, 64, 64)
+    free = torch.export.Dim.AUTO
+    program = torch.export.export(network, (x,), dynamic_shapes=({2: free, 3: free},))
+    torch.export.save(program, tmp_path / "net.pt2")
+    made = ai.convert_model(tmp_path / "net.pt2", tmp_path / "out")
+    assert any("foreground" in sentence for sentence in made.assumed)
+    engine = open_file("onnx", tmp_path / "out" / "weights.onnx", "cpu")
+    found = engine.run([x.numpy()])[0]
+    engine.close()
+    with torch.no_grad():
+        np.testing.assert_allclose(found, network(x).numpy(), atol=1e-5)

@@ -71,6 +71,8 @@ def run_alone(
     job: bytes,
     readable: Sequence[Path],
     tick: Callable[[], None],
+    *,
+    temporary: bool = False,
 ) -> bytes:
     """Run a Python script in a process of its own.
 
@@ -85,6 +87,8 @@ def run_alone(
         Folders that it needs, although they lie where nothing is shown to it.
     tick : callable
         Called about five times a second; may raise to stop.
+    temporary : bool
+        Whether it needs a folder for temporary files, which lies in memory.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def run_alone(
     command = [sys.executable, "-P", "-I", "-c", script]
     isolating = bubblewrap()
     if isolating:
-        command = [isolating, *_ALONE, *_view(paths, readable), *command]
+        command = [isolating, *_ALONE, *_view(paths, readable, temporary), *command]
     environment = {
         "PATH": os.defpath,
         "HOME": "/nonexistent",
@@ -138,7 +142,7 @@ def run_alone(
         return answer.read()
 
 
-def _view(paths: Sequence[str], readable: Sequence[Path]) -> list[str]:
+def _view(paths: Sequence[str], readable: Sequence[Path], temporary: bool) -> list[str]:
     """Everything may be read, but what lies in people's own places."""
     view = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
     hidden = {"/home", "/root", "/tmp", "/run", "/var/tmp", str(Path.home())}
@@ -155,6 +159,8 @@ def _view(paths: Sequence[str], readable: Sequence[Path]) -> list[str]:
             view += ["--ro-bind-try", os.path.dirname(place), os.path.dirname(place)]
     # Memory, too, could be filled with files.
     for place in [*empty, "/dev"]:
+        if temporary and place == "/tmp":
+            continue
         view += ["--remount-ro", place]
     return view
 

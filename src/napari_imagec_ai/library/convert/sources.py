@@ -12,6 +12,10 @@ from napari_imagec_ai.library.convert.conversion import (
     Tick,
     conversion_of,
 )
+from napari_imagec_ai.library.convert.exported_program import (
+    is_exported_program,
+    read_exported_program,
+)
 from napari_imagec_ai.library.convert.stardist_folder import is_stardist, read_stardist
 from napari_imagec_ai.library.convert.state_dict import (
     FORMAT,
@@ -62,6 +66,8 @@ def rebuilt_of(
     _refuse_by_name(path)
     if _is_described(path):
         return _of_description(load_model(path), trust_code, tick)
+    if is_exported_program(path):
+        return read_exported_program(path, scratch, tick)
     if path.is_file() and is_torch_file(path):
         return _of_torch(path, scratch, tick)
     raise ModelError(f"Expected {KNOWN}, found something else in '{path.name}'.")
