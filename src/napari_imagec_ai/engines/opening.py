@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from napari_imagec_ai.engines.engine import Engine
+from napari_imagec_ai.engines.filled_batch import with_full_batches
 from napari_imagec_ai.engines.registry import BUILT_IN, engine_names, opener
 from napari_imagec_ai.engines.speed import by_speed
 from napari_imagec_ai.errors import EngineError, ModelError
@@ -114,10 +115,11 @@ def _open(name: str, path: Path, device: str, isolated: bool | None) -> Engine:
         from napari_imagec_ai.engines.process import ProcessEngine
 
         try:
-            return ProcessEngine(name, path, device, threads.limit())
+            apart: Engine = ProcessEngine(name, path, device, threads.limit())
+            return with_full_batches(apart)
         except OSError as error:
             _log.warning("no process could be started for the network: %s", error)
-    return opener(name)(path, device)
+    return with_full_batches(opener(name)(path, device))
 
 
 _preferred: list[bool] = []

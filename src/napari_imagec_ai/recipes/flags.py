@@ -262,7 +262,8 @@ def _add_package(commands: Any) -> None:
         "--scaling",
         default="",
         metavar="NAME",
-        help="of grey values in training: none, percentiles, range, zero-mean, bytes",
+        help="of grey values in training: none, percentiles, range, zero-mean, bytes, "
+        "bit-depth, imagenet",
     )
     package.add_argument("--pixel-size", metavar="UM", help="in training: 0.5 or 2,1,1")
     package.add_argument("--image", help="an example; a bundled one by default")

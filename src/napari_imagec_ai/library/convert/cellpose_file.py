@@ -13,7 +13,8 @@ from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.library.convert.cellpose_network import CellposeNetwork, State
 from napari_imagec_ai.library.convert.rebuilt import Rebuilt
 from napari_imagec_ai.library.package.facts import Facts
-from napari_imagec_ai.library.package.network import Growth, Network, Output, Span
+from napari_imagec_ai.library.package.network import Network
+from napari_imagec_ai.library.package.placing import Growth, Output, Span
 from napari_imagec_ai.model.weights import sha256
 
 _DIAMETER = 30.0
@@ -130,6 +131,7 @@ def _network(module: CellposeNetwork) -> Network:
                 "output",
                 (1, 3, side, side),
                 {axis: Growth(1.0, 0) for axis in "yx"},
+                "bcyx",
             ),
         ),
     )

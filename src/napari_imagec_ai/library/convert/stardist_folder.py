@@ -14,7 +14,8 @@ from napari_imagec_ai.library.convert.stardist_network import (
     StarDistNetwork,
 )
 from napari_imagec_ai.library.package.facts import Facts
-from napari_imagec_ai.library.package.network import Growth, Network, Output, Span
+from napari_imagec_ai.library.package.network import Network
+from napari_imagec_ai.library.package.placing import Growth, Output, Span
 from napari_imagec_ai.model.weights import sha256
 
 _WEIGHTS = ("weights_best.h5", "weights_last.h5", "weights_now.h5")
@@ -238,6 +239,7 @@ def _network(config: Config, module: StarDistNetwork) -> Network:
                 "output",
                 (1, channels, *(n // g for n, g in zip(sizes, grid, strict=True))),
                 {a: Growth(1 / g, 0) for a, g in zip(space, grid, strict=True)},
+                f"bc{space}",
             ),
         ),
     )

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.decoders.registry import get_decoder
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import DecodeError, ModelError
 from napari_imagec_ai.library.package.facts import Facts, Scaling, identifier, title
-from napari_imagec_ai.library.package.network import Growth, Network, Output, probe
+from napari_imagec_ai.library.package.grey_values import scaling_steps
+from napari_imagec_ai.library.package.meaning import (
+    classes_of,
+    meaning_of,
+    output_names,
+)
+from napari_imagec_ai.library.package.network import Network, probe
+from napari_imagec_ai.library.package.placing import Growth, Output
 from napari_imagec_ai.library.undescribed import bare_model
-from napari_imagec_ai.model.description import Kind
 from napari_imagec_ai.model.kinds import DETECTORS
 from napari_imagec_ai.system.safe_yaml import read_yaml
 
@@ -27,19 +33,6 @@ _USUAL_SCALING: dict[str, Scaling] = {
     "cellpose": "percentiles",
 }
 """What networks of a family are trained with, where all are."""
-
-_KINDS_OF_MAPS: dict[int, Kind] = {
-    1: "foreground",
-    2: "foreground_boundary",
-    3: "three_class",
-}
-"""Usual meaning of the channels of a U-Net, by their number."""
-
-_CHANNELS = {
-    "foreground": ("foreground",),
-    "foreground_boundary": ("foreground", "boundary"),
-    "three_class": ("background", "foreground", "boundary"),
-}
 
 _BOXES = {
     "objectness": ("cx", "cy", "w", "h", "objectness"),
@@ -183,21 +176,33 @@ def _of_network(network: Network, facts: Facts) -> Rdf:
     if facts.decoder == "rcnn":  # tables, whatever their sizes are
         tables = tuple(replace(output, growth={}) for output in network.outputs)
         network = replace(network, outputs=tables)
-    kind, names = _meaning(network, facts)
+    kind, names, facts = meaning_of(network, facts)
     sizes = facts.pixel_sizes(network.space)
     source = identifier(network.name or "image")
     taken = [source]
     outputs = []
+    said = output_names(network, facts)
     for number, output in enumerate(network.outputs):
-        name = identifier(output.name or f"output{number}", taken)
+        name = identifier(said[number] or f"output{number}", taken)
         taken.append(name)
         outputs.append(_output(network, output, name, source, kind, names, sizes))
     return {
         "inputs": [_input(network, source, facts, sizes)],
         "outputs": outputs,
         "weights": {},
-        "config": _config(facts, facts.decoder, kind, _classes(facts, kind, names)),
+        "config": _own(network, facts, kind, names),
     }
+
+
+def _own(network: Network, facts: Facts, kind: str, names: Sequence[str]) -> Rdf:
+    """What the description says to this package."""
+    config = _config(facts, facts.decoder, kind, classes_of(facts, kind, names))
+    values = config["napari_imagec_ai"]
+    if facts.scaling in ("bit-depth", "imagenet"):
+        values["normalize"] = "type"
+    if network.assumed:
+        values["assumed"] = list(network.assumed)
+    return config
 
 
 def _input(network: Network, name: str, facts: Facts, sizes: dict[str, float]) -> Rdf:
@@ -216,29 +221,17 @@ def _input(network: Network, name: str, facts: Facts, sizes: dict[str, float]) -
                 values["size"] = {"min": span.least, "step": span.step}
             axes.append(values | _scaled(sizes, axis))
     scaling = facts.scaling or _USUAL_SCALING.get(facts.decoder, "none")
-    return {
+    found: Rdf = {
         "id": name,
         "description": "Grey values as they come",
         "axes": axes,
-        "preprocessing": _steps(scaling, network),
+        "preprocessing": scaling_steps(scaling, network),
     }
-
-
-def _steps(scaling: str, network: Network) -> list[Rdf]:
-    to_float = {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}}
-    space = list(network.space)
-    wide = {"axes": space, "eps": 1e-6}
-    ends = {"percentiles": (1.0, 99.8), "range": (0.0, 100.0)}
-    step: Rdf | None = None
-    if scaling in ends:
-        low, high = ends[scaling]
-        more = {"min_percentile": low, "max_percentile": high}
-        step = {"id": "scale_range", "kwargs": wide | more}
-    elif scaling == "zero-mean":
-        step = {"id": "zero_mean_unit_variance", "kwargs": wide}
-    elif scaling == "bytes":
-        step = {"id": "scale_linear", "kwargs": {"gain": 1 / 255, "offset": 0.0}}
-    return [to_float, step, to_float] if step else [to_float]
+    if network.dtype.startswith(("uint", "int")):
+        found["data"] = {"type": network.dtype}
+    elif scaling in ("bit-depth", "imagenet"):
+        found["data"] = {"type": "float32", "range": [0.0, 1.0]}
+    return found
 
 
 def _output(
@@ -255,10 +248,12 @@ def _output(
         if kind in DETECTORS:
             return {"id": name, "axes": _rows(name, output.shape)}
         return {"id": name, "axes": _table(name, output.shape)}
-    for at, axis in enumerate(network.axes):
+    for at, axis in enumerate(output.axes):
         size = output.shape[at]
         if axis == "b":
             axes.append({"type": "batch"})
+        elif axis == "z" and axis not in output.growth:
+            axes.append({"type": "space", "id": "z", "size": size})
         elif axis == "c":
             fitting = names if len(names) == size else ()
             axes.append(
@@ -319,81 +314,3 @@ def _rows(name: str, shape: Sequence[int]) -> list[Rdf]:
         for axis, size in zip("yx", shape[-2:], strict=True):
             rows.append({"type": "space", "id": axis, "size": size})
     return rows
-
-
-# -- meaning ---------------------------------------------------------------------------
-
-
-def _meaning(network: Network, facts: Facts) -> tuple[str, tuple[str, ...]]:
-    """Kind of the outputs, and names of the main output's channels."""
-    get_decoder(facts.decoder)
-    if facts.decoder == "rcnn":
-        masks = any(len(output.shape) > 2 for output in network.outputs)
-        return "boxes_masks" if masks else "boxes", ()
-    maps = [output for output in network.outputs if output.growth]
-    if not maps and facts.decoder != "scores":
-        shapes = ", ".join(str(output.shape) for output in network.outputs)
-        raise ModelError(
-            f"The decoder '{facts.decoder}' expects a map of the image, found outputs "
-            f"of the shapes {shapes}; choose another decoder."
-        )
-    main = (maps or network.outputs)[0]
-    at = network.axes.find("c") if main.growth else len(main.shape) - 1
-    count = main.shape[at] if at >= 0 else 1
-    names = facts.output_channels
-    if names and len(names) != count:
-        raise ModelError(
-            f"The network's output has {count} channels, but {len(names)} names were "
-            f"given ({', '.join(names)}); give one for each."
-        )
-    if facts.decoder == "unet":
-        return _of_unet(count, names)
-    if facts.decoder == "semantic":
-        return "multi_class", names or _of_classes(facts, count)
-    if facts.decoder == "cellpose" and not names and count >= 3:
-        flows = ("flow_z", "flow_y", "flow_x")[-(count - 1) :]
-        names = (*flows, "cellprob") if count <= 4 else ()
-    if facts.decoder == "stardist" and not names:
-        names = ("probability", *(f"distance{i}" for i in range(count - 1)))
-    if facts.decoder == "scores" and not names:
-        names = facts.classes if len(facts.classes) == count else ()
-    kind = facts.decoder if facts.decoder in get_args(Kind) else "unknown"
-    return kind, names
-
-
-def _of_unet(count: int, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    if names:
-        said = set(names)
-        if {"foreground", "boundary"} <= said:
-            distances = "distance" in said
-            three = "background" in said
-            kind = "foreground_boundary" if not three else "three_class"
-            return "foreground_boundary_distance" if distances else kind, names
-        return "boundary" if "foreground" not in said else "foreground", names
-    if count not in _KINDS_OF_MAPS:
-        raise ModelError(
-            f"The network's output has {count} channels; say what they are, such as "
-            "--output-channels foreground,boundary,distance."
-        )
-    kind = _KINDS_OF_MAPS[count]
-    return kind, _CHANNELS[kind]
-
-
-def _of_classes(facts: Facts, count: int) -> tuple[str, ...]:
-    """Channels of a network that tells the class of each pixel, background first."""
-    if len(facts.classes) == count - 1:
-        return ("background", *facts.classes)
-    if len(facts.classes) == count:
-        return facts.classes
-    raise ModelError(
-        f"The network tells {count} classes of pixels, but {len(facts.classes)} were "
-        f"named; name {count - 1} where the first is the background, else {count}."
-    )
-
-
-def _classes(facts: Facts, kind: str, names: Sequence[str]) -> tuple[str, ...]:
-    if facts.classes or kind == "image":
-        return facts.classes
-    if kind == "scores":
-        return tuple(names)
-    return ("object",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.run.boxes.detect_run import network_window
 from napari_imagec_ai.run.feed.feed import Feed, clean, plan_feed
+from napari_imagec_ai.run.feed.normalize import normalizing
+from napari_imagec_ai.run.feed.number_types import type_steps, with_range
 from napari_imagec_ai.run.predicting import predict
 from napari_imagec_ai.run.tiles.window_limits import window_sizes
 
@@ -83,6 +86,11 @@ def test_tensors(
         plane = _letterboxed(model, image, plane)
     else:
         plane = _cut(plane, _window(spec, feed))
+        asked = _asked(engine)
+        first, _ = type_steps(spec, asked, image.data.dtype, plane)
+        if not first and model.settings.get("normalize") == "type":
+            first = normalizing("type", with_range(spec, asked), image.data.dtype)
+        plane = processing.prepare(first, plane, feed.letters)(plane)
     tensor = np.ascontiguousarray(feed.to_network(plane), np.float32)
     prepare = processing.prepare(spec.steps, tensor, spec.letters, {})
     outputs = engine.run([prepare(tensor)])
@@ -102,6 +110,12 @@ def test_tensors(
         )
         for out, array in zip(model.outputs, outputs, strict=True)
     ]
+
+
+def _asked(engine: Engine) -> str:
+    """Type of numbers that the network takes."""
+    dtypes: Sequence[str] = getattr(engine, "dtypes", ())
+    return dtypes[0] if dtypes else "float32"
 
 
 def _storable(array: Array) -> Array:

@@ -7,15 +7,19 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from napari_imagec_ai.errors import ModelError
 
-Scaling = Literal["none", "percentiles", "range", "zero-mean", "bytes"]
+Scaling = Literal[
+    "none", "percentiles", "range", "zero-mean", "bytes", "bit-depth", "imagenet"
+]
 """What is done to grey values: nothing, 1 and 99.8 % to 0 and 1, the darkest and the
-brightest to 0 and 1, mean 0 and deviation 1, divided by 255."""
+brightest to 0 and 1, mean 0 and deviation 1, divided by 255, divided by the highest
+value of the image's type, divided by it and brought to ImageNet's means and
+deviations."""
 
-SCALINGS: tuple[Scaling, ...] = ("none", "percentiles", "range", "zero-mean", "bytes")
+SCALINGS: tuple[Scaling, ...] = get_args(Scaling)
 
 _AXES = "bcztyx"
 

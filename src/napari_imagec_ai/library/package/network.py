@@ -12,12 +12,29 @@ import numpy as np
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import EngineError, ModelError
 from napari_imagec_ai.library.package.facts import Facts
+from napari_imagec_ai.library.package.placing import Output, Shape, Span, placed
 
-Shape = tuple[int, ...]
-
-_STEPS = {"z": (1, 2, 4, 8, 16), "y": (16, 32, 64), "x": (16, 32, 64)}
+_STEPS = {
+    "z": (1, 2, 4, 8, 16, 32, 64),
+    "y": (16, 32, 64, 128),
+    "x": (16, 32, 64, 128),
+}
 """Steps of sizes that are tried. In planes no less than four poolings deep, since a
 network that pads by itself takes any size, but begins its pixels at such steps."""
+
+_OTHERS: dict[bool, tuple[dict[str, int], ...]] = {
+    False: tuple(
+        {"y": n, "x": n} for n in (128, 512, 64, 224, 160, 320, 640, 96, 1024)
+    ),
+    True: (
+        {"z": 16, "y": 128, "x": 128},
+        {"z": 64, "y": 64, "x": 64},
+        {"z": 32, "y": 128, "x": 128},
+        {"z": 96, "y": 96, "x": 96},
+        {"z": 16, "y": 64, "x": 64},
+    ),
+}
+"""Sizes of planes, and of volumes, that a network may have been traced with."""
 
 _LEAST = {"z": 8, "y": 64, "x": 64}
 """Smallest sizes that are tried."""
@@ -28,41 +45,6 @@ _USUAL_IN_VOLUMES = {"z": 32, "y": 64, "x": 64}
 
 _CHANNELS = (1, 3, 2, 4, 5, 6)
 """Numbers of channels to try, the usual ones first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Sizes of one axis: ``least + n * step``; step 0: only this one."""
-
-    least: int
-    step: int
-
-
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """How an output's axis follows the input's: ``factor * size + offset``."""
-
-    factor: float
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One output of the network.
-
-    Attributes
-    ----------
-    name : str
-        In the file; empty where it has none.
-    shape : tuple of int
-        Of one call with the tried shape.
-    growth : dict of str to Growth
-        For the space axes that follow the input's; empty for what is no map.
-    """
-
-    name: str
-    shape: Shape
-    growth: dict[str, Growth]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +63,10 @@ class Network:
         Sizes that it takes along each space axis.
     outputs : tuple of Output
         In the network's order.
+    dtype : str
+        Type of numbers that it takes.
+    assumed : tuple of str
+        Sentences: what was found out and may be otherwise.
     """
 
     axes: str
@@ -88,6 +74,8 @@ class Network:
     shape: Shape
     spans: dict[str, Span]
     outputs: tuple[Output, ...]
+    dtype: str = "float32"
+    assumed: tuple[str, ...] = ()
 
     @property
     def space(self) -> str:
@@ -117,22 +105,82 @@ def probe(engine: Engine, facts: Facts) -> Network:
     """
     name, declared = _declared(engine)
     axes, shape, found = _first_that_runs(engine, facts, declared)
+    spans, grown = _spans(engine, axes, shape, found, declared)
+    assumed: tuple[str, ...] = ()
+    baked = _baked(engine, facts, axes, shape, spans, found)
+    if baked is not None:
+        shape, found = baked
+        spans = {axis: Span(shape[axes.index(axis)], 0) for axis in spans}
+        grown = dict.fromkeys(spans, found)
+        sizes = " x ".join(str(span.least) for span in spans.values())
+        sentence = (
+            f"The network gives {sizes} pixels whatever it is given: that size is "
+            "written down in it, and was taken as that of its windows."
+        )
+        assumed = (sentence,)
+    names: Sequence[str] = getattr(engine, "output_names", ())
+    outputs = tuple(
+        placed(
+            names[i] if i < len(names) else "",
+            array,
+            axes,
+            shape,
+            spans,
+            {axis: more[i].shape for axis, more in grown.items()},
+        )
+        for i, array in enumerate(found)
+    )
+    dtypes: Sequence[str] = getattr(engine, "dtypes", ())
+    dtype = dtypes[0] if dtypes else "float32"
+    return Network(axes, name, shape, spans, outputs, dtype, assumed)
+
+
+def _spans(
+    engine: Engine,
+    axes: str,
+    shape: Shape,
+    found: list[Any],
+    declared: tuple[int | None, ...] | None,
+) -> tuple[dict[str, Span], dict[str, list[Any]]]:
+    """Sizes that the network takes along each space axis, and what it then gives."""
     spans, grown = {}, {}
     for axis in axes:
         if axis in "zyx":
             at = axes.index(axis)
             fixed = declared is not None and declared[at] is not None
             spans[axis], grown[axis] = _span(engine, shape, at, axis, found, fixed)
-    names = engine.output_names
-    outputs = tuple(
-        Output(
-            names[i] if i < len(names) else "",
-            array.shape,
-            _growth(axes, shape, array.shape, i, spans, grown),
-        )
-        for i, array in enumerate(found)
-    )
-    return Network(axes, name, shape, spans, outputs)
+    return spans, grown
+
+
+def _baked(
+    engine: Engine,
+    facts: Facts,
+    axes: str,
+    shape: Shape,
+    spans: dict[str, Span],
+    found: list[Any],
+) -> tuple[Shape, list[Any]] | None:
+    """The shape that tracing wrote into a network, which gives it for any other."""
+    main = found[0].shape
+    at = [axes.index(axis) for axis in spans]
+    free = all(span.step for span in spans.values())
+    if not free or len(main) != len(axes) or facts.decoder == "rcnn":
+        return None
+    further = [shape[i] + _SHIFT if i in at else shape[i] for i in range(len(shape))]
+    try:
+        moved = _run(engine, tuple(further))[0].shape
+    except EngineError:
+        return None
+    if moved != main or min(main[i] for i in at) < _SMALLEST:
+        return None
+    if facts.input_shape:
+        return shape, found
+    own = tuple(main[i] if i in at else shape[i] for i in range(len(shape)))
+    try:
+        again = _run(engine, own)
+    except EngineError:
+        return None
+    return (own, again) if again[0].shape == main else None
 
 
 def _declared(engine: Engine) -> tuple[str, tuple[int | None, ...] | None]:
@@ -150,17 +198,23 @@ def _declared(engine: Engine) -> tuple[str, tuple[int | None, ...] | None]:
     return name, shape
 
 
+_SHIFT, _SMALLEST = 64, 16
+"""Pixels more that change every map, and sides below which there is no map."""
+
+
 def _first_that_runs(
     engine: Engine, facts: Facts, declared: tuple[int | None, ...] | None
 ) -> tuple[str, Shape, list[Any]]:
-    problem: EngineError | None = None
+    problems: dict[str, EngineError] = {}
     tried = []
     for axes, shape in _shapes(facts, declared):
         tried.append(shape)
         try:
             found = _run(engine, shape)
         except EngineError as error:
-            problem = problem or error
+            if "is written into" in str(error):  # another shape will not do
+                raise ModelError(str(error)) from error
+            problems.setdefault(axes, error)
             continue
         # A network of volumes takes a plane for a volume without batch axis, too; what
         # comes out then has no batch axis either.
@@ -169,10 +223,13 @@ def _first_that_runs(
         if batches or not guessed:
             return axes, shape, found
     shapes = ", ".join(map(str, dict.fromkeys(tried[:4])))
+    # Volumes were tried first, planes are likelier.
+    problem = str(problems.get("bcyx", next(iter(problems.values()), "")))
+    problem = problem or "It gives no batch of one image."
     raise ModelError(
         f"The network takes none of the inputs that were tried ({shapes} ...). "
-        f"{problem or 'It gives no batch of one image.'} Give a shape that it takes, "
-        "such as --input-shape 1,1,256,256."
+        f"{problem.rstrip('. ')}. Give a shape that it takes, such as --input-shape "
+        "1,1,256,256."
     )
 
 
@@ -193,8 +250,14 @@ def _shapes(
         yield from ((axes, shape) for shape in _filled(axes, declared))
         return
     # Volumes first: a network of planes refuses them, but not the other way round.
-    for axes in (facts.axes,) if facts.axes else ("bczyx", "bcyx"):
+    ways = (facts.axes,) if facts.axes else ("bczyx", "bcyx")
+    for axes in ways:
         yield from ((axes, shape) for shape in _filled(axes, (None,) * len(axes)))
+    for axes in reversed(ways):  # traced with one size, which it needs
+        for sizes in _OTHERS["z" in axes]:
+            for channels in _CHANNELS[:2]:
+                known = {"b": 1, "c": channels, "t": 1, **sizes}
+                yield axes, tuple(known[axis] for axis in axes)
 
 
 def _usual_axes(shape: Sequence[int | None]) -> str:
@@ -268,27 +331,3 @@ def _even(first: list[Any], second: list[Any], third: list[Any]) -> bool:
         )
         for a, b, c in zip(first, second, third, strict=True)
     )
-
-
-def _growth(
-    axes: str,
-    shape: Shape,
-    output: Shape,
-    number: int,
-    spans: dict[str, Span],
-    grown: dict[str, list[Any]],
-) -> dict[str, Growth]:
-    """How the space axes of one output follow the input's."""
-    if len(output) != len(axes):
-        return {}
-    found = {}
-    for axis, span in spans.items():
-        at = axes.index(axis)
-        if span.step:
-            factor = (grown[axis][number].shape[at] - output[at]) / span.step
-        else:
-            factor = output[at] / shape[at]
-        if factor <= 0:
-            return {}
-        found[axis] = Growth(factor, round(output[at] - factor * shape[at]))
-    return found

@@ -23,8 +23,11 @@ ON_A_GPU = 4
 
 def usual(model: Model, engine: Engine) -> int:
     """How many windows a call may have: 1 on a processor."""
-    if engine.device == "cpu" or not is_possible(model):
+    if not is_possible(model):
         return 1
+    fixed: int = getattr(engine, "batch", 1)  # a call takes as long for one of them
+    if fixed > 1 or engine.device == "cpu":
+        return fixed
     return ON_A_GPU
 
 

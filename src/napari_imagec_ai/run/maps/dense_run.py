@@ -29,7 +29,7 @@ from napari_imagec_ai.run.maps.larger_windows import free_step
 from napari_imagec_ai.run.maps.smaller_windows import Job, covered, halved
 from napari_imagec_ai.run.maps.sources import Source, load, make_source
 from napari_imagec_ai.run.maps.stitch import Stitcher
-from napari_imagec_ai.run.settings import RunSettings
+from napari_imagec_ai.run.settings import Normalize, RunSettings
 from napari_imagec_ai.run.tiles.blending import LEAST, Blend
 from napari_imagec_ai.run.tiles.tiling import Tile, plan_tiles
 from napari_imagec_ai.run.tiles.window_limits import (
@@ -330,7 +330,7 @@ class DenseRun:
             if isinstance(part, Feed):
                 margin = self._geometry.margin
                 source, notice = make_source(
-                    part, planes, margin, self.settings.normalize
+                    part, planes, margin, self._normalize, self._asked(part)
                 )
                 self._say(notice)
                 sources.append(source)
@@ -338,6 +338,19 @@ class DenseRun:
                 sources.append(part.to_network())
         whole = {n: p for n, p in planes.items() if not isinstance(p, Blocks)}
         return sources, whole
+
+    @property
+    def _normalize(self) -> Normalize:
+        """What to do with grey values first: as asked for, else as the model says."""
+        asked, told = self.settings.normalize, self.model.settings.get("normalize")
+        by_type = asked == "as described" and told == "type"
+        return "type" if by_type else asked
+
+    def _asked(self, part: Feed) -> str:
+        """Type of numbers that an input takes, where the weights tell it."""
+        dtypes: Sequence[str] = getattr(self.engine, "dtypes", ())
+        at = [spec.id for spec in self.model.inputs].index(part.spec.id)
+        return dtypes[at] if at < len(dtypes) else "float32"
 
     def _say(self, sentence: str) -> None:
         """Note a sentence, but not a hundred times with other numbers."""

@@ -22,6 +22,11 @@ from napari_imagec_ai.model.steps.fit import Sample
 from napari_imagec_ai.model.steps.steps import Transform
 from napari_imagec_ai.run.feed.feed import Feed, clean
 from napari_imagec_ai.run.feed.normalize import doubt, normalizing
+from napari_imagec_ai.run.feed.number_types import (
+    after_description,
+    type_steps,
+    with_range,
+)
 from napari_imagec_ai.run.maps.resample import resample
 from napari_imagec_ai.run.settings import Normalize
 from napari_imagec_ai.run.tiles.tiling import Tile, pad_window
@@ -171,6 +176,7 @@ def make_source(
     planes: Mapping[str, Sample],
     margin: tuple[int, ...],
     normalize: Normalize,
+    asked: str = "float32",
 ) -> tuple[Source, str]:
     """Fit the preprocessing of one input to its plane.
 
@@ -184,6 +190,8 @@ def make_source(
         See :class:`Source`.
     normalize : Normalize
         What to do with grey values first.
+    asked : str
+        Type of numbers that the network takes.
 
     Returns
     -------
@@ -198,11 +206,12 @@ def make_source(
         If a step needs a plane as a whole that is too large.
     """
     plane, letters = planes[feed.spec.id], feed.letters
-    notice = ""
+    spec, dtype = with_range(feed.spec, asked), feed.image.data.dtype
+    first, notice = normalizing(normalize, spec, dtype), ""
     if normalize == "as described":
-        notice = doubt(feed.spec, plane)
-    dtype = feed.image.data.dtype
-    steps = (*normalizing(normalize, feed.spec, dtype), *feed.spec.steps)
+        first, notice = type_steps(feed.spec, asked, dtype, plane)
+        notice = notice or doubt(spec, plane)
+    steps = (*first, *feed.spec.steps)
     varies = varies_by_place(feed, normalize)
     if varies and isinstance(plane, Blocks):
         raise ImageError(
@@ -210,6 +219,11 @@ def make_source(
             "description asks; crop it, or scale it down."
         )
     prepare = processing.prepare(steps, plane, letters, planes)
+    if not isinstance(plane, Blocks) and np.dtype(asked).kind in "iu":
+        last, more = after_description(feed.spec, asked, prepare(plane))
+        if last:
+            steps, notice = (*steps, *last), more
+            prepare = processing.prepare(steps, plane, letters, planes)
     if varies and not isinstance(plane, Blocks):
         plane, prepare = prepare(plane), processing.prepare((), plane, "")
     return Source(feed, plane, prepare, margin), notice
