@@ -37,6 +37,8 @@ class Engine(Protocol):
         Types of numbers that the inputs take, such as ``uint8``; empty: not known.
     output_names : tuple of str
         Of the outputs, in their order; empty: not known.
+    batch : int
+        Images that a call has, where the file fixes more than one; fewer are filled up.
     can_interrupt : bool
         Whether :meth:`interrupt` ends a call.
 
@@ -54,6 +56,7 @@ class Engine(Protocol):
     signature: Signature = ()
     dtypes: tuple[str, ...] = ()
     output_names: tuple[str, ...] = ()
+    batch: int = 1
     can_interrupt: bool = False
 
     def interrupt(self) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.engines.engine import Engine
+from napari_imagec_ai.engines.engine import Completed, Engine
 
 
-class FilledBatch:
+class FilledBatch(Completed):
     """An engine that takes fewer images than a call of its network has.
 
     The last image is repeated until the batch is full; what comes out for the copies is
@@ -26,9 +26,8 @@ class FilledBatch:
     """
 
     def __init__(self, engine: Engine, batch: int) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self.batch = batch
-        self.name, self.device = engine.name, engine.device
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """See :meth:`napari_imagec_ai.engines.engine.Engine.run`."""
@@ -47,20 +46,9 @@ class FilledBatch:
             for array in self._engine.run(filled)
         ]
 
-    def close(self) -> None:
-        """Give the memory back."""
-        self._engine.close()
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self._engine, name)
-
 
 def with_full_batches(engine: Engine) -> Engine:
     """The engine, which fills up batches where its file fixes their size."""
-    signature: Sequence[tuple[str, tuple[int | None, ...]]]
-    signature = getattr(engine, "signature", ())
-    shape: tuple[int | None, ...] = signature[0][1] if signature else ()
+    shape = engine.signature[0][1] if engine.signature else ()
     fixed = shape[0] if len(shape) in (4, 5) else None
     return FilledBatch(engine, fixed) if fixed is not None and fixed > 1 else engine

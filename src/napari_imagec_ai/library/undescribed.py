@@ -56,7 +56,7 @@ def bare_model(path: Path) -> Model:
         If it cannot be opened, or its outputs have no known layout.
     """
     framework = SUFFIXES[path.suffix.lower()]
-    engine = open_file(framework, path)
+    engine = open_file(framework, path)  # what it says needs no more words
     try:
         trial = try_out(engine)
         rdf = _described(path, engine, trial)

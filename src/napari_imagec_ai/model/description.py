@@ -192,12 +192,14 @@ class TensorSpec:
 class Weights:
     """One weights entry: the framework's name in the description, and the file.
 
-    ``problem`` is a sentence where this entry cannot be run.
+    ``problem`` is a sentence where this entry cannot be run. ``beside`` is a file that
+    the weights keep numbers in, where the description names one.
     """
 
     format: str
     file: FileRef
     problem: str | None = None
+    beside: FileRef | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast, get_args
 
+from napari_imagec_ai.model.class_names import each_named
 from napari_imagec_ai.model.description import (
     FixedSize,
     Kind,
@@ -270,7 +271,7 @@ def infer_classes(model: Model) -> tuple[str, ...]:
     """
     for listed in (model.settings.get("classes"), model.hints.get("classes")):
         if isinstance(listed, list) and listed:
-            return _distinct([str(name) for name in listed])
+            return each_named(listed)[0]
     if model.kind in ("image", "embedding", "boxes", "boxes_masks"):
         rows = model.outputs if "boxes" in model.kind else ()
         names = next((t.channel_names for t in rows if t.channel_names), ())
@@ -294,13 +295,12 @@ def infer_classes(model: Model) -> tuple[str, ...]:
     return tuple(name for index, name in enumerate(names) if index != background)
 
 
-def _distinct(names: list[str]) -> tuple[str, ...]:
-    """Names as they are told; a class without one, or with another's, gets a number."""
-    told: list[str] = []
-    for number, name in enumerate(map(str.strip, names), start=1):
-        fresh = name if name and name not in told else f"{name or 'class'} {number}"
-        told.append(fresh)
-    return tuple(told)
+def naming(model: Model) -> str:
+    """A sentence on classes that the description gives no name of their own."""
+    for listed in (model.settings.get("classes"), model.hints.get("classes")):
+        if isinstance(listed, list) and listed:
+            return each_named(listed)[1]
+    return ""
 
 
 def _star_classes(model: Model) -> tuple[str, ...]:

@@ -247,7 +247,8 @@ def _weights(rdf: Mapping[str, Any], folder: Path) -> dict[str, Weights]:
         framework = "torchscript" if name == "pytorch_script" else str(name)
         file = _file_ref(folder, entry)
         if file is not None:
-            weights[framework] = check_weights(framework, file)
+            beside = _file_ref(folder, entry.get("external_data"))
+            weights[framework] = check_weights(framework, file, beside)
     return weights
 
 

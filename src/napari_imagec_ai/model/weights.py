@@ -26,6 +26,9 @@ _CHUNK = 1 << 20
 _MOST_INFLATED = 100
 """PyTorch packs numbers as they are: what unpacks to more than that is a trap."""
 
+_EXPORTED = {"serialized_exported_program.json", "models/model.json"}
+"""Members of an archive that torch.export writes."""
+
 _CONVERT = "convert the model once with 'imagec-ai convert'"
 
 _MAKE_ONNX = "'imagec-ai convert' tells how to make ONNX of them"
@@ -43,7 +46,9 @@ _FOREIGN = {
 }
 
 
-def check_weights(framework: str, file: FileRef) -> Weights:
+def check_weights(
+    framework: str, file: FileRef, beside: FileRef | None = None
+) -> Weights:
     """Look at one weights entry, without loading it.
 
     Parameters
@@ -52,6 +57,8 @@ def check_weights(framework: str, file: FileRef) -> Weights:
         The entry's name, such as ``onnx`` or ``torchscript``.
     file : FileRef
         The file that it names.
+    beside : FileRef, optional
+        Another one, that the first keeps numbers in.
 
     Returns
     -------
@@ -66,13 +73,19 @@ def check_weights(framework: str, file: FileRef) -> Weights:
         )
     elif file.path is None:
         problem = _missing(framework, file.source)
+    elif beside is not None and beside.path is None:
+        problem = (
+            f"the {framework} weights keep numbers in '{beside.source:.200}', which is "
+            "not in the folder; download the whole model package again, or put the "
+            "file there"
+        )
     elif added:
         problem = None  # its engine looks at it
     elif framework == "torchscript":
         problem = _torchscript_problem(file.path)
     else:
         problem = _onnx_problem(file.path)
-    return Weights(framework, file, problem)
+    return Weights(framework, file, problem, beside)
 
 
 @functools.lru_cache(maxsize=1)
@@ -105,16 +118,16 @@ def mismatch(weights: Weights) -> str | None:
 
 
 def _other_file(weights: Weights) -> str | None:
-    expected, path = weights.file.sha256, weights.file.path
-    if expected is None or path is None:
-        return None
-    found = sha256(path)
-    if found == expected.lower():
-        return None
-    return (
-        f"'{path.name}' is not the file that the description means: expected sha256 "
-        f"{expected.lower()[:12]}..., found {found[:12]}..."
-    )
+    for file in (weights.file, weights.beside):
+        if file is None or file.sha256 is None or file.path is None:
+            continue
+        expected, found = file.sha256.lower(), sha256(file.path)
+        if found != expected:
+            return (
+                f"'{file.path.name}' is not the file that the description means: "
+                f"expected sha256 {expected[:12]}..., found {found[:12]}..."
+            )
+    return None
 
 
 def fingerprint(model: Model, name: str) -> str:
@@ -159,7 +172,13 @@ def _torchscript_problem(path: Path) -> str | None:
             f"'{path.name}' would unpack to {size} bytes from {path.stat().st_size}; "
             "that is no network, and it was left alone"
         )
-    inner = {name.partition("/")[2] for name in names}
+    inner = {name.partition("/")[2] or name for name in names}
+    if inner & _EXPORTED or any("archive_format" in name for name in names):
+        return (
+            f"'{path.name}' is a file of torch.export, not TorchScript; make a model "
+            "folder of it with 'imagec-ai convert', or export the network with "
+            "torch.onnx.export"
+        )
     if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
         return None
     return _state_dict(path)

@@ -11,6 +11,7 @@ from napari_imagec_ai.errors import OutOfMemory
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.region import Cut, whole
 from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.kinds import naming
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.run.boxes.detect_run import DetectRun
 from napari_imagec_ai.run.feed.doubts import doubts
@@ -191,6 +192,8 @@ def _result(
     doubted = doubts(run.model, feed.image, feed.channels)
     told = run.model.settings.get("assumed")
     told = [str(sentence) for sentence in told] if isinstance(told, list) else []
+    if not run.model.classes_by_hand:
+        told.append(naming(run.model))
     output: dict[str, Any] = {}
     if isinstance(run, DenseRun):
         done = run.stitcher

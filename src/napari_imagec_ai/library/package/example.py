@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +113,7 @@ def test_tensors(
 
 def _asked(engine: Engine) -> str:
     """Type of numbers that the network takes."""
-    dtypes: Sequence[str] = getattr(engine, "dtypes", ())
-    return dtypes[0] if dtypes else "float32"
+    return engine.dtypes[0] if engine.dtypes else "float32"
 
 
 def _storable(array: Array) -> Array:

@@ -92,9 +92,9 @@ def _with_settings(facts: Facts, **found: Any) -> Facts:
 def _of_semantic(
     main: Output, count: int, names: tuple[str, ...], facts: Facts
 ) -> tuple[str, tuple[str, ...], Facts]:
-    whole = not main.dtype.startswith("float")
+    kept = tuple(n for n in facts.classes if n.strip().lower() != "background")
+    whole = not main.dtype.startswith("float") or len(kept) > 1
     if count == 1 and whole and not names:  # an argmax: numbers of classes
-        kept = tuple(n for n in facts.classes if n.strip().lower() != "background")
         facts = replace(facts, classes=kept or ("object",))
         return "multi_class", (), _with_settings(facts, numbers=True, background=0)
     return "multi_class", names or _of_classes(facts, count), facts

@@ -118,7 +118,7 @@ def probe(engine: Engine, facts: Facts) -> Network:
             "written down in it, and was taken as that of its windows."
         )
         assumed = (sentence,)
-    names: Sequence[str] = getattr(engine, "output_names", ())
+    names = engine.output_names
     outputs = tuple(
         placed(
             names[i] if i < len(names) else "",
@@ -130,8 +130,7 @@ def probe(engine: Engine, facts: Facts) -> Network:
         )
         for i, array in enumerate(found)
     )
-    dtypes: Sequence[str] = getattr(engine, "dtypes", ())
-    dtype = dtypes[0] if dtypes else "float32"
+    dtype = engine.dtypes[0] if engine.dtypes else "float32"
     return Network(axes, name, shape, spans, outputs, dtype, assumed)
 
 

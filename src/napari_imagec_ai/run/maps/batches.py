@@ -25,9 +25,9 @@ def usual(model: Model, engine: Engine) -> int:
     """How many windows a call may have: 1 on a processor."""
     if not is_possible(model):
         return 1
-    fixed: int = getattr(engine, "batch", 1)  # a call takes as long for one of them
-    if fixed > 1 or engine.device == "cpu":
-        return fixed
+    # A call takes as long for one image of a batch that the file fixes.
+    if engine.batch > 1 or engine.device == "cpu":
+        return engine.batch
     return ON_A_GPU
 
 

@@ -21,6 +21,7 @@ from napari_imagec_ai.errors import EngineDied, EngineError, ModelError, OutOfMe
 from napari_imagec_ai.image.blocks import Blocks
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.steps.fit import Sample
+from napari_imagec_ai.run.failures import Failures
 from napari_imagec_ai.run.feed.feed import Feed
 from napari_imagec_ai.run.feed.inputs import Inputs
 from napari_imagec_ai.run.maps import batches
@@ -101,6 +102,8 @@ class DenseRun:
         self._shrunk: tuple[int, ...] | None = None
         self._batch = batch or batches.usual(model, engine)
         self._done, self._left = 0, 0
+        self._failures = Failures()
+        self._refused: EngineError | None = None
 
     def steps(self) -> Generator[Progress, None, None]:
         """Run; yields before the first and after each call of the network."""
@@ -115,6 +118,7 @@ class DenseRun:
                 sources, given = self._sources(positions)
                 jobs = self._jobs(self._tiles)
                 self._left += len(jobs) - len(self._tiles)
+                empty: list[Tile] = []
                 while jobs:
                     try:
                         yield from self._through(calls, index, sources, jobs)
@@ -122,12 +126,26 @@ class DenseRun:
                         jobs = self._retreat(jobs, error)
                     except EngineDied:
                         raise
-                    except EngineError:
-                        if self._batch == 1:
+                    except EngineError as error:
+                        if self._batch > 1:
+                            self._batch = 1  # many networks are made for one window
+                        elif error is not self._refused:
                             raise
-                        self._batch = 1  # many networks are made for one window
+                        else:
+                            empty += self._left_out(jobs.pop(0), error)
+                self.stitcher.leave_empty(index, empty)
                 self.stitcher.finish_plane(index, given)
                 yield self._progress("tiles")
+        self.notices += self._failures.sentences()
+
+    def _left_out(self, job: Job, error: EngineError) -> Job:
+        """Tiles of a window that the network failed on, which is noted."""
+        spans, margin = job[0].window, self._geometry.margin
+        first = tuple(s.start - m for s, m in zip(spans, margin, strict=True))
+        size = tuple(part.stop - part.start for part in spans)
+        self._failures.add(error, [(first, size)])
+        self._left -= 1
+        return job
 
     def _through(
         self,
@@ -184,9 +202,11 @@ class DenseRun:
         except (EngineError, MemoryError) as error:
             if isinstance(error, MemoryError) or is_memory(str(error)):
                 raise OutOfMemory(str(error)) from error
+            self._refused = error
             raise
         self.seconds += time.perf_counter() - started
         self.calls += 1
+        self._failures.succeeded = True
         return batches.taken_apart(self.model, results, len(windows))
 
     # -- memory ------------------------------------------------------------------------
@@ -342,13 +362,13 @@ class DenseRun:
     @property
     def _normalize(self) -> Normalize:
         """What to do with grey values first: as asked for, else as the model says."""
-        asked, told = self.settings.normalize, self.model.settings.get("normalize")
-        by_type = asked == "as described" and told == "type"
-        return "type" if by_type else asked
+        asked = self.settings.normalize
+        own = asked == "as described" and self.model.settings.get("normalize")
+        return "type" if own == "type" else asked
 
     def _asked(self, part: Feed) -> str:
         """Type of numbers that an input takes, where the weights tell it."""
-        dtypes: Sequence[str] = getattr(self.engine, "dtypes", ())
+        dtypes = self.engine.dtypes
         at = [spec.id for spec in self.model.inputs].index(part.spec.id)
         return dtypes[at] if at < len(dtypes) else "float32"
 

@@ -16,7 +16,7 @@ from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.image.blocks import LARGE, grid
 from napari_imagec_ai.image.scales import scaled_size
 from napari_imagec_ai.model.description import Model, Step, TensorSpec
-from napari_imagec_ai.model.kinds import channel_count, gives_numbers
+from napari_imagec_ai.model.kinds import channel_count, channel_roles, gives_numbers
 from napari_imagec_ai.model.steps import steps as processing
 from napari_imagec_ai.run.feed.feed import Feed, from_network
 from napari_imagec_ai.run.maps.labels_across_tiles import Same, continued, united
@@ -124,6 +124,21 @@ class Stitcher:
                     self._take_map(index, tile, spec, grid, array)
                 elif not spec.space:
                     self._take_vector(index, tile, spec, array)
+
+    def leave_empty(self, index: tuple[int, ...], tiles: Sequence[Tile]) -> None:
+        """Give the cores of tiles that failed values that are no object anywhere."""
+        for spec, lies in zip(self.model.outputs, self.geometry.grids, strict=True):
+            if not tiles or lies is None or spec.id not in self.maps:
+                continue
+            canvas, lead = self._canvas(index, spec.id, 0, lies)
+            plane = canvas[lead] if lead else canvas
+            values = no_object(self.model, plane)
+            for tile in tiles:
+                shape = (len(values), *lies.size(tile.shape))
+                filled = np.broadcast_to(
+                    values.reshape(-1, *(1,) * (len(shape) - 1)), shape
+                )
+                place(canvas, filled, tile, lies, self.geometry.margin, lead)
 
     @property
     def _folder(self) -> Path:
@@ -318,6 +333,31 @@ class Stitcher:
         margins = zip(self.feed.scaled_shape, self.geometry.margin, strict=True)
         weight = share / math.prod(size + 2 * margin for size, margin in margins)
         self.vectors[spec.id][index] += np.asarray(array, np.float32).ravel() * weight
+
+
+def no_object(model: Model, plane: Any) -> Array:
+    """A value for each channel where nothing is: its lowest, of the background's none.
+
+    Parameters
+    ----------
+    model : Model
+        For the meaning of the channels.
+    plane : (C, ...) array
+        What the network gave for the rest of the plane.
+    """
+    roles = channel_roles(model)
+    told = model.settings.get("background")
+    high = {told if isinstance(told, int) else roles.background}
+    high |= {roles.boundary} if model.kind == "boundary" else set()
+    found = []
+    for number in range(plane.shape[0]):
+        values = [
+            np.asarray(plane[(number, *where)]) for where in grid(plane.shape[1:])
+        ]
+        ends = [(float(v.min()), float(v.max())) for v in values]
+        low, most = min(e[0] for e in ends), max(e[1] for e in ends)
+        found.append(most if number in high and plane.shape[0] > 1 else low)
+    return np.asarray(found, np.float32)
 
 
 def _are_ids(array: Array, tile: Tile) -> bool:
