@@ -17,6 +17,7 @@ from pathlib import Path
 import platformdirs
 
 from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.library import czann
 from napari_imagec_ai.library.zips import described, unpack, unpacked
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.rdf import find_rdf, read_rdf
@@ -28,7 +29,7 @@ _log = logging.getLogger(__name__)
 _DEPTH = 3
 """How deep below a search folder a model folder may lie."""
 
-_WEIGHTS = (".onnx", ".pt", ".pth", ".torchscript")
+_WEIGHTS = (".onnx", ".pt", ".pth", ".torchscript", ".pt2")
 """Weights that may run without a description."""
 
 
@@ -147,8 +148,8 @@ def load_model(path: str | Path) -> Model:
     Parameters
     ----------
     path : path
-        A model folder, its description, a zip of one, or the name of a model in the
-        library.
+        A model folder, its description, a zip of one, a ``.czann`` or ``.czseg``, bare
+        weights that tell enough, or the name of a model in the library.
 
     Returns
     -------
@@ -169,6 +170,8 @@ def load_model(path: str | Path) -> Model:
                 "bioimageio.yaml); choose the folder that has one."
             )
         return read_rdf(rdf)
+    if os.path.isfile(place) and place.suffix.lower() in czann.SUFFIXES:
+        return czann.package_model(unpacked(place, czann.network_in), place)
     if os.path.isfile(place) and place.suffix.lower() == ".zip":
         return load_model(unpacked(place))
     if os.path.isfile(place) and place.suffix in (".yaml", ".yml"):
@@ -210,6 +213,9 @@ def install(package: str | Path, folder: str | Path | None = None) -> Path:
 
     def fill(scratch: Path) -> Path:
         unpack(package, scratch)
+        if package.suffix.lower() in czann.SUFFIXES:
+            source = czann.description(scratch, package)
+            (scratch / "rdf.yaml").write_bytes(source)
         found = described(scratch, package)
         read_rdf(found)
         return found.parent

@@ -55,6 +55,11 @@ def bare_model(path: Path) -> Model:
     ModelError
         If it cannot be opened, or its outputs have no known layout.
     """
+    if path.suffix.lower() == ".pt2":
+        raise ModelError(
+            f"'{path.name}' is a file of torch.export; make a model folder of it with "
+            "'imagec-ai convert'."
+        )
     framework = SUFFIXES[path.suffix.lower()]
     engine = open_file(framework, path)  # what it says needs no more words
     try:

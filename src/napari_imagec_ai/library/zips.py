@@ -8,6 +8,7 @@ import stat
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import platformdirs
@@ -36,8 +37,13 @@ _BROKEN = (
 """What damaged zips raise: names that are no text are a ValueError."""
 
 
-def unpacked(package: Path) -> Path:
+Find = Callable[[Path, Path], Path]
+"""Finds what a package must have in the folder that it was unpacked to."""
+
+
+def unpacked(package: Path, find: Find | None = None) -> Path:
     """The folder that a zip was unpacked to, unpacked anew if it is not as it was."""
+    find = find or described
     cache = Path(platformdirs.user_cache_dir("napari-imagec-ai", False)) / "zips"
     try:
         target = cache / f"{package.stem[:40]}-{sha256(package)[:32]}"
@@ -54,7 +60,7 @@ def unpacked(package: Path) -> Path:
             scratch = Path(tempfile.mkdtemp(prefix=begun, dir=cache))
             try:
                 unpack(package, scratch / "new")
-                described(scratch / "new", package)
+                find(scratch / "new", package)
                 files.sync_all(scratch)
                 if target.exists():
                     target.replace(scratch / "old")
@@ -64,13 +70,13 @@ def unpacked(package: Path) -> Path:
                 shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         if _is_whole(target, package):  # another process was faster
-            return described(target, package).parent
+            return find(target, package).parent
         raise ModelError(
             f"Could not unpack '{package}' into '{cache}': "
             f"{error.strerror or error}. Make room, or unpack it yourself and give "
             "the folder."
         ) from error
-    return described(target, package).parent
+    return find(target, package).parent
 
 
 def _is_whole(folder: Path, package: Path) -> bool:
