@@ -3,8 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+PINS := requirements/py$(shell $(PYTHON) -c 'import sys; print("%d%d" % sys.version_info[:2])').txt
+PINNED := $(if $(wildcard $(PINS)),-c $(PINS))
 
-.PHONY: demo test lint docs docs-serve faults bench clean
+.PHONY: demo test fresh lint docs docs-serve faults bench lock clean
 
 demo: $(READY)
 	$(BIN)/imagec-ai demo -o demo-result
@@ -12,6 +14,11 @@ demo: $(READY)
 test: $(READY)
 	sh tools/with_display.sh $(BIN)/python -m pytest
 	$(MAKE) lint
+
+# Property tests with examples that nobody has seen: what they find is kept as @example.
+fresh: $(READY)
+	sh tools/with_display.sh $(BIN)/python -m pytest -q --hypothesis-profile=fresh \
+		$$(grep -l '^@given' tests/test_*.py)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -27,7 +34,7 @@ docs-serve: $(READY) .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 .venv/.docs: $(READY)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[docs]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(PINNED) -e '.[docs]'
 	touch .venv/.docs
 
 # Hostile input and sudden death, tried: the table says what was survived.
@@ -37,9 +44,14 @@ faults: $(READY)
 bench: $(READY)
 	sh tools/with_display.sh $(BIN)/python -m benchmarks
 
-$(READY): pyproject.toml tools/set_up.sh
+# Pins what the tests and pages need: the newest versions of today.
+lock: $(READY)
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv
+	UV=$(BIN)/uv sh tools/lock.sh
+
+$(READY): pyproject.toml tools/set_up.sh tools/torch.sh $(wildcard requirements/*.txt)
 	PYTHON=$(PYTHON) sh tools/set_up.sh
 	touch $(READY)
 
 clean:
-	rm -rf .venv .venv-lowest demo-result site
+	rm -rf .venv .venv-lowest .venv-newest demo-result site

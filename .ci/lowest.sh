@@ -21,8 +21,7 @@ lowest=$(sed -n 's/^ *"torch>=\([0-9.]*\)".*/\1/p' pyproject.toml)
 if ! timeout 60 "$uv" pip install -q --no-deps "torch==$lowest.0+cpu" \
     --index-url "$CPU" 2>/dev/null; then
     echo "No small build of PyTorch $lowest was found; a newer one is taken." >&2
-    "$uv" pip install -q 'torch==2.13.0+cpu' 2>/dev/null ||
-        "$uv" pip install -q torch --index-url "$CPU"
+    sh tools/torch.sh "$uv" pip install
 fi
 torch=$("$PLACE/bin/python" -c \
     'from importlib.metadata import version; print(version("torch"))')

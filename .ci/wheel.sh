@@ -21,11 +21,10 @@ uv=$place/env/bin/uv
     cat "$place/build.log" >&2
     exit 1
 }
-# PyTorch's build for processors, as tools/set_up.sh takes it.
-"$uv" pip install -q 'torch==2.13.0+cpu' 2>/dev/null ||
-    "$uv" pip install -q torch --index-url https://download.pytorch.org/whl/cpu ||
-    echo "No small build of PyTorch was found; the usual one is installed." >&2
-"$uv" pip install -q "$(echo "$place"/dist/*.whl)[qt]"
+sh tools/torch.sh "$uv" pip install
+pins=requirements/py$("$PYTHON" -c 'import sys; print("%d%d" % sys.version_info[:2])').txt
+[ -f "$pins" ] || pins=/dev/null
+"$uv" pip install -q -c "$pins" "$(echo "$place"/dist/*.whl)[qt]"
 
 mkdir "$place/work"
 cp "$root/src/napari_imagec_ai/data/nuclei.tif" "$place/work/image.tif"

@@ -49,11 +49,13 @@ fi
 
 echo "Setting up .venv; the first time this takes minutes, and 3 GB of disk." >&2
 
-# PyTorch's build for processors is ten times smaller than the usual one.
-if ! .venv/bin/python -c 'import torch' 2>/dev/null; then
-    $PIP install -q 'torch==2.13.0+cpu' 2>/dev/null ||
-        $PIP install -q --retries 1 --timeout 10 torch \
-            --index-url https://download.pytorch.org/whl/cpu 2>/dev/null ||
-        echo "No small build of PyTorch was found; the usual one is installed." >&2
-fi
-$PIP install -q -e '.[test]'
+# The versions that are known to go together: see tools/lock.sh.
+pinned=requirements/py$("$PYTHON" -c 'import sys; print("%d%d" % sys.version_info[:2])').txt
+[ -f "$pinned" ] || {
+    echo "There are no pinned versions for $("$PYTHON" --version); the newest are taken." >&2
+    pinned=/dev/null
+}
+[ "${NEWEST:-}" = "" ] || pinned=/dev/null
+
+.venv/bin/python -c 'import torch' 2>/dev/null || sh tools/torch.sh $PIP install
+$PIP install -q -c "$pinned" -e '.[test]'
