@@ -1,4 +1,4 @@
-"""The pinned set has everything that the project names, and no build for graphics cards."""
+"""The pinned set has all that the project names, and no build for graphics cards."""
 
 from __future__ import annotations
 

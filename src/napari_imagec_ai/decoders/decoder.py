@@ -13,6 +13,7 @@ from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.results.result import Result
+from napari_imagec_ai.system.expectations import problem_of
 
 OF_MODEL = "of_model"
 """Mark of a setting, in ``json_schema_extra``: it says what the model's output means,
@@ -88,9 +89,8 @@ def settings_with(settings: S, changes: Mapping[str, Any]) -> S:
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(str(part) for part in problem["loc"])
-        message = problem["msg"][:1].lower() + problem["msg"][1:]
         raise DecodeError(
-            f"'{name}' cannot be {problem['input']!r:.60}: {message}."
+            f"'{name}' cannot be {problem['input']!r:.60}: {problem_of(problem)}."
         ) from error
 
 

@@ -30,6 +30,7 @@ from napari_imagec_ai.run.settings import RunSettings
 from napari_imagec_ai.system import own_files
 from napari_imagec_ai.system import whole_files as files
 from napari_imagec_ai.system.contents import read_small
+from napari_imagec_ai.system.expectations import problem_of
 from napari_imagec_ai.system.safe_yaml import MAX_BYTES, read_yaml
 
 
@@ -234,7 +235,7 @@ def _first(error: ValidationError) -> tuple[str, str]:
     """Where the first problem is, and what it is."""
     problem = error.errors()[0]
     name = ".".join(str(part) for part in problem["loc"])
-    return name, problem["msg"][:1].lower() + problem["msg"][1:]
+    return name, problem_of(problem)
 
 
 def settled(settings: RunSettings, prediction: Prediction) -> RunSettings:

@@ -28,6 +28,7 @@ from napari_imagec_ai.image.planes import planes_from_text
 from napari_imagec_ai.image.region import Region, as_region, region_from_text
 from napari_imagec_ai.image.units import known_unit
 from napari_imagec_ai.run.size.asked import ObjectSize, check_size, size_from_text
+from napari_imagec_ai.system.expectations import problem_of
 
 Normalize = Literal["as described", "range", "percentiles", "type"]
 """What to do with grey values before the description's own steps."""
@@ -368,12 +369,12 @@ def settings_of(
 def _sentence(error: ValidationError) -> str:
     """What was expected and what was found, of the first problem."""
     problem = error.errors()[0]
-    name, found, message = str(problem["loc"][0]), problem["input"], problem["msg"]
+    name, found = str(problem["loc"][0]), problem["input"]
     if problem["type"] == "value_error":
-        return message.removeprefix("Value error, ")
+        return f"{problem_of(problem)}."
     expected = _expected(name, problem["type"], problem.get("ctx", {}))
     if not expected:
-        return f"'{name}' cannot be {found!r:.60}: {message[:1].lower()}{message[1:]}."
+        return f"'{name}' cannot be {found!r:.60}: {problem_of(problem)}."
     return f"Expected {expected} for '{name}', found {found!r:.60}."
 
 

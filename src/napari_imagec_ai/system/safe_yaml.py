@@ -42,11 +42,33 @@ def read_yaml(source: bytes) -> Any:
         raise ValueError(f"{len(source)} bytes, at most {MAX_BYTES} are read")
     try:
         _measure(source)
-        return yaml.load(source, Loader=_Loader)
+        return _loaded(source)
     except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())[:200]) from error
-    except (LookupError, AttributeError, TypeError, RecursionError) as error:
+        raise ValueError(_where(error)) from error
+
+
+def _loaded(source: bytes) -> Any:
+    try:
+        return yaml.load(source, Loader=_Loader)
+    except (
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+    ) as error:
         raise ValueError("a value is not what its tag says") from error
+
+
+def _where(error: yaml.YAMLError) -> str:
+    """Where it stops to be YAML, and what PyYAML says of it."""
+    said = " ".join(str(error).split())[:200]
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return f"it is no YAML: {said}"
+    if isinstance(error, yaml.constructor.ConstructorError):
+        return f"line {mark.line + 1} has a tag that is not read: {said}"
+    return f"line {mark.line + 1} is no YAML: {said}"
 
 
 class _Meter:
