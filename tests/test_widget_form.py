@@ -325,3 +325,41 @@ def test_a_click_on_filters_shows_and_counts_them(
     assert not line.becomes.enabled
     settle(qtbot, lambda: row.number.value == "0")
     assert row.rule().filters[0].becomes is None
+
+
+# -- the size of objects ---------------------------------------------------------------
+
+
+def test_the_size_of_objects_is_asked_where_a_model_knows_sizes(
+    qtbot: Any, open_widget: Open, scene: np.ndarray
+) -> None:
+    config = {"decoder": "unet", "classes": ["thing"], "object_size": [8, 60]}
+    _, widget = open_widget(scene, show=True, config={"napari_imagec_ai": config})
+    form = widget.feeding.object_size
+    assert form.offered
+    assert form.how.native.isVisibleTo(widget.image_section.native)
+    assert "8 to 60 pixels" in form.how.tooltip
+    assert widget.recipe().predict.object_size is None
+    form.how.value = "told"
+    form.diameter.value = 24
+    assert form.diameter.native.isVisibleTo(form.native)
+    widget.form.front = TUNE  # it is asked wherever the person looks
+    assert widget.recipe().predict.object_size == 24
+    widget.run()
+    finish(qtbot, widget)
+    assert widget.session.prediction is not None, widget.status.value
+    widget.choose("cells-yolov5seg")
+    assert not form.how.native.isVisibleTo(widget.image_section.native)
+
+
+def test_what_others_drew_comes_first_to_find_thresholds_by(
+    open_widget: Open, qtbot: Any, scene: np.ndarray
+) -> None:
+    viewer, widget = ran(qtbot, open_widget, scene)
+    viewer.add_labels(np.ones((96, 96), np.int32), name="mine")
+    words = [
+        widget.calibration.drawn.native.itemText(i)
+        for i in range(widget.calibration.drawn.native.count())
+    ]
+    assert words[0] == "mine"
+    assert words[1] == "thing (dish) - a result of this software"

@@ -13,6 +13,7 @@ from napari_imagec_ai._napari import chosen_before
 from napari_imagec_ai._napari.controls import Fold, column
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.image.image_choice import ImageChoice
+from napari_imagec_ai._napari.image.object_size import ObjectSizeForm
 from napari_imagec_ai._napari.tune.settings_form import about_the_model
 from napari_imagec_ai._napari.tune.told_and_assumed import Assumptions
 from napari_imagec_ai.engines.registry import engine_names
@@ -66,7 +67,9 @@ class Feeding:
             minor=True,
         )
         self.source = ImageChoice(self._source_changed, self._channels_changed)
-        self.section = Fold("Image", [self.source, self.source.measured])
+        self.object_size = ObjectSizeForm(self._feeding_changed)
+        parts = [self.source, self.object_size, self.source.measured]
+        self.section = Fold("Image", parts)
         self.assumptions = Assumptions(
             self._feeding_changed, self._reading_changed, self._forget
         )
@@ -77,14 +80,16 @@ class Feeding:
         """Show what this model needs to know, and how it was fed before."""
         self._unshown = {}
         self.source.show_model(model)
+        self.object_size.show_model(model)
         if model is not None:
             self.show_feed(chosen_before.feed_for(model))
 
     def show_feed(self, feed: RunSettings) -> None:
         """Show how the network is fed, and keep what has no control here."""
         self.assumptions.show_settings(feed)
+        self.object_size.show_value(feed.object_size)
         self.source.suggest(feed.channels)
-        shown = {*self.assumptions.settings(), *_ELSEWHERE, *OF_FILES}
+        shown = {*self._fed_so(), *_ELSEWHERE, *OF_FILES}
         names = set(RunSettings.model_fields) - shown
         self._unshown = {name: getattr(feed, name) for name in names}
 
@@ -115,7 +120,7 @@ class Feeding:
             channels=channels,
             planes=self.source.chosen_planes(viewer.dims.current_step),
             region=self.source.chosen_region(),
-            **self.assumptions.settings(),
+            **self._fed_so(),
             **self._beside(),
         )
 
@@ -124,9 +129,13 @@ class Feeding:
         return RunSettings(
             engine=self.engine.value,
             device=self.device.value,
-            **self.assumptions.settings(),
+            **self._fed_so(),
             **self._beside(),
         )
+
+    def _fed_so(self) -> dict[str, Any]:
+        """What the form says of how the network is fed."""
+        return self.assumptions.settings() | {"object_size": self.object_size.value()}
 
     def _beside(self) -> dict[str, Any]:
         """Settings of a run that have no control, as a recipe or an answer set them."""
@@ -144,7 +153,7 @@ class Feeding:
         if session is not None:
             model = session.model
             before = chosen_before.feed_for(model)
-            feed = RunSettings(channels=before.channels, **self.assumptions.settings())
+            feed = RunSettings(channels=before.channels, **self._fed_so())
             chosen_before.keep_feed(model, feed)
             if feed.classes != before.classes and self._desk.classes_told(feed.classes):
                 return
