@@ -9,12 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CountingEngine, description, onnx_network, torchscript_network
+from conftest import (
+    ROOT,
+    CountingEngine,
+    description,
+    onnx_network,
+    torchscript_network,
+)
 
 import napari_imagec_ai as ai
+from napari_imagec_ai.engines.engine import completed
 from napari_imagec_ai.results.prediction import Prediction
-from napari_imagec_ai.run import planning as runoptions
+from napari_imagec_ai.run import predicting
 from napari_imagec_ai.run.predicting import Progress, predict, predict_iter
+from napari_imagec_ai.run.settings import OF_FILES, RunSettings
 
 MakeModel = Callable[..., Path]
 RNG = np.random.default_rng(1)
@@ -178,7 +186,7 @@ def test_closing_a_run_midway_stops_it_and_closes_the_engine(
     closed = []
     engine = CountingEngine()
     monkeypatch.setattr(engine, "close", lambda: closed.append(True))
-    monkeypatch.setattr(runoptions, "open_engine", lambda *a, **k: engine)
+    monkeypatch.setattr(predicting, "open_engine", lambda *a, **k: completed(engine))
     run = predict_iter(ai.load_model(make_model()), image(), tile=32)
     for _ in range(3):
         next(run)
@@ -188,10 +196,47 @@ def test_closing_a_run_midway_stops_it_and_closes_the_engine(
     assert closed == [True]
 
 
-def test_both_ways_to_predict_take_the_same() -> None:
+def test_both_ways_to_predict_show_every_setting() -> None:
     whole = dict(inspect.signature(predict).parameters)
     del whole["progress"]
     assert whole == dict(inspect.signature(predict_iter).parameters)
+    shown = whole.keys() - {"model", "image", "settings"}
+    assert shown == RunSettings.model_fields.keys() - OF_FILES
+
+
+def test_settings_are_taken_whole_or_by_name(make_model: MakeModel) -> None:
+    model = ai.load_model(make_model())
+    by_name = predict(model, image(), tile=32, channels=None)
+    whole = predict(model, image(), RunSettings(tile=32))
+    changed = predict(
+        model, image(), RunSettings(tile=64, halo=0), tile=(32,), halo=None
+    )
+    assert by_name.network_calls == whole.network_calls == changed.network_calls > 1
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tiles'"):
+        predict(model, image(), tiles=32)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"tile": 0}, "numbers from 1 for 'tile', found 0"),
+        ({"tile": (8, 8, 8)}, "for each of the axes 'YX'"),
+        ({"tile": 3.5}, "'tile' cannot be 3.5"),
+        ({"halo": -1}, "numbers from 0 for 'halo', found -1"),
+        ({"scale": 0.0}, "a scale from 0.01 to 100, found 0"),
+        ({"normalize": "magic"}, "one of as described, range.*found 'magic'"),
+        ({"seams": "glue"}, "one of crop, blend for 'seams', found 'glue'"),
+        ({"memory": 0}, "a number above 0 for 'memory', found 0"),
+        ({"overlap": 0.9}, "numbers from 0 to 0.8 for 'overlap', found 0.9"),
+        ({"percentiles": (99, 1)}, "the lower first, found"),
+    ],
+    ids=str,
+)
+def test_a_setting_that_cannot_be_is_refused_before_anything_is_read(
+    wrong: dict[str, Any], words: str, make_model: MakeModel
+) -> None:
+    with pytest.raises(ai.ImageError, match=words):
+        predict(ai.load_model(make_model()), image(), **wrong)
 
 
 # -- what does not fit -----------------------------------------------------------------
@@ -243,7 +288,7 @@ def test_a_fixed_size_in_the_weights_alone_is_told(make_model: MakeModel) -> Non
 
 def test_tile_sizes_are_one_for_each_axis(make_model: MakeModel) -> None:
     with pytest.raises(ai.ImageError, match="tile size for each of the axes 'YX'"):
-        predict(ai.load_model(make_model()), image(), tile=(32,))
+        predict(ai.load_model(make_model()), image(), tile=(32, 32, 32))
 
 
 # -- files -----------------------------------------------------------------------------
@@ -266,6 +311,20 @@ def test_a_saved_run_comes_back_whole_and_decodes_the_same(
     labels = ai.decode(after).as_labels()
     np.testing.assert_array_equal(labels, ai.decode(before).as_labels())
     assert labels.max() == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "objects", "first"),
+    [("maps", 5, 0), ("region", 5, 100), ("windows", 11, 0)],
+)
+def test_runs_that_earlier_versions_saved_are_read(
+    name: str, objects: int, first: int
+) -> None:
+    before = Prediction.load(ROOT / "tests" / "data" / "predictions" / f"{name}.npz")
+    found = ai.decode(before)
+    assert isinstance(found, ai.Objects)
+    assert len(found) == objects
+    assert int(found.boxes.min()) == first
 
 
 @pytest.mark.parametrize("how", ["text", "array", "half", "locked", "gone", "other"])
