@@ -37,9 +37,11 @@ docs-serve: $(READY) .venv/.docs
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(PINNED) -e '.[docs]'
 	touch .venv/.docs
 
-# Hostile input and sudden death, tried: the table says what was survived.
+# Hostile input and sudden death, tried: the first table says what was survived, the
+# second that each guard that is taken away is missed.
 faults: $(READY)
 	sh tools/with_display.sh $(BIN)/python -m faults
+	sh tools/with_display.sh $(BIN)/python -m faults --mutants
 
 bench: $(READY)
 	sh tools/with_display.sh $(BIN)/python -m benchmarks

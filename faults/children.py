@@ -8,6 +8,7 @@ its number.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -23,6 +24,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from faults import mutants
 from faults.fault import LOST, Chance, Fault, Outcome, attempt
 
@@ -31,6 +34,9 @@ _START = 120.0
 
 _PATIENCE = 6.0
 """Times the processor time of a case after which a silent child hangs."""
+
+_BUSY = 10.0
+"""Times longer that it may take where other programs have the processor."""
 
 
 def outcomes(
@@ -114,17 +120,33 @@ def _lines(child: subprocess.Popen[bytes], fault: Fault) -> Iterator[dict[str, A
     patience, rest = _START, b""
     with selectors.DefaultSelector() as waiting:
         waiting.register(child.stdout, selectors.EVENT_READ)
-        until = time.monotonic() + patience
+        since, used = time.monotonic(), _processor_time(child.pid)
         while True:
-            if not waiting.select(max(0.0, until - time.monotonic())):
-                raise TimeoutError
+            if not waiting.select(patience):
+                spent = _processor_time(child.pid) - used
+                if spent > patience or time.monotonic() - since > _BUSY * patience:
+                    raise TimeoutError
+                continue
             some = child.stdout.read1(1 << 16)  # type: ignore[attr-defined]
             if not some:
                 return
             *whole, rest = (rest + some).split(b"\n")
             for line in whole:
                 yield json.loads(line)
-            until = time.monotonic() + max(30.0, _PATIENCE * fault.seconds)
+            patience = max(30.0, _PATIENCE * fault.seconds)
+            since, used = time.monotonic(), _processor_time(child.pid)
+
+
+def _processor_time(process: int) -> float:
+    """Seconds of a processor that a process and those below it have had."""
+    total = 0.0
+    with contextlib.suppress(psutil.Error):
+        above = psutil.Process(process)
+        for one in (above, *above.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                times = one.cpu_times()
+                total += times.user + times.system
+    return total
 
 
 def _death(code: int | None) -> str:

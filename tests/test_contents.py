@@ -16,6 +16,7 @@ import tifffile
 from conftest import ROOT, onnx_network, torchscript_network
 
 import napari_imagec_ai as ai
+from napari_imagec_ai._napari import remembered
 from napari_imagec_ai.image.samples import sample_image
 from napari_imagec_ai.library import trust
 from napari_imagec_ai.library.folders import install
@@ -155,6 +156,7 @@ import platformdirs
 platformdirs.user_data_dir = lambda *_: sys.argv[4]
 import napari_imagec_ai as ai
 from napari_imagec_ai.library import trust
+from napari_imagec_ai._napari import remembered
 from napari_imagec_ai.model import memory
 model = ai.load_model(sys.argv[1])
 for number in range(40):
@@ -162,6 +164,7 @@ for number in range(40):
     path = Path(sys.argv[3], f"{sys.argv[2]}-{number}.pt")
     path.write_text(path.name)
     trust.remember_file(path)
+    remembered.keep(f"{sys.argv[2]} {number}", "a")
 """
 
 
@@ -177,6 +180,7 @@ def test_what_two_processes_remember_at_once_is_all_kept(
     for name in ("a", "b"):
         for number in range(40):
             assert memory.recall(model, f"{name} {number}") == {"a": number}
+            assert remembered.recall(f"{name} {number}") == "a"
             path = tmp_path / f"{name}-{number}.pt"
             assert trust.question_of_file("torchscript", path) is None
 

@@ -13,10 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import faults
 import numpy as np
 import pytest
 import yaml
 from conftest import ROOT, description, torchscript_network
+from faults import mutants
+from faults.promises import PROMISES
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.errors import DecodeError, EngineError, ImageError, ModelError
@@ -43,6 +46,22 @@ def test_a_hurried_run_of_all_faults_loses_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| 0 |" in done.stdout
+
+
+def test_every_class_of_faults_has_a_guard_that_is_missed() -> None:
+    words = {mutant.word for mutant in mutants.ALL.values()}
+    # A batch that is killed is tried at each of its moments by power cuts.
+    assert words == set(faults.ALL) - {"batches"}
+    promises = {mutant.promise for mutant in mutants.ALL.values()} - {""}
+    assert promises == {promise.__name__ for promise in PROMISES}
+
+
+@pytest.mark.parametrize("name", ["in place", "sync", "external data"])
+def test_a_guard_that_is_taken_away_is_missed(name: str) -> None:
+    command = [sys.executable, "-m", "faults", "--mutants", name]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "| 0 of" not in done.stdout
 
 
 # -- descriptions ----------------------------------------------------------------------

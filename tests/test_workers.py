@@ -75,14 +75,24 @@ def test_nothing_beside_the_images_is_run(
     assert list(plate.glob("*.was-run")) == []
 
 
-def test_python_m_leaves_the_folder_where_it_stands(plate: Path) -> None:
-    """What Python needs for its start is there already; nothing else is taken."""
-    for name in NAMES:
-        (plate / f"{name}.py").unlink()
+@pytest.mark.parametrize("how", ["-m", "PYTHONPATH"])
+def test_the_command_itself_leaves_the_folder_where_it_stands(
+    plate: Path, how: str
+) -> None:
+    """But for `sitecustomize`, which Python runs before any of ours."""
+    (plate / "sitecustomize.py").unlink()
     text = TRAP.format(mark=plate / "argparse.was-run")
     (plate / "argparse.py").write_text(text)
     words = [sys.executable, "-m", "napari_imagec_ai.cli", "models", "--json"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    environ = dict(os.environ)
+    if how == "PYTHONPATH":
+        script = plate / "imagec-ai"
+        script.write_text("from napari_imagec_ai.cli import main\nmain()\n")
+        words = [sys.executable, "-P", str(script), "models", "--json"]
+        environ["PYTHONPATH"] = f"{environ.get('PYTHONPATH', '')}:"
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, env=environ
+    )
     assert json.loads(done.stdout)
     assert list(plate.glob("*.was-run")) == []
 

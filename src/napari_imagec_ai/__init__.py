@@ -12,19 +12,32 @@ Importing this package imports nothing heavy: each name is fetched when it is us
     ai.write(kept, "nuclei.geojson")
 """
 
+import os
 import sys
 
-if (
-    sys.argv[:1] == ["-m"]
-    and not sys.flags.safe_path
-    and (f" -m {__name__}" in " ".join(sys.orig_argv))
-):
-    # `python -m` looks into the current folder first, where a file beside the images
-    # may have the name of one of Python's modules.
-    sys.path[:1] = []
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+def _leave_this_folder() -> None:
+    """Look for no modules in the current folder, where this is the program that runs.
+
+    A file beside the images may have the name of one of Python's modules; ``python -m``
+    and an empty part of PYTHONPATH, as a colon too many makes it, look there first.
+    """
+    program = os.path.basename(sys.argv[0]) if sys.argv else ""
+    by_name = program == "-m" and f" -m {__name__}" in " ".join(sys.orig_argv)
+    if by_name and not sys.flags.safe_path:
+        sys.path[:1] = []
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if (by_name or program.startswith("imagec-ai")) and not all(
+        map(os.path.isabs, named)
+    ):
+        here, ours = os.getcwd(), os.path.dirname(os.path.dirname(__file__))
+        sys.path[:] = [place for place in sys.path if place not in ("", here)] + [ours]
+
+
+_leave_this_folder()
+
+from importlib import import_module  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 if TYPE_CHECKING:
     from napari_imagec_ai.decoders.decoding import decode

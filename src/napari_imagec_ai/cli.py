@@ -208,8 +208,8 @@ def _each_image(
         if len(images) == 1:
             raise ImagecAIError(outcome.problem)
         failed.append(outcome.image.name)
-        name = shown(outcome.image.name)
-        print(f"imagec-ai: {name}: {outcome.problem}", file=sys.stderr)
+        said = shown(f"imagec-ai: {outcome.image.name}: {outcome.problem}")
+        print(said, file=sys.stderr)
     if failed:
         raise ImagecAIError(
             f"{len(failed)} of {len(images)} images failed: {', '.join(failed)}."

@@ -10,6 +10,7 @@ import platformdirs
 
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.taking_turns import turn
 
 _log = logging.getLogger(__name__)
 
@@ -22,14 +23,15 @@ def recall(name: str) -> str:
 
 def keep(name: str, what: str) -> None:
     """Remember this; a folder that cannot be written to is no error."""
-    known = _read()
-    if known.get(name) == what:
+    if recall(name) == what:
         return
-    known[name] = what
-    try:
-        files.replace_text(_place(), json.dumps(known, indent=1, ensure_ascii=False))
-    except ImagecAIError as error:
-        _log.info("nothing is remembered of the form: %s", error)
+    with turn(_place()):  # another window may remember something, too
+        known = _read() | {name: what}
+        text = json.dumps(known, indent=1, ensure_ascii=False)
+        try:
+            files.replace_text(_place(), text, private=True)
+        except ImagecAIError as error:
+            _log.info("nothing is remembered of the form: %s", error)
 
 
 def _place() -> Path:
