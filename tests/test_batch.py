@@ -145,6 +145,31 @@ def test_a_cluster_without_workers_is_waited_for_and_named(
     assert "has no workers yet; waiting for one: 'dask worker" in caplog.text
 
 
+def test_a_cluster_that_gets_no_worker_is_given_up_in_words(
+    plate: Path,
+    run_cli: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from distributed import LocalCluster
+
+    from napari_imagec_ai.recipes.batch import cluster as waiting
+
+    monkeypatch.setattr(waiting, "_MINUTE", 0.2)
+    monkeypatch.setenv(waiting.WAIT, "0.5")
+    with LocalCluster(
+        n_workers=0, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        code, out, err = run_cli(
+            *("run", plate.parent / "recipe.yaml", plate / "well1.tif", "--json"),
+            *("-o", "out", "--scheduler", cluster.scheduler_address),
+        )
+    assert (code, out) == (1, "")
+    assert "had no worker for" in err
+    assert waiting.WAIT in err
+    assert "Still no worker" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from conftest import description
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.library import zips
 from napari_imagec_ai.library.folders import (
+    bundled_models,
     find_models,
     install,
     load_model,
@@ -286,3 +288,21 @@ def test_a_cache_that_cannot_be_written_is_told_with_a_way_out(
     Path(platformdirs.user_cache_dir()).write_text("a file where the folder should be")
     with pytest.raises(ModelError, match=r"Could not unpack.*give the folder"):
         load_model(package)
+
+
+def test_a_copy_of_a_bundled_model_is_the_same_model_and_listed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = bundled_models() / "nuclei-unet"
+    shutil.copytree(folder, tmp_path / "models" / "nuclei-unet")
+    monkeypatch.chdir(tmp_path)
+    listed = [entry.path for entry in find_models() if entry.path.name == folder.name]
+    assert [path.resolve() for path in listed] == [
+        (tmp_path / "models" / "nuclei-unet").resolve()
+    ]
+    assert find_models(bundled_models())
+    # Another model of that name is another model.
+    rdf = tmp_path / "models" / "nuclei-unet" / "rdf.yaml"
+    rdf.write_text(rdf.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
+    listed = [entry.path for entry in find_models() if entry.path.name == folder.name]
+    assert len(listed) == 2

@@ -420,3 +420,12 @@ def test_a_corrected_result_of_a_batch_is_made_again_and_kept(
         assert kept.read_bytes() == mine
         assert str(kept) in out
     assert run_cli(*argv)[0] == 0
+
+
+def test_the_recipe_tells_which_engine_ran_and_replays_it(
+    spots: Path, run_cli: Run
+) -> None:
+    image_at(Path("a.tif"))
+    assert run_cli("predict", spots, "a.tif", "-o", "out")[0] == 0
+    told = yaml.safe_load(Path("out/a.recipe.yaml").read_text())
+    assert told["predict"]["engine"] == told["used"]["engine"] == "onnx"

@@ -361,3 +361,14 @@ def test_saving_where_nothing_can_be_written_is_told(
     found = predict(ai.load_model(make_model()), image())
     with pytest.raises(ai.ImagecAIError, match="Could not write"):
         found.save(tmp_path / "file" / "run.npz")
+
+
+def test_a_bar_is_shown_where_it_is_asked_for(
+    make_model: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ai.load_model(make_model())
+    image = ai.ImageInput(np.ones((64, 64), np.float32), "YX")
+    ai.predict(model, image, tile=32, progress=True)
+    assert "100%" in capsys.readouterr().err
+    ai.predict(model, image, tile=32, progress=False)
+    assert capsys.readouterr().err == ""

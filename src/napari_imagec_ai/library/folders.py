@@ -139,7 +139,27 @@ def find_models(*folders: str | Path) -> list[ModelEntry]:
             continue
         for path in _model_folders(folder, _DEPTH):
             entries.setdefault(path.resolve(), _entry(path))
-    return list(entries.values())
+    found = list(entries.values())
+    return found if folders else _without_copies(found)
+
+
+def _without_copies(entries: list[ModelEntry]) -> list[ModelEntry]:
+    """Leave out what comes along where the very same model is listed before."""
+    bundled = bundled_models().resolve()
+    kept: list[ModelEntry] = []
+    for entry in entries:
+        model = entry.model
+        inside = entry.path.resolve().is_relative_to(bundled)
+        same = inside and any(
+            model is not None
+            and other.model is not None
+            and other.model.source == model.source
+            and _contents(other.model) == _contents(model)
+            for other in kept
+        )
+        if not same:
+            kept.append(entry)
+    return kept
 
 
 def load_model(path: str | Path) -> Model:

@@ -160,7 +160,10 @@ class Runner:
             assumed=result.assumed,
         )
         # What was measured on the network may be measured otherwise elsewhere.
-        ran = settled(chosen, prediction)
+        # Which engine is faster is measured, and may be measured otherwise elsewhere.
+        ran = settled(chosen, prediction).model_copy(
+            update={"engine": prediction.engine}
+        )
         recipe = self.recipe.model_copy(update={"used": used, "predict": ran})
         image, stem = main_image(images, self.model), stem_of(path)
         read = [

@@ -22,7 +22,7 @@ from napari_imagec_ai.run.planning import plan_feeding, plan_run, plan_scale
 from napari_imagec_ai.run.settings import RunSettings, settings_of, takes_settings
 from napari_imagec_ai.run.size.choose import Choice
 from napari_imagec_ai.system import file_changes as filestate
-from napari_imagec_ai.system.progress import Progress
+from napari_imagec_ai.system.progress import Progress, bar
 
 
 @takes_settings
@@ -31,7 +31,7 @@ def predict(
     image: InputImages,
     settings: RunSettings | None = None,
     *,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress], None] | bool | None = None,
     **chosen: Any,
 ) -> Prediction:
     """Run a network over an image.
@@ -46,8 +46,9 @@ def predict(
         or in order.
     settings : RunSettings, optional
         How it is run; as usual by default.
-    progress : callable, optional
-        Called with a :class:`Progress` after each call of the network.
+    progress : callable or bool, optional
+        Called with a :class:`Progress` after each call of the network. True: a bar is
+        shown.
     **chosen
         Fields of :class:`~napari_imagec_ai.run.settings.RunSettings` by name, such as
         ``tile=512``, in the place of those in ``settings``; ``engine`` may also be an
@@ -85,7 +86,7 @@ def predict_as(
     image: InputImages,
     settings: RunSettings | None = None,
     *,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[Progress], None] | bool | None = None,
     **chosen: Any,
 ) -> Prediction:
     """Like :func:`predict`, with another kind of run of networks that give maps.
@@ -120,9 +121,11 @@ def _asked(
 
 def drained(
     steps: Generator[Progress, None, Prediction],
-    progress: Callable[[Progress], None] | None,
+    progress: Callable[[Progress], None] | bool | None,
 ) -> Prediction:
     """Run to the end; each step is reported once."""
+    if isinstance(progress, bool):
+        progress = bar() if progress else None
     last: Progress | None = None
     while True:
         try:

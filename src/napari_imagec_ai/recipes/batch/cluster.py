@@ -6,6 +6,7 @@ One image, or one share of a large one, is a task. Each worker opens the model o
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,11 @@ from napari_imagec_ai.run.in_blocks.plan import Plan
 from napari_imagec_ai.system.progress import Progress
 
 _log = logging.getLogger(__name__)
+
+WAIT = "IMAGEC_AI_WAIT"
+"""Environment variable: seconds that a batch waits for a first worker."""
+
+_LIMIT, _MINUTE = 600.0, 60.0
 
 _RETRIES = 2
 """How often a task is tried again whose worker died."""
@@ -93,8 +99,31 @@ class _Cluster:
                 "'dask worker %s'.",
                 *(scheduler, scheduler),
             )
+            self._wait(scheduler)
         self._running = as_completed([])
         self._names: dict[Any, str] = {}
+
+    def _wait(self, scheduler: str) -> None:
+        """Wait for the first worker, and say so each minute."""
+        waited, limit = 0.0, float(os.environ.get(WAIT, _LIMIT))
+        while True:
+            step = min(_MINUTE, limit - waited)
+            try:
+                self._client.wait_for_workers(1, timeout=max(step, 0.1))
+                return
+            except TimeoutError:
+                waited += step
+            if waited >= limit:
+                self._client.close()
+                raise ImagecAIError(
+                    f"The dask scheduler at '{scheduler}' had no worker for "
+                    f"{waited:.0f} seconds; start one with 'dask worker {scheduler}', "
+                    f"leave out --scheduler, or set {WAIT} to more seconds."
+                )
+            _log.warning(
+                "Still no worker at '%s' after %.0f seconds: 'dask worker %s'.",
+                *(scheduler, waited, scheduler),
+            )
 
     def __enter__(self) -> _Cluster:
         return self
