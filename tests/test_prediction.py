@@ -327,6 +327,23 @@ def test_runs_that_earlier_versions_saved_are_read(
     assert int(found.boxes.min()) == first
 
 
+def test_a_run_that_another_machine_saved_decodes_the_same(
+    make_model: MakeModel, tmp_path: Path
+) -> None:
+    data = np.zeros((40, 50), np.float32)
+    data[5:15, 5:15] = 0.9
+    before = predict(ai.load_model(make_model()), image(data))
+    before.save(tmp_path / "run.npz")
+    with np.load(tmp_path / "run.npz") as stored:
+        arrays = dict(stored)
+    arrays["map0"] = arrays["map0"].astype(arrays["map0"].dtype.newbyteorder(">"))
+    np.savez(tmp_path / "other.npz", **arrays)
+    after = Prediction.load(tmp_path / "other.npz")
+    labels = ai.decode(after).as_labels()
+    np.testing.assert_array_equal(labels, ai.decode(before).as_labels())
+    assert labels.max() == 1
+
+
 @pytest.mark.parametrize("how", ["text", "array", "half", "locked", "gone", "other"])
 def test_a_file_that_is_no_saved_run_is_told(
     how: str, make_model: MakeModel, tmp_path: Path

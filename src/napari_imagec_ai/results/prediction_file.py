@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
@@ -154,7 +155,9 @@ def _fields(meta: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
         ),
         frame=_frame(meta["frame"]),
         cut=None if cut is None else _cut(cut),
-        maps={name: stored[f"map{i}"] for i, name in enumerate(meta["outputs"])},
+        maps={
+            name: _native(stored[f"map{i}"]) for i, name in enumerate(meta["outputs"])
+        },
         vectors={
             name: stored[f"vector{i}"] for i, name in enumerate(meta.get("vectors", ()))
         },
@@ -169,6 +172,11 @@ def _fields(meta: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
         doubts=_WORDS.validate_python(meta.get("doubts", ())),
         **_RUN.validate_python({name: meta[name] for name in _PLAIN}),
     )
+
+
+def _native(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers in the order of bytes of this machine, which compiled loops need."""
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 def _frame(meta: dict[str, Any]) -> Frame:
