@@ -141,6 +141,43 @@ def test_a_second_run_takes_the_place_of_the_first_unless_it_is_kept(
     assert viewer.layers[: len(before)] == before
 
 
+def test_touching_objects_can_be_told_apart_by_colour_or_contour(
+    qtbot: Any, open_widget: Open, scene: np.ndarray
+) -> None:
+    viewer, widget = ran(qtbot, open_widget, scene)
+    labels = viewer.layers["thing (dish)"]
+    places = [labels.data[centre] for centre in CENTRES]
+
+    def colours() -> int:
+        return len({tuple(labels.get_color(int(n))) for n in places})
+
+    assert colours() == 1
+    fill = widget.layer_options.fill
+    fill.value = "colour for each object"
+    settle(qtbot, lambda: colours() > 1)
+    # A click marks nothing then, and another threshold leaves it so.
+    widget.inspector.ask(viewer.layers["dish"].data_to_world(CENTRES[0]))
+    widget.class_threshold.value = 0.4
+    qtbot.wait(400)
+    assert colours() > 1
+    fill.value = "contours"
+    settle(qtbot, lambda: labels.contour > 0 and colours() == 1)
+    fill.value = "colour of the class"
+    settle(qtbot, lambda: labels.contour == 0)
+
+
+def test_what_the_person_set_in_napari_s_list_stays(
+    qtbot: Any, open_widget: Open, scene: np.ndarray
+) -> None:
+    viewer, widget = ran(qtbot, open_widget, scene)
+    labels = viewer.layers["thing (dish)"]
+    labels.visible = False
+    widget.classes[0].look.set_colour("#00ff00")
+    qtbot.wait(100)
+    assert not labels.visible
+    assert tuple(labels.get_color(1))[:3] == (0, 1, 0)
+
+
 def test_a_click_on_an_object_tells_what_it_is(
     qtbot: Any, open_widget: Open, scene: np.ndarray
 ) -> None:

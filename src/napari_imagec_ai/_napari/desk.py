@@ -62,6 +62,9 @@ class Desk(Protocol):
     def model_chosen(self) -> None:
         """The person chose another model, or none that can run."""
 
+    def result_gone(self) -> None:
+        """The person took the layers of the tuned result away."""
+
     def model_left(self) -> None:
         """What was shown of the model before is no longer tuned."""
 

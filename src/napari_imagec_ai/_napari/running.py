@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from napari_imagec_ai._napari.image.feeding import Feeding
     from napari_imagec_ai._napari.layers.layers import Source
+    from napari_imagec_ai._napari.layers.live import Tuned
     from napari_imagec_ai.recipes.session import Session
+    from napari_imagec_ai.results.prediction import Prediction
     from napari_imagec_ai.run.settings import RunSettings
 
 
@@ -35,17 +37,23 @@ class Running:
     feeding : Feeding
         What is run.
     ran : callable
-        Given the session, the image, how it ran, and what came out.
+        Given the session, the image, how it ran, what was tuned, and what came out.
+
+    Attributes
+    ----------
+    session : Session or None
+        The one that runs.
     """
 
     def __init__(
         self,
         desk: Desk,
         feeding: Feeding,
-        ran: Callable[[Session, Source, RunSettings, work.Outcome], None],
+        ran: Callable[[Session, Source, RunSettings, Tuned, work.Outcome], None],
     ) -> None:
         self._desk, self._feeding, self._ran_to = desk, feeding, ran
         self._run: Run | None = None
+        self.session: Session | None = None
         self.button = PushButton(
             text="Run",
             tooltip="Run the network on the image (Ctrl+Enter). Thresholds are moved "
@@ -112,6 +120,7 @@ class Running:
                 "A run is under way; cancel it or wait for its end.", bad=True
             )
             return
+        self._feeding.source.look()
         reason = self._desk.check()
         if reason:
             self._desk.say(reason, bad=True)
@@ -136,10 +145,11 @@ class Running:
             predicted,
             *state[1:],
             progressed=self._progressed,
-            returned=partial(self._returned, session, source, predicted),
+            returned=partial(self._returned, session, source, predicted, state[1:]),
             failed=self._failed,
             finished=self._finished,
         )
+        self.session = session
         self.button.enabled, self.cancel_button.enabled = False, True
         self.progress.visible = True
         self._desk.say(f"Opening {session.model.name}...")
@@ -175,6 +185,7 @@ class Running:
         session: Session,
         source: Source,
         predicted: RunSettings,
+        tuned: Tuned,
         outcome: work.Outcome,
     ) -> None:
         mine = session is self._desk.session
@@ -185,19 +196,30 @@ class Running:
                 question = "Run the weights that are there, knowingly?"
                 self.consent.ask(question, partial(self._run_knowingly, session))
                 self._desk.say(problem, self.consent.waits, bad=True)
-        elif not mine:
-            self._desk.say("Another model was chosen meanwhile; the run was left out.")
         else:
-            self._ran_to(session, source, predicted, outcome)
+            self._ran_to(session, source, predicted, tuned, outcome)
 
     def _failed(self, sentence: str) -> None:
         self._desk.say(sentence, bad=not sentence.startswith("Cancelled"))
 
     def _finished(self) -> None:
         self._run = None
+        ran, self.session = self.session, None
+        if ran is not None and ran is not self._desk.session:
+            ran.close()  # its model or its image was left meanwhile
         self.cancel_button.enabled = False
         self.progress.visible = False
         self.button.enabled = not self._desk.reason()
+
+
+def ran_on(prediction: Prediction) -> str:
+    """How a network ran, as a sentence."""
+    calls = prediction.network_calls
+    return (
+        f"Ran on {prediction.device} with {prediction.engine}, {calls} "
+        f"tile{'' if calls == 1 else 's'}, {prediction.network_seconds:.1f} s in the "
+        "network."
+    )
 
 
 def without_flags(sentence: str) -> str:

@@ -21,6 +21,7 @@ from napari_imagec_ai._napari.desk import State
 from napari_imagec_ai._napari.export.exporting import Exporting
 from napari_imagec_ai._napari.form import MODEL, RESULTS, TUNE, Form
 from napari_imagec_ai._napari.image.feeding import Feeding
+from napari_imagec_ai._napari.image.moved import ImageWatch
 from napari_imagec_ai._napari.layers.changes import CanvasGuard
 from napari_imagec_ai._napari.layers.result_layers import ResultLayers
 from napari_imagec_ai._napari.layers.showing import Showing
@@ -28,7 +29,8 @@ from napari_imagec_ai._napari.model.card import FAILED
 from napari_imagec_ai._napari.model.model_actions import ModelActions
 from napari_imagec_ai._napari.model.opening import Opening
 from napari_imagec_ai._napari.repeat.repeating import Repeating
-from napari_imagec_ai._napari.running import Running, without_flags
+from napari_imagec_ai._napari.running import Running, ran_on, without_flags
+from napari_imagec_ai._napari.selecting import Selecting
 from napari_imagec_ai._napari.tune.calibrating import Calibrating
 from napari_imagec_ai._napari.tune.tuning import Tuning
 from napari_imagec_ai.errors import ImagecAIError
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_imagec_ai._napari.layers.layers import Source
+    from napari_imagec_ai._napari.layers.live import Tuned
 
 
 _LIGHTEST = 150
@@ -76,8 +79,17 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         self.running_bar = Running(self, self.feeding, self._ran)
         reading = self.feeding.assumptions.reading
         self.tuning = Tuning(self, self.showing, reading)
+        self.image_watch = ImageWatch(self, self.feeding.source, self.showing)
+        self.notice = self.image_watch.notice
         self.calibrating = Calibrating(self, self.tuning, self.showing)
         self.opening = Opening(self)
+        self.selecting = Selecting(
+            self.opening,
+            self.feeding.source,
+            self.showing,
+            self.tuning,
+            lambda: self.running_bar.session,
+        )
         consent = self.running_bar.consent
         self.model_actions = ModelActions(self, self.opening.choice, consent)
         self.exporting = Exporting(self, self.tuning, self.showing, self.feeding)
@@ -122,6 +134,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
             self.export_section,
             self.repeat,
         ]
+        self.running_bar.bar.insert(1, self.notice)
         self.form = Form(pages, self.running_bar.bar)
         self.native.layout().addWidget(self.form.native)
 
@@ -144,6 +157,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
             self.opening,
             self.running_bar,
             self._guard,
+            self.image_watch,
         )
         self.native.destroyed.connect(partial(_stop, parts))
 
@@ -236,6 +250,8 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
 
     def check(self) -> str:
         """Enable Run, or say why it cannot run; gives the reason."""
+        self.selecting.follow()
+        self.image_watch.look()
         reason = self.reason()
         self.running_bar.allow(reason)
         self.source.show_planes()
@@ -260,6 +276,11 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         """The person chose another model, or none that can run."""
         self.consent.drop()
         self.feeding.show_model(self.opening.model)
+
+    def result_gone(self) -> None:
+        """The person took the layers of the tuned result away."""
+        self.selecting.begin()
+        self.check()
 
     def model_left(self) -> None:
         """What was shown of the model before is no longer tuned."""
@@ -314,8 +335,12 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
     # -- what happens ------------------------------------------------------------------
 
     def _follow_active(self, event: Any = None) -> None:
-        if not self.showing.busy:  # results take the selection for a moment
-            self.source.follow(self.viewer.layers.selection.active)
+        if self.showing.busy:  # results take the selection for a moment
+            return
+        active = self.viewer.layers.selection.active
+        if not self.source.pin.value and self.selecting.choose_layer(active):
+            return
+        self.source.follow(active)
 
     def _paint(self, event: Any = None) -> None:
         """Follow the theme."""
@@ -329,13 +354,22 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         session: Session,
         source: Source,
         predicted: RunSettings,
+        tuned: Tuned,
         outcome: work.Outcome,
     ) -> None:
         """Show what came out of a run."""
         prediction, result = outcome.prediction, outcome.result
         if prediction is None or result is None:
             return
-        self.showing.place(source, predicted)
+        live = self.showing.place(session, source, predicted)
+        live.tuned = tuned
+        if session is not self.session or source.layer != self.source.identity:
+            self.say(self.selecting.keep_aside(live, result))
+            return
+        live.history = self.tuning.history
+        self.selecting.stay()
+        self.showing.select(live)
+        self.image_watch.look()
         if isinstance(session.decoded, Objects):  # detectors may tell classes only now
             self.classes.set_classes(session.decoded.classes)
         found = self.tuning.show(result, outlines=True)
@@ -343,12 +377,10 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         self.exporting.suggest()
         self.form.front = TUNE if isinstance(result, Objects) else RESULTS
         self.say(
-            f"{found} Ran on {prediction.device} with {prediction.engine}, "
-            f"{prediction.network_calls} tile"
-            f"{'' if prediction.network_calls == 1 else 's'}, "
-            f"{prediction.network_seconds:.1f} s in the network.",
+            f"{found} {ran_on(prediction)}",
             *result.assumed,
             self.showing.gone(source),
+            self.source.aged(source),
         )
 
 

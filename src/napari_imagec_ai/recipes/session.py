@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from napari_imagec_ai.decoders.decoder import Decoder, Settings
 from napari_imagec_ai.decoders.decoding import follow, prepare, run_decoder
@@ -12,6 +13,7 @@ from napari_imagec_ai.decoders.visible_part import View
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.opening import open_engine, preferred_isolated
 from napari_imagec_ai.errors import DecodeError
+from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.kinds import DETECTORS
 from napari_imagec_ai.recipes.recipe import (
@@ -64,6 +66,28 @@ class Session:
         self._view: tuple[Hashable, View[Settings]] | None = None
         self._engine: tuple[Hashable, Engine] | None = None
         self.verify = True
+
+    def fresh(self, engine: bool = True) -> Session:
+        """The same model, read in the same way, for another image.
+
+        Parameters
+        ----------
+        engine : bool
+            Whether the open network goes over to it; this session opens it again when
+            it runs.
+        """
+        other = Session(self._described, self.decoder.name)
+        other.model, other.verify = self.model, self.verify
+        if engine:
+            other.take_engine(self)
+        return other
+
+    def take_engine(self, other: Session) -> None:
+        """Go on with the open network of another session, where it is of one model."""
+        if other is self or other.model.path != self.model.path:
+            return
+        if self._engine is None:
+            self._engine, other._engine = other._engine, None
 
     def use(self, decoder: str) -> None:
         """Read the output in another way from now on; the prediction stays."""
@@ -129,6 +153,27 @@ class Session:
         """Tune this prediction from now on."""
         self.prediction, self._predict_key, self._decoded = prediction, None, None
         self._followed = self._view = None
+
+    def place(self, frame: Frame) -> None:
+        """The image has another pixel size than it was said to have when it ran.
+
+        Parameters
+        ----------
+        frame : Frame
+            Of the image as it is now: pixel size and unit are taken from it.
+        """
+        held = self.prediction
+        if held is None:
+            return
+        now: dict[str, Any] = {
+            "pixel_size": frame.pixel_size,
+            "unit": frame.unit,
+            "unsized": frame.unsized,
+        }
+        cut = held.cut
+        if cut is not None:
+            cut = replace(cut, whole=replace(cut.whole, **now))
+        self.hold(replace(held, frame=replace(held.frame, **now), cut=cut))
 
     def result(
         self, settings: Settings, class_map: ClassMap, *, moving: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from magicgui.widgets import ComboBox, Container
@@ -102,6 +102,13 @@ class ChannelRows(Container):  # type: ignore[type-arg]
         for row, choice in zip(self, wanted, strict=True):
             with row.changed.blocked():
                 row.value = choice
+
+    def rename(self, chosen: Sequence[Choice], names: Mapping[str, str]) -> None:
+        """Choose again what was chosen before layers got other names; tells nobody."""
+        for row, choice in zip(self, chosen, strict=False):
+            if choice is not None and choice[0] in names:
+                with row.changed.blocked():
+                    row.value = (names[choice[0]], choice[1])
 
     def _choices(self, _widget: Any = None) -> list[tuple[str, Choice]]:
         listed: list[tuple[str, Choice]] = [(AS_IT_COMES, None)]

@@ -118,7 +118,7 @@ class Feeding:
             engine=self.engine.value,
             device=self.device.value,
             channels=channels,
-            planes=self.source.chosen_planes(viewer.dims.current_step),
+            planes=self.source.chosen_planes(viewer.dims.point),
             region=self.source.chosen_region(),
             **self._fed_so(),
             **self._beside(),

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+import numpy as np
 from magicgui.widgets import (
-    CheckBox,
-    ComboBox,
     Container,
-    LineEdit,
-    SpinBox,
-    create_widget,
 )
 from napari.layers import Image
 
 from napari_imagec_ai._napari.controls import Eliding, align
+from napari_imagec_ai._napari.image import image_controls as controls
+from napari_imagec_ai._napari.image.axes_words import axes_words
 from napari_imagec_ai._napari.image.channel_rows import ChannelRows, fed
+from napari_imagec_ai._napari.image.image_controls import ALL_PLANES, SOME_PLANES
 from napari_imagec_ai._napari.image.measured_layers import MeasuredLayers
+from napari_imagec_ai._napari.image.other_inputs import control_for, numbers
+from napari_imagec_ai._napari.image.pixels import fingerprint
 from napari_imagec_ai._napari.image.region_choice import RegionChoice
 from napari_imagec_ai._napari.layers import layers
+from napari_imagec_ai._napari.layers.marks import METADATA
+from napari_imagec_ai._napari.layers.places import off
 from napari_imagec_ai.errors import ImagecAIError, ImageError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.planes import Planes, planes_from_text
@@ -27,20 +30,6 @@ from napari_imagec_ai.image.region import Region
 from napari_imagec_ai.model.description import Model, TensorSpec
 from napari_imagec_ai.run.feed.inputs import InputImages, plan_inputs
 from napari_imagec_ai.run.tiles.window_limits import main_input
-
-ALL_PLANES, THIS_PLANE, SOME_PLANES = "all planes", "current plane", "these planes"
-
-_AXES = {
-    "YX": "one plane",
-    "ZYX": "z-stack",
-    "TYX": "time series",
-    "CYX": "channels first",
-    "YXC": "channels last",
-}
-
-_AXIS = {"T": "time", "Z": "z", "C": "channels"}
-
-_PLANES = [("all", ALL_PLANES), ("shown one", THIS_PLANE), ("range", SOME_PLANES)]
 
 
 class ImageChoice(Container):  # type: ignore[type-arg]
@@ -58,68 +47,32 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         self, notify: Callable[[], None], channels_changed: Callable[[], None]
     ) -> None:
         self._suggested: tuple[int, ...] | None = None
+        self._prints: dict[Hashable, int] = {}
+        self._told_axes: dict[Hashable, str] = {}
+        self._names: dict[Hashable, str] = {}
+        self._shown: Hashable = None
         self._channels_changed, self._notify = channels_changed, notify
         self._model: Model | None = None
-        self._make_layer()
+        self.layer: Any = controls.layer()
+        self.pin, self.level = controls.pin(), controls.level()
+        self.axes: Any = controls.axes(self._axes_choices)
         self.region = RegionChoice(notify)
         self.channels = ChannelRows(self._channel_chosen, self._channel_choices)
-        self._make_planes()
+        self.planes, self.span = controls.planes(), controls.span()
         self.measured = MeasuredLayers(notify, self._other_names)
         self.others: Any = Container(name="others")
         self.others.margins = (0, 0, 0, 0)
-        controls: list[Any] = [self.layer, self.pin, self.level, self.axes]
-        controls += [self.channels, self.planes, self.span, self.region.where]
-        controls += [self.region.shapes, self.region.recipes, self.others]
-        super().__init__(widgets=controls, name="image_choice")
+        rows: list[Any] = [self.layer, self.pin, self.level, self.axes]
+        rows += [self.channels, self.planes, self.span, self.region.where]
+        rows += [self.region.shapes, self.region.recipes, self.others]
+        super().__init__(widgets=rows, name="image_choice")
         self.margins = (0, 0, 0, 0)
         align(self)
         Eliding(self.layer)
-        controls[0].changed.connect(lambda _: self.layer_changed())
-        self.axes.changed.connect(lambda _: self._axes_changed())
+        self.layer.changed.connect(lambda _: self.layer_changed())
+        self.axes.changed.connect(lambda _: self._axes_told())
         for control in (self.planes, self.span, self.level):
             control.changed.connect(lambda _: notify())
-
-    def _make_layer(self) -> None:
-        self.layer: Any = create_widget(
-            annotation=Image,
-            name="image",
-            label="Image",
-            options={"tooltip": "The image layer to run on; follows the active layer."},
-        )
-        self.pin = CheckBox(
-            value=False,
-            name="pin",
-            text="Lock to this image",
-            tooltip="On: another active layer is not run instead of this one.",
-        )
-        self.level = SpinBox(
-            value=0,
-            min=0,
-            max=0,
-            name="level",
-            label="Resolution level",
-            tooltip="Of an image that is stored at several: 0 is the full one.",
-        )
-        self.axes: Any = ComboBox(
-            choices=self._axes_choices,
-            name="axes",
-            label="Axes",
-            tooltip="What the dimensions of the image mean, in order.",
-        )
-
-    def _make_planes(self) -> None:
-        self.planes = ComboBox(
-            choices=_PLANES,
-            name="planes",
-            label="Planes",
-            tooltip="A 2D model runs plane by plane: on all of them, on the one that "
-            "is shown, or on some.",
-        )
-        self.span: Any = LineEdit(
-            name="span",
-            label="Which",
-            tooltip="First and last, counted from 0, such as 2-5, or Z=2-5, T=0.",
-        )
 
     # -- what is shown -----------------------------------------------------------------
 
@@ -127,9 +80,71 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         """Choose a layer, if it is an image."""
         if self.pin.value:
             return
-        if isinstance(layer, Image) and layer in self.layer.choices:
+        # Maps and other results are run only if they are chosen by name.
+        mine = isinstance(layer, Image) and METADATA not in layer.metadata
+        if mine and layer in self.layer.choices:
             self.layer.value = layer
         self.layer_changed()
+
+    @property
+    def identity(self) -> Hashable:
+        """Which layer is chosen, whatever it is called; None: there is none."""
+        layer = self.layer.value
+        return None if layer is None else layer.unique_id
+
+    def choose(self, identity: Hashable) -> None:
+        """Choose a layer by its identity, if it is there."""
+        for layer in self.layer.choices:
+            if layer.unique_id == identity:
+                self.layer.value = layer
+
+    def reset_choices(self, *_: Any) -> None:
+        """Read the names of layers again; what is chosen stays, also if renamed."""
+        chosen, rows = self.layer.value, [row.value for row in self.channels]
+        with self.layer.changed.blocked():
+            super().reset_choices()
+            if chosen is not None and chosen in self.layer.choices:
+                self.layer.value = chosen
+        names = {layer.unique_id: layer.name for layer in self.layer.choices}
+        renamed = {
+            self._names[one]: name
+            for one, name in names.items()
+            if self._names.get(one, name) != name
+        }
+        self._names = names
+        if renamed:
+            self.channels.rename(rows, renamed)
+            self.measured.rename(renamed)
+        if self.layer.value != chosen:
+            self.layer_changed()
+
+    def look(self) -> None:
+        """Look at the pixels: what was changed in place is another image."""
+        used = [self.layer.value, *(one.value for one in self.others)]
+        names = {name for row in self.channels for name, _ in [row.value or ("", 0)]}
+        names |= set(self.measured.chosen())
+        used += [layer for layer in self.layer.choices if layer.name in names]
+        self._prints = {
+            layer.unique_id: fingerprint(self._data(layer))
+            for layer in used
+            if isinstance(layer, Image)
+        }
+
+    def _data(self, layer: Image) -> Any:
+        if not layer.multiscale:
+            return layer.data
+        return layer.data[self.level.value if layer == self.layer.value else 0]
+
+    def aged(self, source: layers.Source) -> str:
+        """A sentence where an image is no longer what a run took of it."""
+        for layer in self.layer.choices:
+            mine = layer.unique_id == source.layer and source.print
+            if mine and fingerprint(self._data(layer)) != source.print:
+                return (
+                    f"The pixels of '{layer.name}' have changed since: this is of an "
+                    "earlier state; run again."
+                )
+        return ""
 
     def show_model(self, model: Model | None) -> None:
         """Show what this model needs to know."""
@@ -150,7 +165,9 @@ class ImageChoice(Container):  # type: ignore[type-arg]
 
     def layer_changed(self) -> None:
         """Bring the other controls up to date with the layer."""
-        self.axes.reset_choices()
+        with self.axes.changed.blocked():
+            self.axes.reset_choices()
+            self._show_axes()
         self.measured.reset_choices()
         layer = self.layer.value
         self.axes.visible = layer is not None and layer.ndim > 2
@@ -160,6 +177,20 @@ class ImageChoice(Container):  # type: ignore[type-arg]
             self.level.max = len(layer.data) - 1 if several else 0
             if not several:
                 self.level.value = 0
+        self._axes_changed()
+
+    def _show_axes(self) -> None:
+        """Axes belong to the layer: those told for another one do not count."""
+        layer, identity = self.layer.value, self.identity
+        if layer is None or (identity == self._shown and self.axes.value):
+            return
+        self._shown = identity
+        wanted = self._told_axes.get(identity) or layers.guess_axes(layer)
+        if wanted in self.axes.choices:
+            self.axes.value = wanted
+
+    def _axes_told(self) -> None:
+        self._told_axes[self.identity] = self.axes.value
         self._axes_changed()
 
     def _axes_changed(self) -> None:
@@ -183,7 +214,7 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         main = _main(model)
         for spec in model.inputs if model is not None and main is not None else ():
             if spec is not main:
-                control = _other(spec)
+                control = control_for(spec)
                 control.changed.connect(lambda _: self._notify())
                 self.others.append(control)
         self.others.visible = len(self.others) > 0
@@ -224,7 +255,10 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         if self.layer.value is None:
             raise ImageError("Open an image, or choose an image layer.")
         return layers.take(
-            self.layer.value, self.axes.value or "", self.level.value or 0
+            self.layer.value,
+            self.axes.value or "",
+            self.level.value or 0,
+            self._prints.get(self.identity, 0),
         )
 
     def take(self) -> layers.Source:
@@ -267,9 +301,9 @@ class ImageChoice(Container):  # type: ignore[type-arg]
                 continue
             chosen = control.value
             if isinstance(chosen, Image):
-                given[control.label] = _pixels(chosen)
+                given[control.label] = self._pixels(chosen).image
             else:
-                given[control.label] = _numbers(str(chosen), control.label)
+                given[control.label] = numbers(str(chosen), control.label)
         return given, channels
 
     def beyond_a_file(self) -> str:
@@ -293,7 +327,19 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         layer = next((one for one in self.layer.choices if one.name == name), None)
         if layer is None:
             raise ImageError(f"The layer '{name}' is gone; choose another channel.")
-        return _pixels(layer)
+        other, main = self._pixels(layer), self.whole()
+        apart = off(main, other)
+        if apart:
+            raise ImageError(
+                f"'{name}' does not lie on '{main.name}' pixel by pixel (another "
+                f"{apart}): bring it to the same grid, or leave it out."
+            )
+        return other.image
+
+    def _pixels(self, layer: Image) -> layers.Source:
+        """Pixels of another layer."""
+        look = self._prints.get(layer.unique_id, 0)
+        return layers.take(layer, layers.guess_axes(layer), print_=look)
 
     def check(self, model: Model) -> None:
         """See whether the layers would feed a model.
@@ -320,35 +366,26 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         except ImagecAIError:
             return ""
 
-    def chosen_planes(self, current_step: Sequence[int]) -> Planes | None:
+    def chosen_planes(self, point: Sequence[float]) -> Planes | None:
         """Planes to run: None for all.
 
         Parameters
         ----------
-        current_step : sequence of int
-            Position that the viewer shows, one for each of its dimensions.
+        point : sequence of float
+            Position in the world that the viewer shows, for each of its dimensions.
         """
         along = self.plane_axes()
         if not along or self.planes.value == ALL_PLANES:
             return None
         if self.planes.value == SOME_PLANES:
             return planes_from_text(str(self.span.value), along)
-        order = str(self.axes.value)
-        first = len(current_step) - len(order)
-        return {axis: int(current_step[first + order.index(axis)]) for axis in along}
-
-
-def axes_words(axes: str) -> str:
-    """Axes as a person would say them, such as 'z-stack (ZYX)'."""
-    if axes in _AXES:
-        return f"{_AXES[axes]} ({axes})"
-    more = [_AXIS[axis] for axis in axes if axis in _AXIS]
-    return f"{', '.join(more)} ({axes})" if more else axes
-
-
-def _pixels(layer: Image) -> ImageInput:
-    """Pixels of another layer."""
-    return layers.take(layer, layers.guess_axes(layer)).image
+        layer, order = self.layer.value, str(self.axes.value)
+        here = np.round(layer.world_to_data(point)).astype(int)
+        size = self.whole().image.size
+        return {
+            axis: int(np.clip(here[order.index(axis)], 0, size(axis) - 1))
+            for axis in along
+        }
 
 
 def _main(model: Model | None) -> TensorSpec | None:
@@ -356,29 +393,3 @@ def _main(model: Model | None) -> TensorSpec | None:
         return main_input(model) if model is not None else None
     except ImagecAIError:
         return None
-
-
-def _other(spec: TensorSpec) -> Any:
-    """A control for an input beside the image."""
-    if {"y", "x"} <= set(spec.space):
-        return create_widget(
-            annotation=Image,
-            name=f"input_{spec.id}",
-            label=spec.id,
-            options={"tooltip": f"The layer that feeds the input '{spec.id}'."},
-        )
-    return LineEdit(
-        name=f"input_{spec.id}",
-        label=spec.id,
-        tooltip=f"{spec.channels or 'Some'} numbers for the input '{spec.id}', such as "
-        "0.5, 1.",
-    )
-
-
-def _numbers(words: str, name: str) -> list[float]:
-    try:
-        return [float(part) for part in words.split(",")]
-    except ValueError:
-        raise ImageError(
-            f"Expected numbers such as 0.5, 1 for '{name}', found '{words}'."
-        ) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from magicgui.widgets import CheckBox
@@ -41,6 +41,7 @@ class MeasuredLayers(Fold):
         )
         self._changed, self._names = changed, names
         self._listed: list[str] = []
+        self._was: set[str] = set()
         self.reset_choices()
 
     def reset_choices(self, *_: Any) -> None:
@@ -50,6 +51,7 @@ class MeasuredLayers(Fold):
         if names == self._listed:
             return
         checked = self.chosen()
+        self._was = set(checked)
         self._listed = names
         self.boxes.clear()
         for i, name in enumerate(names):
@@ -63,7 +65,17 @@ class MeasuredLayers(Fold):
             box.changed.connect(lambda _: self._told())
             self.boxes.append(box)
 
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Layers have other names; those that were checked stay so."""
+        checked = {names.get(name, name) for name in self._was or self.chosen()}
+        self._was = set()
+        self.reset_choices()
+        for name, box in zip(self._listed, self.boxes, strict=True):
+            with box.changed.blocked():
+                box.value = name in checked
+
     def _told(self) -> None:
+        self._was = set()
         self._changed()
 
     def chosen(self) -> list[str]:
@@ -109,20 +121,30 @@ class MeasuredLayers(Fold):
         own: list[tuple[ImageInput, int | None]] = [(image, None)]
         if "C" in image.axes:
             own = [(image, channel) for channel in range(image.size("C"))]
-        parts = [*own, *self._parts(names, take)]
+        found, apart = self._parts(names, take)
+        parts = [*own, *found]
         self.said.value = "; ".join(
             f"'{part.name}' is mean intensity {number}"
             for number, (part, _) in enumerate(parts)
             if number >= len(own)
         )
+        self.said.value = " ".join(filter(None, [self.said.value, *apart]))
+        if not found:
+            return image, channels
         return stack_channels(parts, image.name), feed.channels
 
     def _parts(
         self, names: Sequence[str], take: Callable[[str], ImageInput]
-    ) -> list[tuple[ImageInput, int | None]]:
+    ) -> tuple[list[tuple[ImageInput, int | None]], list[str]]:
+        """Channels of layers, and sentences on those that lie elsewhere."""
         parts: list[tuple[ImageInput, int | None]] = []
+        apart: list[str] = []
         for name in names:
-            other = take(name)
+            try:
+                other = take(name)
+            except ImageError as error:
+                apart.append(f"Not measured: {error}")
+                continue
             count = other.size("C") if "C" in other.axes else 0
             parts += [(other, i) for i in range(count)] or [(other, None)]
-        return parts
+        return parts, apart

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
-from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.colormaps import DirectLabelColormap, label_colormap
 from numpy.typing import NDArray
 
 from napari_imagec_ai._napari.layers import lazy_labels
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 
 Kind = Literal["outlines", "boxes", "points"]
 """What objects are drawn as, beside their pixels."""
+
+ONE, EACH, RIM = "colour of the class", "colour for each object", "contours"
+
+Fill = str
+"""How the pixels of objects look: :data:`ONE`, :data:`EACH` or :data:`RIM`."""
+
+_COLOURS = 49
+"""Of objects that touch; napari's own number."""
+
+_RIM = 2
+"""Pixels of the screen that a contour is wide."""
 
 
 def label_data(objects: Objects) -> NDArray[Any]:
@@ -75,6 +86,12 @@ def one_colour(colour: str, but: int = 0) -> DirectLabelColormap:
     if but:
         colours[but] = "white"
     return DirectLabelColormap(color_dict=colours)
+
+
+def has_one_colour(layer: Labels) -> bool:
+    """Whether all objects of a Labels layer, but one, have one colour."""
+    colours = layer.colormap
+    return isinstance(colours, DirectLabelColormap) and len(colours.color_dict) <= 3
 
 
 def update_labels(
@@ -193,9 +210,10 @@ def update_points(layer: Points, objects: Objects, source: Source) -> None:
     )
 
 
-def style_labels(layer: Labels, colour: str) -> None:
-    """Give all objects of a Labels layer a colour."""
-    layer.colormap = one_colour(colour)
+def style_labels(layer: Labels, colour: str, fill: Fill = ONE) -> None:
+    """Give the objects of a Labels layer their look."""
+    layer.colormap = label_colormap(_COLOURS) if fill == EACH else one_colour(colour)
+    layer.contour = _RIM if fill == RIM else 0
 
 
 def style_shapes(layer: Shapes, colour: str) -> None:

@@ -175,10 +175,10 @@ class Drawings:
         return {key: one for key, one in self._layers.items() if one in there}
 
 
-def style_drawn(kind: Kind | None, layer: Any, colour: str) -> None:
-    """Give a layer its colour; None: of Labels."""
+def style_drawn(kind: Kind | None, layer: Any, colour: str, fill: str = "") -> None:
+    """Give a layer its colour; None: Labels, filled like this."""
     if kind is None:
-        drawing.style_labels(layer, colour)
+        drawing.style_labels(layer, colour, fill)
     elif kind == "points":
         drawing.style_points(layer, colour)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_imagec_ai._napari.layers.drawing import Kind
+from napari_imagec_ai._napari.layers.drawing import ONE, Fill, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,15 @@ class Drawn:
         Which layers to make.
     many : bool
         Also where napari takes seconds to build them.
+    fill : str
+        How the pixels of objects look: one of :data:`Fill`.
     """
 
     outlines: bool = True
     boxes: bool = False
     points: bool = False
     many: bool = False
+    fill: Fill = ONE
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

@@ -48,7 +48,7 @@ class Edits:
     def __init__(
         self, hand: Hand, image: ImageInput, told: Callable[[], None] | None = None
     ) -> None:
-        self._hand, self._image = hand, image
+        self._hand, self.image = hand, image
         self.told = told or (lambda: None)
         self._watched: dict[str, _LabelsWatch] = {}
         self._outlines: dict[str, _OutlinesWatch] = {}
@@ -113,6 +113,11 @@ class Edits:
         watch.highest = max((watch.highest, *change.ids))
         self.told()
 
+    @property
+    def changed(self) -> bool:
+        """Whether the person changed something since it was looked at."""
+        return any(watch.changed for watch in self._watched.values())
+
     # -- what stays --------------------------------------------------------------------
 
     def look(self) -> None:
@@ -126,7 +131,7 @@ class Edits:
                 np.asarray(watch.layer.data),
                 name,
                 self._settled.get(name),
-                self._image,
+                self.image,
             )
             if found is None:
                 self.by_hand.pop(name, None)

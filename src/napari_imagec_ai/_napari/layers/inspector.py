@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +44,11 @@ class Inspector:
         self.results = results
         self.fill()
 
+    def leave(self) -> None:
+        """Follow no result; the table is empty."""
+        self.results = None
+        self.fill()
+
     def make_table(self) -> ObjectTable:
         """A table of the objects, to be shown."""
         self.table = ObjectTable(self.show)
@@ -69,12 +74,26 @@ class Inspector:
         """A click, and not the beginning of a drag."""
         yield
         if event.type == "mouse_release":
-            self.ask(event.position)
+            self.ask(event.position, event.view_direction, event.dims_displayed)
 
-    def ask(self, position: Any) -> str:
-        """Say what lies at a position in the world; gives the sentence, if any."""
+    def ask(
+        self, position: Any, direction: Any = None, displayed: Sequence[int] = ()
+    ) -> str:
+        """Say what lies at a position in the world; gives the sentence, if any.
+
+        Parameters
+        ----------
+        position : sequence of float
+            In the world.
+        direction : array, optional
+            In which one looks, where napari displays three dimensions: the first object
+            along it counts.
+        displayed : sequence of int
+            The dimensions that are displayed then.
+        """
         for layer in self._listed():
-            identity = _at(layer, position) if layer.visible else 0
+            seen = layer.visible
+            identity = _at(layer, position, direction, displayed) if seen else 0
             if identity:
                 self._mark(layer, identity)
                 if self.table is not None:
@@ -103,7 +122,9 @@ class Inspector:
         names = layer.features["class"][layer.features["index"] == identity]
         if len(names) and names.iloc[0] in styles and hasattr(layer, "selected_label"):
             layer.selected_label = identity
-            layer.colormap = drawing.one_colour(styles[names.iloc[0]].colour, identity)
+            if drawing.has_one_colour(layer):  # not where the person chose others
+                colour = styles[names.iloc[0]].colour
+                layer.colormap = drawing.one_colour(colour, identity)
 
     def _told(self, layer: Layer, identity: int) -> str:
         found = layer.features[layer.features["index"] == identity]
@@ -119,9 +140,14 @@ class Inspector:
         return sentence
 
 
-def _at(layer: Labels | Layer, position: Any) -> int:
+def _at(
+    layer: Labels | Layer, position: Any, direction: Any, displayed: Sequence[int]
+) -> int:
     """Id of the object of a layer at a position in the world; 0: none."""
-    value = layer.get_value(position, world=True)
+    looked = {}
+    if direction is not None and len(displayed) == 3:
+        looked = {"view_direction": direction, "dims_displayed": list(displayed)}
+    value = layer.get_value(position, world=True, **looked)
     if getattr(layer, "multiscale", False):
         value = value[1]  # the level comes first
     if not isinstance(value, tuple):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from magicgui.widgets import CheckBox, PushButton
+from magicgui.widgets import CheckBox, ComboBox, PushButton
 
-from napari_imagec_ai._napari.controls import Fold, row
+from napari_imagec_ai._napari.controls import Fold, column, row
+from napari_imagec_ai._napari.layers.drawing import EACH, ONE, RIM
 from napari_imagec_ai._napari.layers.drawings import MAX_SHAPES
 from napari_imagec_ai._napari.layers.drawn import Drawn
 
@@ -32,6 +33,13 @@ class LayerOptions(Fold):
             f"Also above {MAX_SHAPES} objects of a class: napari needs seconds and "
             "much memory for them, and draws them while you go on.",
         )
+        self.fill: Any = ComboBox(
+            choices=[ONE, EACH, RIM],
+            name="fill",
+            label="Objects in",
+            tooltip="Touching objects can be told apart by a colour for each, or by "
+            "their contours, however many there are.",
+        )
         self.keep = _box(
             "keep_layers",
             "New layers at each run",
@@ -53,6 +61,7 @@ class LayerOptions(Fold):
             "Layers",
             [
                 row(self.outlines, self.boxes, self.points),
+                column(self.fill),
                 self.many,
                 self.keep,
                 row(self.maps, self.table),
@@ -60,12 +69,14 @@ class LayerOptions(Fold):
             tooltip="What is drawn of the objects, and what is kept.",
         )
         self._choices = [self.outlines, self.boxes, self.points, self.many]
+        self.fill.changed.connect(lambda _: changed())
         for box in self._choices:
             box.changed.connect(lambda _: changed())
 
     def drawn(self) -> Drawn:
         """What the person wants to see."""
-        return Drawn(*(bool(box.value) for box in self._choices))
+        outlines, boxes, points, many = (bool(box.value) for box in self._choices)
+        return Drawn(outlines, boxes, points, many, fill=str(self.fill.value))
 
 
 def _box(name: str, words: str, value: bool, tooltip: str) -> Any:

@@ -6,23 +6,23 @@ the person does to the layer meanwhile changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from napari.utils.colormaps import DirectLabelColormap
 from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
+from napari_imagec_ai._napari.layers.places import length_of, state
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.export.palette import PALETTE, as_hex
 from napari_imagec_ai.export.writing import table
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.region import Region, corner, cropped
-from napari_imagec_ai.image.units import in_one_unit, length, seconds
+from napari_imagec_ai.image.units import in_one_unit, seconds
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
 
@@ -31,11 +31,14 @@ if TYPE_CHECKING:
 
 AXES = {
     2: ("YX",),
-    3: ("ZYX", "TYX", "CYX"),
-    4: ("TZYX", "CZYX", "TCYX", "ZCYX"),
-    5: ("TCZYX", "TZCYX"),
+    3: ("ZYX", "TYX", "CYX", "YXC"),
+    4: ("TZYX", "CZYX", "TCYX", "ZCYX", "ZYXC", "TYXC"),
+    5: ("TCZYX", "TZCYX", "TZYXC"),
 }
 """What the dimensions of a layer may mean, the usual meaning first."""
+
+_MOST_AXES = 5
+"""Dimensions that an image may have."""
 
 MOST_CHANNELS = 6
 """More channels of a computed image than these share a layer."""
@@ -71,15 +74,24 @@ class Source:
     corner : tuple of int
         Where the pixels begin in the layer, along the same axes, where they are a part
         of it; empty: all are there.
-    layer : int
-        Which layer it was: its ``id``.
+    layer : hashable
+        Which layer it was: its ``unique_id``.
+    print : int
+        Fingerprint of its pixels, where that was taken.
+    array : int
+        Which array they lay in: its ``id``.
+    state : dict
+        Transforms and units of the layer, see :func:`state`.
     """
 
     image: ImageInput
     name: str
     placement: dict[str, Any] = field(repr=False)
     corner: tuple[int, ...] = ()
-    layer: int = 0
+    layer: Hashable = None
+    print: int = 0
+    array: int = 0
+    state: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def matrix(self) -> NDArray[Any]:
@@ -104,7 +116,7 @@ def guess_axes(layer: Image) -> str:
     return usual[0] if usual else ""
 
 
-def take(layer: Image, axes: str, level: int = 0) -> Source:
+def take(layer: Image, axes: str, level: int = 0, print_: int = 0) -> Source:
     """Take an image layer as it is now.
 
     Parameters
@@ -115,6 +127,8 @@ def take(layer: Image, axes: str, level: int = 0) -> Source:
         Meaning of the dimensions, without the colours of an RGB layer.
     level : int
         Of a multiscale layer; 0 is the finest.
+    print_ : int
+        Fingerprint of its pixels: others, in the same array, are another image.
 
     Raises
     ------
@@ -123,6 +137,11 @@ def take(layer: Image, axes: str, level: int = 0) -> Source:
     """
     data = layer.data[level] if layer.multiscale else layer.data
     finest = layer.data[0] if layer.multiscale else layer.data
+    if layer.ndim > _MOST_AXES:
+        raise ImageError(
+            f"Layer '{layer.name}' has {layer.ndim} dimensions: images of more than "
+            f"{_MOST_AXES} dimensions cannot be run; pick a part."
+        )
     if len(axes) != layer.ndim:
         raise ImageError(
             f"Layer '{layer.name}' has {layer.ndim} dimensions, but the axes '{axes}' "
@@ -131,7 +150,7 @@ def take(layer: Image, axes: str, level: int = 0) -> Source:
     coarser = np.divide(finest.shape[: layer.ndim], data.shape[: layer.ndim])
     scale = np.abs(np.asarray(layer.scale, float)) * coarser
     sizes = dict(zip(axes, scale, strict=True))
-    lengths = dict(zip(axes, map(_length, layer.units), strict=True))
+    lengths = dict(zip(axes, map(length_of, layer.units), strict=True))
     space = {axis: float(size) for axis, size in sizes.items() if axis in "ZYX"}
     known, unit = in_one_unit(space, lengths)
     image = ImageInput(
@@ -141,24 +160,27 @@ def take(layer: Image, axes: str, level: int = 0) -> Source:
         unit=unit,
         name=layer.name,
         rgb=layer.rgb,
-        key=(id(layer), id(data), axes),
+        key=(layer.unique_id, id(data), axes, tuple(known.items()), unit, print_),
         interval=_interval(sizes.get("T"), layer.units, axes),
         file=Path(layer.source.path).name if layer.source.path else "",
     )
     placement = _placement(layer, axes)
     kept = [factor for axis, factor in zip(axes, coarser, strict=True) if axis != "C"]
-    return Source(image, layer.name, _enlarged(placement, kept), layer=id(layer))
+    placement = _enlarged(placement, kept)
+    return Source(
+        image,
+        layer.name,
+        placement,
+        layer=layer.unique_id,
+        print=print_,
+        array=id(layer.data),
+        state=state(layer),
+    )
 
 
 def _interval(step: Any, units: Sequence[Any], axes: str) -> float | None:
     """Seconds from one time to the next, where the layer has a unit of time."""
     return seconds(step, str(units[axes.index("T")])) if "T" in axes else None
-
-
-def _length(unit: Any) -> str | None:
-    """The name of a layer's unit; None where it is none of length."""
-    found = length(str(unit))
-    return None if found is None else found.name
 
 
 def _placement(layer: Image, axes: str) -> dict[str, Any]:
@@ -316,23 +338,6 @@ def feature_table(objects: Objects, source: Source) -> pd.DataFrame:
     return frame.astype({"class": "string"})
 
 
-def label_data(objects: Objects) -> NDArray[Any]:
-    """Ids at pixels, in the smallest type that napari draws fast."""
-    labels = objects.as_labels()
-    # napari draws 16 bits without mapping colours on the processor.
-    return labels.astype(np.uint16) if labels.max(initial=0) < 2**16 else labels
-
-
-def shape_data(objects: Objects) -> list[NDArray[Any]]:
-    """Outlines as polygons with the frame's axes, in the order of the rows."""
-    polygons = objects.as_polygons()
-    steps = objects.planes - np.asarray(objects.frame.origin)[: objects.planes.shape[1]]
-    return [
-        np.hstack([np.tile(plane, (len(polygon), 1)), polygon])
-        for plane, polygon in zip(steps, polygons, strict=True)
-    ]
-
-
 def image_layers(
     source: Source, images: Images, output: str
 ) -> list[tuple[NDArray[Any], dict[str, Any]]]:
@@ -385,8 +390,3 @@ def _with_axis(placement: dict[str, Any], position: int) -> dict[str, Any]:
         "units": tuple(units),
         "axis_labels": tuple(labels),
     }
-
-
-def one_colour(colour: str) -> DirectLabelColormap:
-    """A colormap that gives every object the same colour."""
-    return DirectLabelColormap(color_dict={None: colour, 0: "transparent"})

@@ -94,6 +94,17 @@ class ResultLayers:
             return changed
         return in_whole(changed, Cut(Region(box={}), objects.frame, begin))
 
+    def move_to(self, source: Source) -> None:
+        """Lay everything where the image is now."""
+        self.source = source
+        self._drawings.source = source
+        self.edits.image = source.image
+        place = layers.placed(source, self._place.get("origin", ()))
+        with self.hand.working():
+            for layer in [*self._labels.values(), *self._drawings.layers().values()]:
+                for part, value in place.items():
+                    setattr(layer, part, value)
+
     def drop_corrections(self) -> None:
         """Forget what the person corrected: what is found counts again."""
         with self.hand.working():
@@ -151,7 +162,17 @@ class ResultLayers:
     def drawn(self, drawn: Drawn) -> None:
         if drawn != self._drawings.drawn:  # asked for anew
             self._drawings.bring_back()
-        self._drawings.drawn = drawn
+        before, self._drawings.drawn = self._drawings.drawn, drawn
+        if before.fill != drawn.fill:
+            for name in self._labels:
+                self._fill(name, self.styles.get(name, Style(COLOURS[0])).colour)
+
+    def _fill(self, name: str, colour: str) -> None:
+        """Let the objects of a class look as the person wants them."""
+        layer = self._labels[name]
+        if layer in self.viewer.layers:
+            with self.hand.working():
+                drawing.style_labels(layer, colour, self.drawn.fill)
 
     def bring_back(self) -> None:
         """Draw again what the person took away."""
@@ -221,7 +242,7 @@ class ResultLayers:
                     continue
                 was, now = before.get(name), styles[name]
                 if was is None or was.colour != now.colour:
-                    style_drawn(kind, layer, now.colour)
+                    style_drawn(kind, layer, now.colour, self.drawn.fill)
                 if was is None or was.visible != now.visible:
                     layer.visible = now.visible
 
@@ -252,6 +273,8 @@ class ResultLayers:
             visible=style.visible,
             **layers.placed(self.source, mine.frame.origin),
         )
+        if self.drawn.fill != drawing.ONE:
+            self._fill(name, style.colour)
         if not lazy:
             self.edits.watch(name, self._labels[name])
             self.edits.settle(name, found, mine)

@@ -15,9 +15,11 @@ from superqt.utils import qdebounced
 from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.controls import text
 from napari_imagec_ai._napari.desk import Desk
+from napari_imagec_ai._napari.layers.changes import Hand
 from napari_imagec_ai._napari.layers.corrections_row import CorrectionsRow
 from napari_imagec_ai._napari.layers.inspector import Inspector
 from napari_imagec_ai._napari.layers.layer_options import LayerOptions
+from napari_imagec_ai._napari.layers.live import Live, LiveResults
 from napari_imagec_ai._napari.layers.preview import Glimpse, Seen
 from napari_imagec_ai._napari.layers.result_layers import ResultLayers
 from napari_imagec_ai.recipes.recipe import Recipe
@@ -28,11 +30,16 @@ from napari_imagec_ai.run.settings import RunSettings
 
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.layers.layers import Source, Style
+    from napari_imagec_ai.recipes.session import Session
     from napari_imagec_ai.results.result import Result
 
 
 _STROKE = 120
 """Milliseconds after which a stroke is over, and more may come."""
+
+
+_AT_WORK = Hand()
+"""Of all widgets of the program: they may share a viewer."""
 
 
 class Showing:
@@ -47,18 +54,19 @@ class Showing:
 
     Attributes
     ----------
-    results : ResultLayers or None
-        Layers of the result that is tuned.
+    known : LiveResults
+        All results that can be tuned.
+    live : Live or None
+        The one that is tuned.
     ran_with : RunSettings
         How the network ran that gave it.
     """
 
     def __init__(self, desk: Desk, looked: Callable[[], None]) -> None:
         self._desk = desk
-        self.results: ResultLayers | None = None
+        self.known = LiveResults()
+        self.live: Live | None = None
         self.ran_with = RunSettings()
-        self._placed: dict[int, ResultLayers] = {}
-        self._busy = False
         self.options = LayerOptions(desk.tune)
         self.scores = text("scores")
         self.scores.visible = False
@@ -75,53 +83,94 @@ class Showing:
         self._edited_soon.cancel()
         self.preview.stop()
         self.inspector.stop()
-        for shown in self._placed.values():
-            shown.stop()
+        for live in self.known:
+            live.results.stop()
+
+    @property
+    def results(self) -> ResultLayers | None:
+        """Layers of the result that is tuned."""
+        return None if self.live is None else self.live.results
 
     @property
     def busy(self) -> bool:
-        """Whether results take the viewer's selection for a moment."""
-        return self._busy
+        """Whether results, also of another widget, take the viewer's selection now."""
+        return _AT_WORK.ours
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Nobody follows the selection meanwhile."""
-        self._busy = True
-        try:
+        with _AT_WORK.working():
             yield
-        finally:
-            self._busy = False
 
     def leave(self) -> None:
-        """Another model was chosen: what is shown stays, and is no longer tuned."""
+        """Another model was chosen: what is shown stays, and is not tuned meanwhile."""
+        self.select(None)
+
+    def select(self, live: Live | None) -> None:
+        """Tune this result from now on; None: none."""
         self.drop_preview()
-        self.results = None
+        self.live = live
+        if live is None:
+            self.corrections.show_count(0)
+            self.inspector.leave()
+        else:
+            self.ran_with = live.ran_with
+            self.corrections.show_count(live.results.edits.count())
+            self.inspector.watch(live.results)
 
     # -- the result --------------------------------------------------------------------
 
-    def place(self, source: Source, predicted: RunSettings) -> None:
-        """Choose the layers that a new result goes to."""
-        self.results = self._layers_for(source)
-        self.ran_with = predicted
+    def place(self, session: Session, source: Source, predicted: RunSettings) -> Live:
+        """Choose the layers that a new result goes to; it is not selected by that."""
+        keep = self.options.keep.value
+        before = self.known.of(session.model, source.layer)
+        same = before is not None and (
+            before.results.source.image.key == source.image.key
+        )
+        if before is not None and same and not keep:
+            before.session, before.ran_with = session, predicted
+            before.results.bring_back()
+            return before
+        for other in self.known.on(source.layer):
+            if keep and other is not before:
+                continue
+            if not keep:
+                other.results.clear()
+            self.known.drop(other)
+        viewer = self._desk.viewer
+        made = ResultLayers(viewer, source, self._edited_soon, self._emptied)
+        live = Live(session, made, source.layer, predicted)
+        self.known.add(live)
+        return live
 
-    def _layers_for(self, source: Source) -> ResultLayers:
-        """Where a result goes: into the layers of an earlier run, or into new ones."""
-        before, keep = self._placed.get(source.layer), self.options.keep.value
-        if before is not None and not keep:
-            same = before.source.image.key == source.image.key
-            if same and before is self.results:
-                return before
-        if before is not None and not keep:
-            before.clear()
-        made = ResultLayers(self._desk.viewer, source, self._edited_soon)
-        self._placed[source.layer] = made
-        return made
+    def _emptied(self) -> None:
+        """The person took the last layer of a result away: it is let go."""
+        for live in self.known:
+            if not live.results.all_layers:
+                self.known.drop(live)
+                if live is self.live:
+                    self._desk.result_gone()
 
     def gone(self, source: Source) -> str:
         """A sentence where the layer of a result is no longer there."""
-        if any(layer.name == source.name for layer in self._desk.viewer.layers):
+        if any(layer.unique_id == source.layer for layer in self._desk.viewer.layers):
             return ""
         return f"The layer '{source.name}' is gone; the result lies where it was."
+
+    def show_aside(
+        self, live: Live, result: Result, styles: Mapping[str, Style]
+    ) -> None:
+        """Show a result that is not tuned now."""
+        with self._alone():
+            if isinstance(result, Objects):
+                live.results.styles = dict(styles)
+                live.results.drawn = self.options.drawn()
+                live.results.show(live.results.corrected(result), True)
+            elif isinstance(result, Images):
+                live.results.show_images(result)
+            if live.tuned is not None:
+                recipe = live.session.recipe(live.ran_with, *live.tuned)
+                live.results.note(recipe.model_dump(mode="json"))
 
     def corrected(self, result: Result) -> Result:
         """A result with what the person corrected of it by hand."""
@@ -134,6 +183,10 @@ class Showing:
         """The person painted, drew or erased: table, counts and outlines follow."""
         if self.results is not None:
             self._desk.tune()
+        for live in self.known:
+            if live is not self.live and live.tuned and live.results.edits.changed:
+                result = live.session.result(*live.tuned)
+                self.show_aside(live, result, live.results.styles)
 
     def _choose_place(self) -> None:
         if self.results is not None:
@@ -206,7 +259,8 @@ class Showing:
         if isinstance(found, str):
             self._desk.say(found, bad=True)
         else:
-            self.results.show_images(found)
+            with self._alone():
+                self.results.show_images(found)
 
     def show_table(self) -> None:
         """List the objects beside the canvas."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from napari_imagec_ai._napari import chosen_before
 from napari_imagec_ai._napari.controls import Fold
 from napari_imagec_ai._napari.desk import Desk
+from napari_imagec_ai._napari.layers.live import is_same_model
 from napari_imagec_ai._napari.model.model_choice import ASK, ModelChoice
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model.description import Model
@@ -57,7 +58,7 @@ class Opening:
 
     def _model_changed(self) -> None:
         model = self.model
-        if self.session and model and _is_same(self.session.model, model):
+        if self.session and model and is_same_model(self.session.model, model):
             self.session.moved(model)  # its folder may have another name now
             self._desk.check()
             return
@@ -99,6 +100,24 @@ class Opening:
         except ImagecAIError as error:
             self.session, self.problem = None, str(error)
 
+    def use(self, session: Session) -> None:
+        """Go on with another session of the chosen model."""
+        self.session = session
+        if self.choice.decoder.value != session.decoder.name:
+            with self.choice.decoder.changed.blocked():
+                self.choice.decoder.value = session.decoder.name
+
+    def choose(self, model: Model) -> bool:
+        """Choose a model of the list; gives whether it is there."""
+        entry = self.choice.entry
+        if entry is not None and entry.model and is_same_model(entry.model, model):
+            return True
+        for number, other in enumerate(self.choice.entries):
+            if other.model is not None and is_same_model(other.model, model):
+                self.choice.model.value = number
+                return True
+        return False
+
     def begin(self, decoder: str | None) -> None:
         """Begin anew with the chosen model, with this decoder or its own."""
         if decoder is not None:
@@ -117,9 +136,3 @@ class Opening:
         """Give the network's memory back: the window is gone."""
         if self.session is not None and not self._desk.running:
             self.session.close()
-
-
-def _is_same(one: Model, other: Model) -> bool:
-    """Whether two are one model, which may have been moved."""
-    moved = one.source == other.source and not one.path.exists()
-    return one.path == other.path or moved

@@ -9,7 +9,7 @@ import numpy as np
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_imagec_ai._napari.desk import Desk
-from napari_imagec_ai._napari.image.image_choice import SOME_PLANES
+from napari_imagec_ai._napari.image.image_controls import SOME_PLANES
 from napari_imagec_ai._napari.image.origin import Origin, origin
 from napari_imagec_ai._napari.image.region_choice import rings
 from napari_imagec_ai._napari.layers.layers import placed

@@ -26,6 +26,7 @@ from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.result import Result
 
 if TYPE_CHECKING:
+    from napari_imagec_ai._napari.layers.live import Live
     from napari_imagec_ai._napari.layers.preview import Seen
     from napari_imagec_ai._napari.layers.showing import Showing
     from napari_imagec_ai._napari.tune.settings_form import SettingsForm
@@ -84,6 +85,30 @@ class Tuning:
         self.classes.set_classes(session.model.classes)
         self._history.clear()
         self._note()
+
+    def begin_history(self) -> None:
+        """Nothing was tried yet of what is tuned now."""
+        self._history = History()
+        self._show_steps()
+
+    @property
+    def history(self) -> History[tuple[Settings, ClassMap]]:
+        """Settings that the person tried."""
+        return self._history
+
+    def restore(self, live: Live) -> None:
+        """Show the settings of a result that is tuned again."""
+        found = live.session.decoded
+        self._history = live.history
+        if live.tuned is None:
+            return
+        if isinstance(found, Objects):  # detectors may tell classes only when they ran
+            self.classes.set_classes(found.classes)
+        settings, class_map = live.tuned
+        self.thresholds.set_values(settings, class_map.class_threshold)
+        self._reading.set_values(settings.model_dump())
+        self.classes.set_map(class_map)
+        self.now()
 
     def _settings(self) -> Settings | None:
         session = self._desk.session
@@ -211,8 +236,17 @@ class Tuning:
             every = len(session.decoded)
             what = f"{self._showing.results.source.name}, {session.model.name}"
             sentence = f"{len(result)} of {every} objects kept ({what})."
+            corrected = self._showing.results.edits.count()
+            if corrected:
+                sentence = (
+                    f"{len(result)} objects kept ({what}); {corrected} corrected by "
+                    "hand."
+                )
         elif isinstance(result, Images) and outlines:
             sentence = f"{', '.join(result.maps)}: see the new layers."
+        live = self._showing.live
+        if live is not None:
+            live.tuned = settings, class_map
         notes = self._showing.show(result, self.classes.styles(), outlines)
         if outlines:
             ran = self._showing.ran_with
