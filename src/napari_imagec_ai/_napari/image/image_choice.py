@@ -328,7 +328,7 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         if layer is None:
             raise ImageError(f"The layer '{name}' is gone; choose another channel.")
         other, main = self._pixels(layer), self.whole()
-        apart = off(main, other)
+        apart = off(main.matrix, other.matrix, max(main.image.data.shape))
         if apart:
             raise ImageError(
                 f"'{name}' does not lie on '{main.name}' pixel by pixel (another "

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_imagec_ai.image.units import length
 
 if TYPE_CHECKING:
     from napari.layers import Image
-
-    from napari_imagec_ai._napari.layers.layers import Source
 
 
 def state(layer: Image) -> dict[str, Any]:
@@ -23,16 +22,21 @@ def state(layer: Image) -> dict[str, Any]:
     return found
 
 
-def off(one: Source, other: Source) -> str:
+def off(a: NDArray[Any], b: NDArray[Any], reach: int) -> str:
     """In what the places of two images differ, in words; empty: they lie on each other.
 
     A tenth of a pixel is nothing that a person placed.
+
+    Parameters
+    ----------
+    a, b : (D + 1, D + 1) array
+        From pixels to the world, for homogeneous coordinates.
+    reach : int
+        Pixels along the longest side.
     """
-    a, b = one.matrix, other.matrix
     if a.shape != b.shape:
         return ""  # they differ in their dimensions, which is another matter
     pixel = np.abs(a[:-1, :-1]).max(initial=1e-12)
-    reach = max(other.image.data.shape, default=1)
     if np.allclose(a[:-1, :-1], b[:-1, :-1], rtol=0, atol=0.1 * pixel / reach):
         near = np.allclose(a[:-1, -1], b[:-1, -1], rtol=0, atol=0.1 * pixel)
         return "" if near else "position"
