@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MAX_SHAPES = 2000
 """More outlines than these stop the window for a second."""
 
+MANY = f"Outlines above {MAX_SHAPES} objects"
+"""What the control is called that asks for them."""
+
 PIECEWISE = 1000
 """More outlines than these are added some at a time."""
 
@@ -92,8 +95,8 @@ class Drawings:
         elif slow:
             notes.append(
                 f"{name}: {len(mine)} {kind} take napari long to build, so the Shapes "
-                f"layer has none above {MAX_SHAPES}; 'Outlines above {MAX_SHAPES} "
-                "objects' in the tab 'Results' draws them."
+                f"layer has none above {MAX_SHAPES}; '{MANY}' in the tab 'Results' "
+                "draws them."
             )
             mine = mine[np.zeros(len(mine), bool)]
         layer = self._layers.get((kind, name))

@@ -9,7 +9,7 @@ from magicgui.widgets import CheckBox, ComboBox, PushButton
 
 from napari_imagec_ai._napari.controls import Fold, column, row
 from napari_imagec_ai._napari.layers.drawing import EACH, ONE, RIM
-from napari_imagec_ai._napari.layers.drawings import MAX_SHAPES
+from napari_imagec_ai._napari.layers.drawings import MANY, MAX_SHAPES
 from napari_imagec_ai._napari.layers.drawn import Drawn
 
 
@@ -28,7 +28,7 @@ class LayerOptions(Fold):
         self.points = _box("points", "Points", False, "A point in each object.")
         self.many = _box(
             "many",
-            f"Outlines above {MAX_SHAPES} objects (slow)",
+            f"{MANY} (slow)",
             False,
             f"Also above {MAX_SHAPES} objects of a class: napari needs seconds and "
             "much memory for them, and draws them while you go on.",
