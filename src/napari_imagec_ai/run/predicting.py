@@ -113,9 +113,9 @@ def _asked(
     strange = [name for name in chosen if name not in RunSettings.model_fields]
     if strange:
         raise TypeError(f"predict() got an unexpected keyword argument '{strange[0]}'")
-    engine = chosen.get("engine")
+    engine = chosen.get("engine", "")
     opened = None if isinstance(engine, str) else engine
-    told = {name: value for name, value in chosen.items() if value is not opened}
+    told = {name: chosen[name] for name in chosen if name != "engine" or opened is None}
     return _steps(model, image, settings_of(told, settings), opened, dense)
 
 
