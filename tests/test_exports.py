@@ -484,3 +484,39 @@ def test_a_size_can_be_given_on_the_command_line(run_cli: Run, tmp_path: Path) -
         48,
         48,
     ]
+
+
+@pytest.mark.parametrize("task", ["obb", "pose", "semantic", "detect"])
+def test_an_export_becomes_a_model_folder(tmp_path: Path, task: str) -> None:
+    told = {"task": task, "names": NAMES, "kpt_shape": "[1, 2]"}
+    if task != "pose":
+        del told["kpt_shape"]
+    if task == "semantic":
+        numbers = np.zeros((1, SIDE, SIDE), np.uint8)
+        numbers[0, 10:30, 10:30] = 1
+        outputs = {"output0": numbers}
+        told["names"] = "{0: 'background', 1: 'cell'}"
+    else:
+        extra = {"obb": (0.5,), "pose": (30.0, 40.0), "detect": ()}[task]
+        row = (30, 40, 30, 12, 0.9, 0.1, *extra)
+        outputs = {"output0": rows(len(row), row)}
+    path = export(tmp_path / "a.onnx", outputs, told)
+    made = ai.package_model(path, tmp_path / "m")
+    image = ai.ImageInput(np.full((SIDE, SIDE), 90, np.uint8), "YX", name="grey")
+    found = ai.decode(ai.predict(ai.load_model(made.folder), image))
+    bare = run(path)
+    assert found.counts() == bare.counts()
+    assert sum(found.counts().values()) == 1
+    assert np.array_equal(found.boxes, bare.boxes)
+    assert sorted(found.features) == sorted(bare.features)
+
+
+def test_rotated_boxes_are_four_corners_for_yolo(tmp_path: Path) -> None:
+    path = export(tmp_path / "a.onnx", {"output0": rows(7, TURNED[0])}, OBB)
+    ai.write(run(path), tmp_path / "a.txt")
+    (line,) = (tmp_path / "a.txt").read_text(encoding="utf-8").splitlines()
+    number, *values = line.split()
+    corners = np.array(values, float).reshape(-1, 2)[:, ::-1] * SIDE
+    expected = np.array(sorted(turned_corners(*TURNED[0][:4], 0.5))) + 0.5
+    assert number == "0"
+    np.testing.assert_allclose(sorted(corners.tolist()), expected, atol=0.02)

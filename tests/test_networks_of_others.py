@@ -437,3 +437,63 @@ def test_a_class_without_a_name_gets_one_and_that_is_said(
     found = ai.decode(ai.predict(model, picture(data)))
     assert found.counts() == {"class 1": 1}
     assert any("number 1 is called 'class 1'" in s for s in found.assumed)
+
+
+# -- other shapes of results -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ["bczyx", "bzcyx"])
+def test_a_plane_may_become_a_volume(tmp_path: Path, order: str) -> None:
+    import tifffile
+    from onnx import helper
+
+    axis = 1 + order.index("z") - 1
+    nodes = [
+        helper.make_node("Unsqueeze", ["in", "place"], ["one"]),
+        helper.make_node("Mul", ["one", "weights"], ["out"]),
+    ]
+    shape = (1, 1, 5, 1, 1) if order == "bczyx" else (1, 5, 1, 1, 1)
+    weights = np.arange(1, 6, dtype=np.float32).reshape(shape)
+    constants = {"place": np.array([axis]), "weights": weights}
+    out = (1, 1, 5, "y", "x") if order == "bczyx" else (1, 5, 1, "y", "x")
+    path = graph(tmp_path / "a.onnx", nodes, constants, out=out)
+    made = ai.package_model(path, tmp_path / "m", decoder="image")
+    if order == "bzcyx":  # a description may have another order than the usual one
+        rdf = _rdf(made)
+        axes = rdf["outputs"][0]["axes"]
+        axes[1], axes[2] = (
+            {"type": "space", "id": "z", "size": 5},
+            {"type": "channel", "channel_names": ["out"]},
+        )
+        (made.folder / "rdf.yaml").write_text(yaml.safe_dump(rdf), encoding="utf-8")
+    data = spots(96)
+    images = ai.decode(ai.predict(ai.load_model(made.folder), picture(data)))
+    ai.write(images, tmp_path / "volume.tif")
+    with tifffile.TiffFile(tmp_path / "volume.tif") as file:
+        assert file.series[0].axes == "ZYX"
+        found = file.series[0].asarray()
+    np.testing.assert_allclose(found, data * np.arange(1, 6)[:, None, None])
+    with pytest.raises(ModelError, match=r"a volume .* which only the decoder"):
+        ai.package_model(path, tmp_path / "again", decoder="unet")
+
+
+def test_scores_may_be_a_table(tmp_path: Path) -> None:
+    from onnx import helper
+
+    nodes = [
+        helper.make_node("ReduceMean", ["in"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "table"], ["out"]),
+    ]
+    table = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
+    path = graph(
+        tmp_path / "a.onnx",
+        nodes,
+        {"table": table},
+        shape=(1, 1, 64, 64),
+        out=(1, 3, 4),
+    )
+    made = ai.package_model(path, tmp_path / "m", decoder="scores")
+    (found,) = ai.predict(
+        made.model, picture(np.full((64, 64), 2, np.uint8))
+    ).vectors.values()
+    np.testing.assert_allclose(found.ravel(), 2 * table.ravel(), rtol=1e-5)

@@ -97,7 +97,10 @@ def decode_images(prediction: Prediction, settings: ImageSettings) -> Images:
         )
     chosen = settings.outputs or known
     names = {spec.id: spec.channel_names for spec in prediction.model.outputs}
+    space = prediction.space
+    deep = {spec.id: spec.own_depth(space) for spec in prediction.model.outputs}
     return Images(
+        depths={name: n for name, n in deep.items() if n > 1 and name in chosen},
         frame=prediction.frame,
         space=prediction.space,
         maps={name: prediction.maps[name] for name in chosen},

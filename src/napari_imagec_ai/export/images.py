@@ -40,6 +40,11 @@ def write_image(images: Images, path: Path) -> None:
     frame, values = images.frame_of(output), images.maps[output]
     planes = frame.axes[: len(frame.axes) - len(images.space)]
     axes = f"{planes}C{images.space}"
+    depth = images.depths.get(output, 1)
+    if depth > 1 and "Z" not in axes:
+        before, after = values.shape[: len(planes)], values.shape[len(planes) + 1 :]
+        values = np.asarray(values).reshape(*before, -1, depth, *after)
+        axes = f"{planes}CZ{images.space}"
     # An ImageJ hyperstack has all of these, in this order.
     order = [axis for axis in "TZCYX" if axis in axes]
     stack = values.transpose([axes.index(axis) for axis in order])

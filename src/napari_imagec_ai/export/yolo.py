@@ -42,6 +42,8 @@ def write_yolo(objects: Objects, path: Path, beside: Beside) -> None:
         number = numbers[objects.classes[objects.class_id[row]]]
         if objects.has_pixels and parts:
             values = joined(parts) / size
+        elif objects.corners is not None:  # rotated: four corners
+            values = np.clip(objects.corners[row][:, ::-1] / size, 0, 1)
         else:
             x0, y0, x1, y1 = np.clip(
                 objects.boxes[row][[1, 0, 3, 2]] / np.tile(size, 2), 0, 1

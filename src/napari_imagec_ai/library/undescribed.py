@@ -170,10 +170,20 @@ def _of_boxes(path: Path, trial: Trial, layout: Layout) -> dict[str, Any]:
                 "kind": "boxes" if layout.prototypes is None else "boxes_masks",
                 "classes": list(layout.names),
                 "layout": layout.name,
+                "extra": _extra(layout),
                 "assumed": [sentence, *more],
             }
         },
     }
+
+
+def _extra(layout: Layout) -> list[str]:
+    """Names of the numbers behind the scores of the classes."""
+    if layout.angles:
+        return ["angle"]
+    count, numbers = layout.points
+    names = layout.point_names or [f"point{n + 1}" for n in range(count)]
+    return [f"{name}_{axis}" for name in names for axis in ("x", "y", "sure")[:numbers]]
 
 
 def _tensor(number: int, array: Any, layout: Layout) -> dict[str, Any]:

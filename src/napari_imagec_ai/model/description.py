@@ -171,6 +171,21 @@ class TensorSpec:
         """The axis of that name, or None."""
         return next((axis for axis in self.axes if axis.name == name), None)
 
+    def own_depth(self, space: str) -> int:
+        """Planes that an output has for one of the input; 1: it is a plane, too.
+
+        Inside a run they lie one after the other, as channels do.
+
+        Parameters
+        ----------
+        space : str
+            Space axes of the input, such as ``YX``.
+        """
+        axis = self.axis("z")
+        if axis is None or "z" in space.lower() or not isinstance(axis.size, FixedSize):
+            return 1
+        return axis.size.size
+
     @property
     def channels(self) -> int | None:
         """Number of channels: 1 without a channel axis, None where it is not fixed."""

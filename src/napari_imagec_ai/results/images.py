@@ -27,6 +27,9 @@ class Images:
         may have another resolution than the image.
     channel_names : mapping of str to tuple of str
         Names of the channels, empty where the description has none.
+    depths : mapping of str to int
+        Planes that an output has for each plane of the image, where it makes a volume
+        of it: they lie along the axis of channels, fastest.
     assumed : tuple of str
         Sentences: what was assumed on the way here.
     """
@@ -35,6 +38,7 @@ class Images:
     space: str
     maps: Mapping[str, NDArray[np.float32]] = field(repr=False)
     channel_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    depths: Mapping[str, int] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
 
     def __len__(self) -> int:

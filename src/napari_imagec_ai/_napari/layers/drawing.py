@@ -76,6 +76,8 @@ def _planes(objects: Objects) -> NDArray[Any]:
 
 
 def _boxes(objects: Objects) -> list[NDArray[Any]]:
+    if objects.corners is not None:
+        return list(objects.corners - 0.5)
     y0, x0, y1, x1 = objects.boxes.T - 0.5  # half-open: edges of the outer pixels
     return list(np.stack([y0, x0, y0, x1, y1, x1, y1, x0], axis=1).reshape(-1, 4, 2))
 

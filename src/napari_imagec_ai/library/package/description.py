@@ -120,7 +120,13 @@ def _of_detector(path: Path, facts: Facts) -> Rdf:
         ) from error
     rdf: Rdf = read_yaml(model.source)
     own = rdf["config"]["napari_imagec_ai"]
-    named = list(own["classes"])
+    if len(rdf["inputs"]) > 1:
+        others = ", ".join(f"'{entry['id']}'" for entry in rdf["inputs"][1:])
+        raise ModelError(
+            f"'{path.name}' takes {others} beside the image, which a model folder "
+            "cannot have a test for yet; run the file itself: it needs no folder."
+        )
+    named = list(own.get("classes", ()))
     if facts.classes and len(facts.classes) != len(named):
         raise ModelError(
             f"The network has {len(named)} classes ({', '.join(named)}), but "
@@ -132,14 +138,22 @@ def _of_detector(path: Path, facts: Facts) -> Rdf:
         sizes = facts.pixel_sizes("yx")
         for axis in rdf["inputs"][0]["axes"][2:]:
             axis |= {"scale": sizes[axis["id"]], "unit": "micrometer"}
+    if own["decoder"] != "yolo":
+        told = dict(own, classes=list(classes))
+        told.pop("assumed", None)
+        return {**_tensors(rdf), "weights": {}, "config": {"napari_imagec_ai": told}}
     for output in rdf["outputs"]:
-        _name_axes(output, (*_BOXES[own["layout"]], *_of_rows(own["layout"], classes)))
+        rows = (*_BOXES[own["layout"]], *_of_rows(own["layout"], classes))
+        _name_axes(output, (*rows, *own.get("extra", ())))
     return {
-        "inputs": rdf["inputs"],
-        "outputs": rdf["outputs"],
+        **_tensors(rdf),
         "weights": {},
         "config": _config(facts, "yolo", own["kind"], classes),
     }
+
+
+def _tensors(rdf: Rdf) -> Rdf:
+    return {side: rdf[side] for side in ("inputs", "outputs")}
 
 
 def _of_rows(layout: str, classes: Sequence[str]) -> tuple[str, ...]:

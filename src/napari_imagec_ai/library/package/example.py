@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai.decoders.decoding import decode
 from napari_imagec_ai.decoders.registry import class_threshold
 from napari_imagec_ai.engines.engine import Engine
+from napari_imagec_ai.engines.numbers import white
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.export.overlay import as_png, overlay
 from napari_imagec_ai.image.image_input import Frame, ImageInput
@@ -82,7 +83,7 @@ def test_tensors(
     middle = tuple(len(span) // 2 for span in feed.ranges)
     plane, _ = clean(feed.read(middle), image.name)
     if model.kind in DETECTORS:
-        plane = _letterboxed(model, image, plane)
+        plane = _letterboxed(model, image, plane) * np.float32(_white(model, engine))
     else:
         plane = _cut(plane, _window(spec, feed))
         asked = _asked(engine)
@@ -109,6 +110,16 @@ def test_tensors(
         )
         for out, array in zip(model.outputs, outputs, strict=True)
     ]
+
+
+def _white(model: Model, engine: Engine) -> float:
+    """The brightest value that a detector takes where its description scales none."""
+    steps = model.inputs[0].steps
+    if any(step.id != "ensure_dtype" for step in steps):
+        return 1.0
+    if model.inputs[0].data_range[1] == 255:
+        return 255.0
+    return white(_asked(engine))
 
 
 def _asked(engine: Engine) -> str:

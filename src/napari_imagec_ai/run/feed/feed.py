@@ -168,7 +168,9 @@ def from_network(array: NDArray[Any], spec: TensorSpec, space: str) -> NDArray[A
             f"description says '{spec.letters}'; the description and the weights "
             "disagree."
         )
-    kept = [i for i, name in enumerate(names) if name in "c" + space.lower()]
+    wanted = "c" + space.lower()
+    deep = spec.own_depth(space) > 1  # planes that the input does not have
+    kept = [i for i, n in enumerate(names) if n in wanted or (deep and n == "z")]
     for i, size in enumerate(array.shape):
         if i not in kept and size != 1:
             raise EngineError(
@@ -179,7 +181,11 @@ def from_network(array: NDArray[Any], spec: TensorSpec, space: str) -> NDArray[A
     left = [names[i] for i in kept]
     if "c" not in left:
         array, left = array[None], ["c", *left]
-    order = [left.index(name) for name in "c" + space.lower()]
+    order = [left.index(name) for name in wanted]
+    if deep:
+        order.insert(1, left.index("z"))
+        array = array.transpose(order)
+        return np.asarray(array.reshape(-1, *array.shape[2:]), np.float32)
     return np.asarray(array.transpose(order), np.float32)
 
 

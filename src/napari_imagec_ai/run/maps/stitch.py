@@ -195,6 +195,8 @@ class Stitcher:
                 "output's size in the description."
             )
         count = channel_count(self.model, spec)
+        if count is not None:
+            count *= spec.own_depth(self.feed.space)
         decoded = any(step.id in processing.DECODING for step in spec.steps)
         # With such a step the description is about what the decoder gives.
         if count is not None and len(array) != count and not decoded:
@@ -319,7 +321,7 @@ class Stitcher:
     def _take_vector(
         self, index: tuple[int, ...], tile: Tile, spec: TensorSpec, array: Array
     ) -> None:
-        count = spec.channels
+        count = spec.channels if spec.axis("c") is not None else None
         if count is not None and array.size != count:
             raise EngineError(
                 f"Output '{spec.id}' has {array.size} numbers, but the description "
