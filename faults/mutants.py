@@ -182,6 +182,11 @@ ALL: dict[str, Mutant] = {
             _set("system.whole_files:sync_all", _nothing),
         ),
     ),
+    "places": Mutant(
+        "what this software did not write is not replaced",
+        "places",
+        _set("system.own_files:check", _nothing),
+    ),
     "sweep": Mutant(
         "what a killed process began is taken away",
         "promises",
