@@ -157,12 +157,12 @@ def test_a_layer_that_is_not_fed_can_be_measured_and_filtered_by(
     measured.boxes[0].value = True
     start(widget)
     finish(qtbot, widget)
-    assert "'GFP' is mean intensity 1" in measured.said.value
+    assert "'GFP' is mean intensity GFP" in measured.said.value
     found = widget.objects().features
     assert found["mean_intensity"].max() < 1
-    assert sorted(found["mean_intensity_1"] > 300) == [False, False, True]
+    assert sorted(found["mean_intensity_GFP"] > 300) == [False, False, True]
     rows = widget.classes[0]
-    rows.filters.set_filters([Filter(feature="mean_intensity_1", minimum=300.0)])
+    rows.filters.set_filters([Filter(feature="mean_intensity_GFP", minimum=300.0)])
     widget.tune()
     qtbot.waitUntil(lambda: rows.number.value == "1", timeout=5000)
     assert "GFP" in widget.source.beyond_a_file()

@@ -76,7 +76,7 @@ def test_very_many_outlines_are_drawn_when_asked_for(
     viewer, widget = ran(qtbot, open_widget, scene)
     outlines = viewer.layers["thing outlines (dish)"]
     assert not len(outlines.data)
-    assert "Outlines above 2000 objects" in widget.status.value
+    assert "Outlines above 3 objects" in widget.status.value
     monkeypatch.setattr(many, "AT_ONCE", 3)
     widget.layer_options.many.native.click()
     words = "4 outlines are being drawn in the background"

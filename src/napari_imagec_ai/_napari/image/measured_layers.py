@@ -123,8 +123,10 @@ class MeasuredLayers(Fold):
             own = [(image, channel) for channel in range(image.size("C"))]
         found, apart = self._parts(names, take)
         parts = [*own, *found]
+        called = [part.name for part, _ in parts]
         self.said.value = "; ".join(
-            f"'{part.name}' is mean intensity {number}"
+            f"'{part.name}' is mean intensity "
+            f"{part.name if called.count(part.name) == 1 else number}"
             for number, (part, _) in enumerate(parts)
             if number >= len(own)
         )
