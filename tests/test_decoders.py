@@ -13,6 +13,7 @@ from scenes import CHANNELS, maps, pairs, prediction, scattered
 import napari_imagec_ai as ai
 from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.decoders.pixels.unet import UNetSettings, default_settings
+from napari_imagec_ai.decoders.registry import choose_decoder
 
 KINDS = pytest.mark.parametrize("kind", CHANNELS)
 LOGITS = pytest.mark.parametrize("logits", [False, True], ids=["probability", "logits"])
@@ -282,3 +283,24 @@ def test_a_disc_with_a_filled_hole_is_one_object(hole: int) -> None:
     disc, inner = (discs((60, 60), [(30, 30)], [radius]) for radius in (20, hole))
     found = decoded(maps(np.where(inner, 0, disc), "foreground"))
     assert found.features["area"].tolist() == [(disc > 0).sum()]
+
+
+@pytest.mark.parametrize(
+    ("logits", "activation", "words"),
+    [
+        (False, "sigmoid", "once more"),
+        (True, "none", "no probabilities"),
+        (False, "none", ""),
+        (True, "sigmoid", ""),
+        (False, "auto", "taken as probabilities"),
+    ],
+)
+def test_an_activation_that_does_not_fit_the_values_is_named(
+    logits: bool, activation: str, words: str
+) -> None:
+    made = prediction(maps(pairs(), "foreground", logits))
+    usual = choose_decoder(made.model).defaults(made.model)
+    found = ai.decode(made, settings_with(usual, {"activation": activation}))
+    told = " ".join(found.assumed)
+    assert words in told
+    assert bool(words) == bool(told)

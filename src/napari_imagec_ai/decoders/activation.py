@@ -19,6 +19,9 @@ _SLACK = 1e-3
 
 _BYTE = 255.0
 
+_WIDE = 0.8
+"""Values from 0 to 1 that are farther apart are taken for probabilities."""
+
 _EXCLUSIVE = ("three_class", "multi_class")
 """Kinds whose channels exclude each other, so that a softmax belongs to them."""
 
@@ -48,7 +51,7 @@ def resolve(
         Whether its channels exclude each other; by default as the kind says.
     """
     if asked != "auto":
-        return asked, ""
+        return asked, _doubt(asked, spec, values)
     if any(step.id in ("sigmoid", "softmax") for step in spec.steps):
         return "none", ""
     low, high = _ends(values)
@@ -64,6 +67,26 @@ def resolve(
         exclusive = model.kind in _EXCLUSIVE and (spec.channels or 1) > 1
     name: Activation = "softmax" if exclusive else "sigmoid"
     return name, f"Output '{spec.id}' ({found}) was turned into probabilities: {name}."
+
+
+def _doubt(
+    asked: Activation, spec: TensorSpec, values: Iterable[NDArray[np.float32]]
+) -> str:
+    """A sentence where what a person set does not fit the values; else empty."""
+    if asked == "bytes":
+        return ""
+    low, high = _ends(values)
+    found = f"Output '{spec.id}' has values from {low:.3g} to {high:.3g}"
+    inside = low >= -_SLACK and high <= 1 + _SLACK
+    if asked == "none" and (low < -_SLACK or high > 1 + _SLACK):
+        return f"{found}, which are no probabilities: 'activation' may be wrong here."
+    # Of part of an image, what a network gives may lie in any narrow range.
+    if asked != "none" and inside and high - low > _WIDE:
+        return (
+            f"{found}, as probabilities have: a {asked} was applied to them once more, "
+            "as 'activation' asks; auto or none leaves them as they are."
+        )
+    return ""
 
 
 def in_bytes(spec: TensorSpec) -> bool:
