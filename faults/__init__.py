@@ -19,6 +19,7 @@ from faults.fault import Fault
 ALL: dict[str, Fault] = {
     "promises": promises.KEPT,
     "batches": kills.BATCHES,
+    "edits": kills.EDITS,
     "exports": kills.EXPORTS,
     "places": places.PLACES,
     "power": power.POWER,

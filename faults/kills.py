@@ -265,5 +265,58 @@ def _finished(done: Any) -> str:
     return told
 
 
+# -- corrections -----------------------------------------------------------------------
+
+
+def edits(folder: Path) -> Make:
+    """A corrected result that is tuned again and again, and killed at it."""
+    from faults.editing import corrected
+    from napari_imagec_ai.results.correction.safe_copy import bring
+
+    command = [sys.executable, "-m", "faults.editing"]
+    server = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+    def ask(line: str) -> str:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        if line:
+            server.stdin.write(line + "\n")
+            server.stdin.flush()
+        return server.stdout.readline().strip()
+
+    if ask("") != "ready":
+        raise RuntimeError("The process that tunes did not start.")
+    like: Any = corrected(0)[0]
+    path = folder / "copy.npz"
+
+    def make(chance: random.Random) -> Case:
+        wait = chance.choice((0.05, 0.2, 0.8)) * chance.random() * 2
+
+        def run() -> None:
+            there = path.exists()
+            worker = int(ask(str(path)))
+            time.sleep(wait)
+            os.kill(worker, signal.SIGKILL)
+            _gone(worker)
+            if not path.exists():
+                if there:
+                    raise Lost("the copy of the corrections is gone")
+                return
+            found = bring(path, like).get("thing")
+            if found is None or len(found) != 2 or found.erased != 1:
+                raise Lost("the copy of the corrections is damaged")
+            if not (found.kept.as_labels()[120:124, 50:58] == 99).all():
+                raise Lost("what was painted is not in the copy")
+
+        return Case(f"killed after {wait * 1000:.0f} ms", run)
+
+    return make
+
+
+EDITS = Fault(
+    "killed while an edited layer is re-tuned", edits, count=60, quick=4, seconds=30
+)
 EXPORTS = Fault("killed while it writes", exports, count=150, quick=8, seconds=30)
 BATCHES = Fault("killed batches", batches, count=12, quick=1, seconds=30)

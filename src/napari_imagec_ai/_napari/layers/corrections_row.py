@@ -11,6 +11,8 @@ from napari_imagec_ai._napari.controls import text
 
 KEEP, NEW = "stay as they are", "get layers of their own"
 
+_BEFORE = "This image was corrected before, and napari ended since."
+
 _COUNT = "{n} object{s} corrected by hand."
 
 
@@ -23,9 +25,16 @@ class CorrectionsRow(Container):  # type: ignore[type-arg]
         Called when the person chose otherwise.
     let_go : callable
         Called when what was found shall count again.
+    bring_back : callable
+        Called when corrections of an earlier time shall count.
     """
 
-    def __init__(self, changed: Callable[[], None], let_go: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        changed: Callable[[], None],
+        let_go: Callable[[], None],
+        bring_back: Callable[[], None],
+    ) -> None:
         self.said = text("corrections")
         self.choice: Any = ComboBox(
             choices=[KEEP, NEW],
@@ -41,8 +50,14 @@ class CorrectionsRow(Container):  # type: ignore[type-arg]
             tooltip="Show what the network found, without what you painted, drew or "
             "erased.",
         )
+        self.back: Any = PushButton(
+            text="Bring them back",
+            name="bring_back",
+            tooltip="Show the objects as you corrected them before.",
+        )
+        self.back.changed.connect(lambda _: bring_back())
         super().__init__(
-            widgets=[self.said, self.choice, self.drop],
+            widgets=[self.said, self.back, self.choice, self.drop],
             name="corrections_row",
             visible=False,
         )
@@ -55,7 +70,19 @@ class CorrectionsRow(Container):  # type: ignore[type-arg]
         """Whether what is found next goes into new layers."""
         return bool(self.choice.value == NEW)
 
-    def show_count(self, count: int) -> None:
-        """Say how many objects were corrected; nothing of all this where none was."""
-        self.said.value = _COUNT.format(n=count, s="" if count == 1 else "s")
-        self.visible = count > 0
+    def show_count(self, count: int, before: bool = False) -> None:
+        """Say how many objects were corrected; nothing of all this where none was.
+
+        Parameters
+        ----------
+        count : int
+            Corrected objects.
+        before : bool
+            Whether there are corrections of an earlier time, which are not shown.
+        """
+        offered = before and not count
+        told = _COUNT.format(n=count, s="" if count == 1 else "s")
+        self.said.value = _BEFORE if offered else told
+        self.visible = count > 0 or offered
+        self.back.visible = offered
+        self.choice.visible = self.drop.visible = count > 0

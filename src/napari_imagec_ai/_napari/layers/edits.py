@@ -206,6 +206,11 @@ class Edits:
         for name, watch in self._outlines.items():
             watch.told = _named(self._draw, name)
 
+    def take(self, corrections: Mapping[str, ByHand]) -> None:
+        """Take over corrections of an earlier time; those made since count before."""
+        self.by_hand = {**corrections, **self.by_hand}
+        self._found = {}
+
     def drop(self, names: Iterable[str]) -> None:
         """Forget the corrections of classes: what is found counts again."""
         for name in names:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_imagec_ai.model.description import Model
     from napari_imagec_ai.recipes.session import Session
     from napari_imagec_ai.results.classes import ClassMap
+    from napari_imagec_ai.results.correction.by_hand import ByHand
 
 Tuned = tuple["Settings", "ClassMap"]
 """What a result was tuned to."""
@@ -41,6 +42,8 @@ class Live:
         Settings that gave what is shown.
     history : History
         Settings that the person tried.
+    kept : tuple of ByHand
+        Corrections that a copy was made of.
     """
 
     session: Session
@@ -49,6 +52,7 @@ class Live:
     ran_with: RunSettings
     tuned: Tuned | None = None
     history: History[Any] = field(default_factory=History)
+    kept: tuple[ByHand, ...] = ()
 
 
 class LiveResults:

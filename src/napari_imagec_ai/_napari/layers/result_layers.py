@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_imagec_ai._napari.layers import drawing, layers, lazy_labels
@@ -14,6 +15,7 @@ from napari_imagec_ai._napari.layers.edits import Edits
 from napari_imagec_ai._napari.layers.layers import COLOURS, Source, Style
 from napari_imagec_ai._napari.layers.marks import CORRECTED, METADATA, PLACE
 from napari_imagec_ai.image.region import Cut, Region
+from napari_imagec_ai.results.correction import safe_copy
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.placing import in_part, in_whole
@@ -104,6 +106,16 @@ class ResultLayers:
             for layer in [*self._labels.values(), *self._drawings.layers().values()]:
                 for part, value in place.items():
                     setattr(layer, part, value)
+
+    def take_corrections(self, path: Path) -> bool:
+        """Take over corrections that lie in a file; gives whether there are some."""
+        if self._found is None:
+            return False
+        with self.hand.working():
+            self.edits.look()
+            corrections = safe_copy.bring(path, self._found)
+            self.edits.take(corrections)
+        return bool(corrections)
 
     def drop_corrections(self) -> None:
         """Forget what the person corrected: what is found counts again."""

@@ -22,6 +22,7 @@ from napari_imagec_ai._napari.layers.layer_options import LayerOptions
 from napari_imagec_ai._napari.layers.live import Live, LiveResults
 from napari_imagec_ai._napari.layers.preview import Glimpse, Seen
 from napari_imagec_ai._napari.layers.result_layers import ResultLayers
+from napari_imagec_ai._napari.layers.safekeeping import Safekeeping
 from napari_imagec_ai.recipes.recipe import Recipe
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
@@ -70,7 +71,10 @@ class Showing:
         self.options = LayerOptions(desk.tune)
         self.scores = text("scores")
         self.scores.visible = False
-        self.corrections = CorrectionsRow(self._choose_place, self._let_go)
+        self.corrections = CorrectionsRow(
+            self._choose_place, self._let_go, self._bring_back
+        )
+        self._safe = Safekeeping()
         # A stroke may be one of several: what follows from it can wait a moment.
         self._edited_soon = qdebounced(self._edited, timeout=_STROKE)
         self.preview = Glimpse(desk.viewer, looked)
@@ -81,6 +85,7 @@ class Showing:
     def stop(self) -> None:
         """Touch nothing any more: the window is gone."""
         self._edited_soon.cancel()
+        self._safe.stop()
         self.preview.stop()
         self.inspector.stop()
         for live in self.known:
@@ -115,7 +120,7 @@ class Showing:
             self.inspector.leave()
         else:
             self.ran_with = live.ran_with
-            self.corrections.show_count(live.results.edits.count())
+            self._show_corrections(live)
             self.inspector.watch(live.results)
 
     # -- the result --------------------------------------------------------------------
@@ -156,6 +161,22 @@ class Showing:
         if any(layer.unique_id == source.layer for layer in self._desk.viewer.layers):
             return ""
         return f"The layer '{source.name}' is gone; the result lies where it was."
+
+    def _bring_back(self) -> None:
+        """Corrections of an earlier time count again."""
+        if self.live is not None and self._safe.bring(self.live):
+            self._desk.tune()
+
+    def _show_corrections(self, live: Live) -> None:
+        """Say what was corrected, and keep a copy of it where that changed."""
+        edits = live.results.edits
+        now = tuple(edits.by_hand.values())
+        if now != live.kept:
+            live.kept = now
+            self._safe.keep(live)
+            self.corrections.show_count(edits.count())
+        else:
+            self.corrections.show_count(edits.count(), self._safe.is_there(live))
 
     def show_aside(
         self, live: Live, result: Result, styles: Mapping[str, Style]
@@ -212,7 +233,8 @@ class Showing:
                 self.results.styles = dict(styles)
                 self.results.drawn = self.options.drawn()
                 notes = self.results.show(result, outlines)
-                self.corrections.show_count(self.results.edits.count())
+                if self.live is not None:
+                    self._show_corrections(self.live)
                 self.inspector.watch(self.results)
                 return notes
             if isinstance(result, Images) and outlines:
