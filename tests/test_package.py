@@ -200,17 +200,19 @@ def test_a_unet_with_both_formats_finds_what_the_described_model_finds(
         decoder="unet",
         classes=["nucleus"],
         scaling="percentiles",
+        output_channels=["foreground", "boundary", "distance"],
         settings={"mask_threshold": "0.45", "class_threshold": "0.2"},
     )
     model = check_folder(made.folder, engines=2)
     assert model.settings["mask_threshold"] == 0.45
     assert model.settings["class_threshold"] == 0.2
-    assert model.outputs[0].channel_names == ("foreground", "boundary")
+    assert model.kind == "foreground_boundary_distance"
     image = sample_image("nuclei")
     bundled = ai.load_model(NUCLEI)
-    truth = ai.decode(ai.predict(bundled, image))
+    truth = ai.decode(ai.predict(bundled, image, scale=1.0))
     found = ai.decode(ai.predict(model, image, scale=1.0))
-    assert match_f1(truth.as_labels(), found.as_labels()) > 0.95
+    # Those of which the described model is hardly sure are left out by it.
+    assert match_f1(truth.as_labels(), found.as_labels()) > 0.93
 
 
 def torch_network(path: Path, module: Any, *shape: int) -> Path:
@@ -283,6 +285,10 @@ def test_a_stardist_export_finds_objects_at_half_resolution(
     assert len(found) == made.found == 9
     assert np.hypot(*np.diff(found.boxes.reshape(-1, 2, 2), axis=1)[0, 0]) < 20
     assert model.inputs[0].axes[1 if keras else 2].pixel_size == 0.5
+    # The discs are 9 to 11 pixels wide.
+    least, usual, most = model.settings["object_size"]
+    assert least < 9 < usual < 16 < most
+    assert any("object_size" in sentence for sentence in made.assumed)
 
 
 def test_a_cellpose_export_has_flows_and_a_style(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.decoders.decoding import decode
+from napari_imagec_ai.decoders.plausible import diameters
 from napari_imagec_ai.decoders.registry import class_threshold
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.numbers import white
@@ -37,6 +38,12 @@ Array = NDArray[Any]
 
 _WINDOW = {2: 256, 3: 64}
 """Side of the test tensors, by number of space axes, where the network leaves it."""
+
+_ENOUGH = 8
+"""Fewer objects tell nothing of the sizes that a network knows."""
+
+_MARGIN = 1.5
+"""Networks know sizes a little beyond those of one example."""
 
 _MOST = 512
 """Side of the part of the example that the picture shows."""
@@ -193,6 +200,22 @@ def picture(model: Model, image: ImageInput) -> tuple[bytes, Prediction, Any]:
     else:
         found = plain
     return as_png(np.hstack([plain, found])), raw, result
+
+
+def object_sizes(prediction: Prediction, result: Any) -> list[float] | None:
+    """Least, usual and largest diameter of the objects, in pixels of the network.
+
+    None where there are too few to tell.
+    """
+    if not isinstance(result, Objects) or len(result) < _ENOUGH:
+        return None
+    scale = prediction.scale
+    gain = math.prod(scale) ** (1 / len(scale)) if scale else 1.0
+    low, middle, high = np.percentile(diameters(result) * gain, (10, 50, 90))
+    if not low > 0:
+        return None
+    found = (low / _MARGIN, middle, high * _MARGIN)
+    return [float(f"{size:.3g}") for size in found]
 
 
 def _nothing(frame: Frame) -> Objects:

@@ -191,8 +191,19 @@ def _fill(
     count = len(result) if isinstance(result, Objects) else None
     (folder / "README.md").write_text(_readme(made, rdf), encoding="utf-8")
     rdf |= {"documentation": "README.md", "covers": ["cover.png"]}
-    _write(folder, rdf)
     assumed = (*raw.assumed, *getattr(result, "assumed", ()))
+    own = rdf["config"]["napari_imagec_ai"]
+    # An example of somebody else tells nothing of the sizes that were trained.
+    sizes = None if image is None else example.object_sizes(raw, result)
+    if sizes is not None and "object_size" not in own:
+        own["object_size"] = sizes
+        sentence = (
+            f"The example has objects about {sizes[1]:g} pixels wide, so {sizes[0]:g} "
+            f"to {sizes[2]:g} pixels were taken for the sizes that the network knows "
+            "(object_size in rdf.yaml)."
+        )
+        assumed += (sentence,)
+    _write(folder, rdf)
     return Packaged(folder, made, count, tuple(dict.fromkeys(assumed)))
 
 

@@ -18,7 +18,7 @@ from napari_imagec_ai.run.size.rough_objects import Rough
 RUNGS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Pixels of the network for each pixel of the image."""
 
-_TELLING = 0.25
+_TELLING = 0.3
 """A lower score than this tells nothing."""
 
 _ALIKE = 0.35
