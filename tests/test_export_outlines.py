@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from skimage.draw import polygon2mask
 from test_export_labels import found
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.export import tracing
 from napari_imagec_ai.export import writing as export
+from napari_imagec_ai.image.blocks import grid
 from napari_imagec_ai.image.image_input import Frame
+from napari_imagec_ai.results import objects as values
 from napari_imagec_ai.results.correction.read_back import read_labels
 from napari_imagec_ai.results.masks import Masks
 from napari_imagec_ai.results.objects import Objects
@@ -300,9 +302,9 @@ def test_outlines_are_the_same_block_by_block(labels: np.ndarray) -> None:
     objects = read_labels(labels, Frame("TYX", labels.shape, (1.0, 1.0)))
     expected = objects.as_outlines(smooth=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tracing, "LARGE", 0)
-        patch.setattr(tracing, "_SIDE", 3)
-        found = tracing.crack_outlines(objects)
+        patch.setattr(values, "LARGE", 0)
+        patch.setattr(values, "grid", partial(grid, side=3))
+        found = objects.as_outlines(smooth=False)
     for one, other in zip(found, expected, strict=True):
         for part, whole in zip(one, other, strict=True):
             rings = [(part.outer, whole.outer)]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -30,8 +29,6 @@ from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.faults import is_memory
 from napari_imagec_ai.errors import EngineDied, EngineError, OutOfMemory
 from napari_imagec_ai.system import child_process
-
-_log = logging.getLogger(__name__)
 
 ENVIRON = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 36)}
 """For the C library of Linux: memory of one layer is kept for the next.

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from napari_imagec_ai.export.tracing import crack_outlines
 from napari_imagec_ai.image.image_input import Frame, ImageInput
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.outlines import Outline
@@ -32,7 +31,7 @@ class Beside:
     def outlines(self, objects: Objects) -> list[list[Outline]]:
         """Outlines along the pixels' edges; traced once for all formats of a run."""
         if self._traced is None or self._of is not objects:
-            self._traced, self._of = crack_outlines(objects), objects
+            self._traced, self._of = objects.as_outlines(smooth=False), objects
         return self._traced
 
 

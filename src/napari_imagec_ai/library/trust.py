@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
 from napari_imagec_ai.engines.opening import candidates
-from napari_imagec_ai.errors import ImagecAIError, ModelError
+from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.library.folders import bundled_models
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.weights import sha256
@@ -96,39 +95,6 @@ def remember_file(path: Path, name: str = "") -> None:
             files.replace_text(_place(), text, private=True)
     except (ImagecAIError, OSError) as error:  # then it is asked again
         _log.info("the answer is not kept: %s", error)
-
-
-def ask_once(
-    model: Model,
-    confirm: Callable[[str], bool],
-    engine: str = "auto",
-    device: str = "auto",
-) -> None:
-    """Ask before a model runs, unless it was asked before.
-
-    Parameters
-    ----------
-    model : Model
-        Which model.
-    confirm : callable
-        Given the question; says whether to go on.
-    engine, device : str
-        See :func:`napari_imagec_ai.engines.opening.open_engine`.
-
-    Raises
-    ------
-    ModelError
-        If the answer is no.
-    """
-    asked = question(model, engine, device)
-    if asked is None:
-        return
-    if not confirm(asked):
-        raise ModelError(
-            f"'{model.name}' was not run, as you said; choose its ONNX weights, or "
-            "another model."
-        )
-    remember(model, engine, device)
 
 
 def _program(model: Model, engine: str, device: str) -> Path | None:

@@ -19,9 +19,6 @@ from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.result import Result
 
-EDGE = "touches_edge"
-"""The column that tells whether an object touches the image's edge."""
-
 
 class Filter(BaseModel):
     """A condition on an object, and the class of those that meet it.

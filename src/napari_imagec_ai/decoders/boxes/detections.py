@@ -46,14 +46,12 @@ class BoxSettings(Settings):
         ge=0.01,
         le=0.99,
         description="Pixels of a box are the object's where the network is this sure.",
-        json_schema_extra={"step": 0.01},
     )
     iou_threshold: float = Field(
         0.45,
         ge=0.0,
         le=1.0,
         description="Of two boxes of a class that overlap more, the surer one stays.",
-        json_schema_extra={"step": 0.01},
     )
     ios_threshold: float = Field(
         0.5,
@@ -61,7 +59,6 @@ class BoxSettings(Settings):
         le=1.0,
         description="In images of several windows: of two boxes of a class that share "
         "more than this part of the smaller one, the surer one stays.",
-        json_schema_extra={"step": 0.01},
     )
     class_agnostic: bool = Field(
         False, description="Boxes of different classes remove each other, too."

@@ -32,7 +32,6 @@ class RcnnSettings(BoxSettings):
         le=1.0,
         description="In images of several windows: of two boxes of a class that "
         "overlap more, the surer one stays.",
-        json_schema_extra={"step": 0.01},
     )
     class_agnostic: bool = Field(
         False,

@@ -55,7 +55,6 @@ class CellposeSettings(Settings):
         le=0.99,
         description="Pixels are foreground where the network is surer than this. 0.5 "
         "is a 'cellprob threshold' of 0: p stands for log(p / (1 - p)).",
-        json_schema_extra={"step": 0.01},
     )
     flow_threshold: float = Field(
         0.4,
@@ -63,7 +62,6 @@ class CellposeSettings(Settings):
         le=10.0,
         description="Objects go whose flows are farther than this from what their "
         "shape asks for; 0: none go. Not used in volumes.",
-        json_schema_extra={"step": 0.05},
     )
     min_size: int = Field(
         15,
@@ -84,7 +82,6 @@ class CellposeSettings(Settings):
         ge=0.01,
         le=1.0,
         description="Objects that cover more than this part of the image are left out.",
-        json_schema_extra={"step": 0.01},
     )
     flow_z: int = Field(
         -1,

@@ -49,7 +49,6 @@ class RegionSettings(Settings):
         ge=0.01,
         le=0.99,
         description="Pixels are foreground where the network is at least this sure.",
-        json_schema_extra={"step": 0.01},
     )
     split: bool = Field(True, description="Take touching objects apart.")
     neck: float = Field(
@@ -58,7 +57,6 @@ class RegionSettings(Settings):
         le=1.0,
         description="Parts are taken apart where the neck between them is narrower "
         "than this share of the smaller part; 0: never by shape, only at boundaries.",
-        json_schema_extra={"step": 0.01},
     )
     fill_holes: bool = Field(True, description="Fill holes in objects.")
     min_size: int = Field(
@@ -72,7 +70,6 @@ class RegionSettings(Settings):
         ge=0.0,
         le=1.0,
         description="Objects that are less sure are no objects.",
-        json_schema_extra={"step": 0.01},
     )
     activation: Activation = Field(
         "auto",

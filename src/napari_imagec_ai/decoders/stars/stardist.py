@@ -58,7 +58,6 @@ class StarDistSettings(Settings):
         le=0.99,
         description="Pixels propose an object where the network is surer than this. "
         "The class threshold filters what was found: it can be raised at once.",
-        json_schema_extra={"step": 0.01},
     )
     nms_threshold: float = Field(
         0.4,
@@ -66,7 +65,6 @@ class StarDistSettings(Settings):
         le=1.0,
         description="Of two objects that share more than this part of the smaller one, "
         "the surer one stays.",
-        json_schema_extra={"step": 0.01},
     )
     border: int = Field(
         2,
