@@ -19,6 +19,7 @@ Run = Callable[..., tuple[int, str, str]]
 REPORT = {
     *("image", "model", "engine", "device", "decoder", "objects", "classes"),
     *("network_seconds", "network_calls", "total_seconds", "files", "assumed"),
+    *("object_size", "scale", "warnings"),
 }
 
 
