@@ -140,6 +140,16 @@ def test_where_nothing_is_the_size_cannot_be_told_and_nothing_is_found(
     assert len(ai.decode(prediction)) == 0
 
 
+def test_an_image_that_cannot_be_resized_as_a_whole_runs_as_described(
+    nuclei: ai.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, _ = scene(3, 400, 96)
+    monkeypatch.setattr("napari_imagec_ai.run.size.choose.LARGE", 100_000)
+    prediction = ai.predict(nuclei, ai.ImageInput(image, "YX"))
+    assert prediction.scale == (1.0, 1.0)
+    assert any("too large to be resized" in told for told in prediction.assumed)
+
+
 def test_planes_of_different_objects_are_told_of(nuclei: ai.Model) -> None:
     planes = [scene(1, 420, 90)[0], scene(2, 420, 26)[0], scene(3, 420, 90)[0]]
     stack = ai.ImageInput(np.stack(planes), "ZYX")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.image.blocks import LARGE
 from napari_imagec_ai.image.looks import look_at
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.object_size import known_sizes, size_to_aim_at
@@ -27,6 +28,11 @@ _NEAR_ONE = 1.3
 _NOT_TOLD = (
     "The size of the objects could not be told from this image (none were found that "
     "the network is sure of); it ran as described."
+)
+
+_TOO_LARGE = (
+    "The image is too large to be resized as a whole, so the size of its objects was not "
+    "looked for; it ran as described. Run a region of it, or give their diameter."
 )
 
 _NO_WAY = (
@@ -122,6 +128,8 @@ def _automatic(
     model: Model, inputs: Inputs, engine: Engine, normalize: Normalize
 ) -> Choice:
     known, feed = known_sizes(model), inputs.main
+    if feed.count * math.prod(feed.shape) > LARGE:
+        return Choice(sentences=(_TOO_LARGE,))
     looks = look_at(feed.image)
     best = None
     if not (looks.flat or looks.noisy):
