@@ -31,8 +31,8 @@ _NOT_TOLD = (
 )
 
 _TOO_LARGE = (
-    "The image is too large to be resized as a whole, so the size of its objects was not "
-    "looked for; it ran as described. Run a region of it, or give their diameter."
+    "The image is too large to be resized as a whole, so the size of its objects was "
+    "not looked for; it ran as described. Run a region of it, or give their diameter."
 )
 
 _NO_WAY = (
