@@ -149,11 +149,7 @@ def _automatic(
 
 def _planes(glance: Glance, best: Rung, model: Model) -> tuple[str, ...]:
     """A sentence where other planes have objects of another size."""
-    others = [
-        rung.in_image
-        for rung in glance.other_planes(best.scale, known_sizes(model))
-        if rung.objects >= 3 and rung.score > best.score / 2
-    ]
+    others = [rung.in_image for rung in glance.other_planes(known_sizes(model))]
     sizes = [best.in_image, *others]
     if not others or max(sizes) / min(sizes) < _DIFFERENT:
         return ()

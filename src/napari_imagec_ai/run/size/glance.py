@@ -25,7 +25,7 @@ from napari_imagec_ai.run.feed.inputs import Inputs
 from napari_imagec_ai.run.feed.normalize import normalizing
 from napari_imagec_ai.run.maps.stitch import local_steps
 from napari_imagec_ai.run.settings import Normalize
-from napari_imagec_ai.run.size.ladder import Rung, rate
+from napari_imagec_ai.run.size.ladder import Rung, climb
 from napari_imagec_ai.run.size.rough_objects import (
     EMPTY,
     READABLE,
@@ -201,8 +201,8 @@ class Glance:
         gain = scale / box.gain[0]
         return Rough(rough.diameter * gain, rough.confidence, rough.stable, rough.whole)
 
-    def other_planes(self, scale: float, known: KnownSizes | None) -> list[Rung]:
-        """The first and the last plane of a stack, at one scale."""
+    def other_planes(self, known: KnownSizes | None) -> list[Rung]:
+        """What the first and the last plane of a stack tell by themselves."""
         spans = self.feed.ranges
         ends = [tuple(span[end] for span in spans) for end in (0, -1)]
         rungs = []
@@ -210,9 +210,10 @@ class Glance:
             if positions == self._first:
                 continue
             self._open(positions)
-            rough = self.look(scale)
-            if rough is not None:
-                rungs.append(rate(scale, rough, known))
+            self._middle = self._busiest()
+            best = climb(self.look, known)
+            if best is not None:
+                rungs.append(best)
         return rungs
 
 
