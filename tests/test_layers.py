@@ -13,8 +13,8 @@ from napari.layers import Image
 
 import napari_imagec_ai as ai
 from napari_imagec_ai._napari.layers import drawing, layers
+from napari_imagec_ai._napari.layers.drawings import MAX_SHAPES
 from napari_imagec_ai._napari.layers.result_layers import (
-    MAX_SHAPES,
     Drawn,
     ResultLayers,
 )
@@ -124,7 +124,7 @@ def test_a_later_plane_of_an_anisotropic_stack_lies_in_its_place() -> None:
     for layer in results.all_layers:
         there = layer.data_to_world((0, 12, 14))
         assert np.allclose(there, image.data_to_world((4, 12, 14)))
-    assert np.all(results._drawings["outlines", "nucleus"].data[0][:, 0] == 0)
+    assert np.all(results._drawings.layers()["outlines", "nucleus"].data[0][:, 0] == 0)
 
 
 def test_a_channel_axis_in_front_is_left_out() -> None:
@@ -153,7 +153,9 @@ def test_features_are_keyed_by_the_label() -> None:
     results.show(objects)
     found = results._labels["nucleus"].features.set_index("index")
     assert found.loc[2, "area"] == (labels == 2).sum()
-    assert list(results._drawings["outlines", "nucleus"].features["index"]) == [2]
+    assert list(
+        results._drawings.layers()["outlines", "nucleus"].features["index"]
+    ) == [2]
 
 
 def test_each_class_has_a_labels_and_a_shapes_layer_of_its_own() -> None:
@@ -184,38 +186,37 @@ def test_layers_are_updated_in_place_and_deleted_ones_made_again() -> None:
     before = list(viewer.layers)
     results.show(objects[[0]])
     assert list(viewer.layers) == before
-    assert len(results._drawings["outlines", "nucleus"].data) == 1
+    assert len(results._drawings.layers()["outlines", "nucleus"].data) == 1
     results.show(objects)
-    assert len(results._drawings["outlines", "nucleus"].data) == 2
-    assert len(results._drawings["outlines", "nucleus"].edge_color) == 2
+    assert len(results._drawings.layers()["outlines", "nucleus"].data) == 2
+    assert len(results._drawings.layers()["outlines", "nucleus"].edge_color) == 2
     viewer.layers.remove(results._labels["nucleus"])
     results.show(objects)
     assert len(viewer.layers) == 3
 
 
-def test_a_class_that_goes_empties_its_shapes_layer_and_leaves_others_alone() -> None:
+def test_a_class_that_goes_takes_its_layers_along_and_leaves_others_alone() -> None:
     labels = discs((40, 60), [(12, 14), (25, 45)], (6, 8))
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((40, 60)))
     mine = viewer.add_shapes([np.array([[0, 0], [5, 5]])], name="mine")
     results = ResultLayers(viewer, layers.take(image, "YX"))
     results.show(objects_of(labels, flat_frame((40, 60)), ("round", "rod")))
-    spare = results._drawings["outlines", "rod"]
+    spare = results._drawings.layers()["outlines", "rod"]
     results.show(objects_of(labels, flat_frame((40, 60)), ("round",)))
-    assert not spare.visible
-    assert not spare.data
+    assert spare not in viewer.layers
+    assert mine in viewer.layers
     assert len(mine.data) == 1
     results.show(objects_of(labels, flat_frame((40, 60)), ("round", "other")))
-    assert results._drawings["outlines", "other"] is spare
+    assert results._drawings.layers()["outlines", "other"] in viewer.layers
 
 
-def test_no_objects_give_empty_layers() -> None:
+def test_classes_without_objects_get_no_layers() -> None:
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((40, 60)))
     results = ResultLayers(viewer, layers.take(image, "YX"))
     results.show(objects_of(np.zeros((40, 60), np.int32), flat_frame((40, 60))))
-    assert len(results.all_layers) == 2
-    assert not results._drawings["outlines", "nucleus"].data
+    assert results.all_layers == []
 
 
 def test_too_many_outlines_are_left_out_and_said() -> None:
@@ -227,7 +228,7 @@ def test_too_many_outlines_are_left_out_and_said() -> None:
     results = ResultLayers(viewer, layers.take(image, "YX"))
     notes = results.show(objects_of(labels, flat_frame((side, side))))
     assert "outlines" in notes[0]
-    assert not results._drawings["outlines", "nucleus"].data
+    assert not results._drawings.layers()["outlines", "nucleus"].data
     assert results._labels["nucleus"].data.max() == labels.max()
 
 
