@@ -8,6 +8,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -36,13 +37,18 @@ def test_the_command_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         weights = ROOT / "models" / folder / "weights.onnx"
         shutil.copy(weights, tmp_path / f"{name}.onnx")
     shutil.make_archive(str(tmp_path / "model"), "zip", ROOT / "models" / "nuclei-unet")
+    saved = tmp_path / "my-stardist-folder"
+    saved.mkdir()
+    with np.load(ROOT / "tests" / "data" / "convert_stardist.npz") as cases:
+        for name in ("config.json", "weights_best.h5"):
+            (saved / name).write_bytes(cases[f"plain/{name}"].tobytes())
     monkeypatch.chdir(tmp_path)
     lines = re.findall(r"^    imagec-ai (.*?)(?:\s+#.*)?$", TEXT, re.MULTILINE)
-    assert len(lines) == 8
+    assert len(lines) == 9
     for line in lines:
         assert main(shlex.split(line)) == 0, line
     listed = {entry.path.name for entry in find_models("models")}
-    assert listed == {"best", "unet"}
+    assert listed == {"best", "unet", "my-stardist-folder"}
     assert all(entry.problem is None for entry in find_models("models"))
 
 
@@ -50,7 +56,7 @@ def test_every_link_leads_somewhere() -> None:
     links = re.findall(r"\]\(([^)]+)\)", TEXT)
     assert links
     for link in links:
-        assert "://" in link or (ROOT / link).exists(), link
+        assert "://" in link or (ROOT / link.partition("#")[0]).exists(), link
 
 
 def test_the_make_targets_are_there() -> None:
