@@ -50,7 +50,7 @@ for name in ("napari.yaml", "py.typed", "models/nuclei-unet/rdf.yaml", "data/nuc
 print("discovered:", manifest.name, manifest.package_version)
 END
 "$bin/imagec-ai" models
-test "$("$bin/imagec-ai" models --json | grep -c '"usable": true')" = 2
+test "$("$bin/imagec-ai" models --json | grep -c '"usable": true')" = 3
 "$bin/imagec-ai" predict nuclei-unet image.tif -o results
 test -s results/image.geojson
 sh "$root/tools/with_display.sh" "$bin/imagec-ai" demo -o demo --close
