@@ -244,11 +244,12 @@ class Monkey(RuleBasedStateMachine):
     # -- what has to hold --------------------------------------------------------------
 
     @invariant()
-    def nothing_broke(self) -> None:
+    def all_is_well(self) -> None:
         self.calm()
         assert not self.errors, self.errors
+        self.no_edit_is_lost()
+        self.layers_and_table_agree()
 
-    @invariant()
     def no_edit_is_lost(self) -> None:
         for edit in list(self.edits):
             live = self.live(edit.image)
@@ -258,7 +259,6 @@ class Monkey(RuleBasedStateMachine):
             for labels in live.results.label_layers:
                 assert (labels.data[edit.pixels] == edit.value).all()
 
-    @invariant()
     def layers_and_table_agree(self) -> None:
         live = self.widget.showing.live
         if live is None:

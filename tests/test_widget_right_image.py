@@ -164,7 +164,7 @@ def test_layers_of_another_place_are_not_measured_pixel_by_pixel(
     assert "mean_intensity_fits" in measured
     assert not measured & {f"mean_intensity_{name}" for name in listed[:3]}
     said = widget.source.measured.said.value
-    assert "'fits' is mean intensity 1" in said
+    assert "'fits' is mean intensity" in said
     assert all(f"'{name}' does not lie on 'dish'" in said for name in listed[:3])
 
 

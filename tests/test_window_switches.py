@@ -30,6 +30,9 @@ def test_no_switch_ends_the_program(
         timeout=600,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    told = "\n".join(
+        line for line in done.stderr.splitlines() if "Extension modules" not in line
+    )
+    assert done.returncode == 0, told[-3000:]
     assert "survived" in done.stdout
-    assert "Traceback" not in done.stderr, done.stderr[-3000:]
+    assert "Traceback" not in told, told[-3000:]

@@ -83,6 +83,7 @@ def main() -> None:
         run(widget)
         switch(widget)
         viewer.dims.ndisplay = 3
+        viewer.mouse_over_canvas = True  # and it did not move since
         spin(0.3)
         switch(widget)
         viewer.dims.ndisplay = 2

@@ -53,6 +53,20 @@ class CanvasGuard:
                 canvas.makeCurrent()
 
 
+@contextmanager
+def unasked(viewer: ViewerModel) -> Iterator[None]:
+    """While it lasts, napari does not ask what lies under the mouse.
+
+    It asks whenever the active layer changes, and raises an error in 3D display if the
+    mouse did not move over the canvas since: then it knows no direction to look in.
+    """
+    over, viewer.mouse_over_canvas = viewer.mouse_over_canvas, False
+    try:
+        yield
+    finally:
+        viewer.mouse_over_canvas = over
+
+
 class Hand:
     """Tells changes that we make to layers from those that the person makes."""
 

@@ -15,7 +15,7 @@ from superqt.utils import qdebounced
 from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.controls import text
 from napari_imagec_ai._napari.desk import Desk
-from napari_imagec_ai._napari.layers.changes import Hand
+from napari_imagec_ai._napari.layers.changes import Hand, unasked
 from napari_imagec_ai._napari.layers.corrections_row import CorrectionsRow
 from napari_imagec_ai._napari.layers.inspector import Inspector
 from napari_imagec_ai._napari.layers.layer_options import LayerOptions
@@ -104,7 +104,7 @@ class Showing:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Nobody follows the selection meanwhile."""
-        with _AT_WORK.working():
+        with _AT_WORK.working(), unasked(self._desk.viewer):
             yield
 
     def leave(self) -> None:
