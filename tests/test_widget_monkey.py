@@ -68,14 +68,14 @@ class Monkey(RuleBasedStateMachine):
     def live(self, image: Any) -> Any:
         """The result of the first model on an image."""
         for live in self.widget.showing.known:
-            if live.image == image and live.session.model.path.name == "tiny":
+            if live.image == image and live.session.model.name == "Tiny":
                 return live
         return None
 
     def labels(self) -> Any:
         """Labels of the tuned result, where it is of the first model."""
         live = self.widget.showing.live
-        if live is None or live.session.model.path.name != "tiny":
+        if live is None or live.session.model.name != "Tiny":
             return None
         found = live.results.label_layers
         return found[0] if found else None
@@ -114,6 +114,10 @@ class Monkey(RuleBasedStateMachine):
         if not self.widget.classes[0].keep.value:
             self.widget.classes[0].keep.native.click()
         self.run()
+        self.calm()
+        # So that there is something to lose from the first step on.
+        self.paint(32, 32)
+        self.erase(1)
 
     @rule()
     def run(self) -> None:
