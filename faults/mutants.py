@@ -10,6 +10,7 @@ import contextlib
 import os
 import runpy
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -77,6 +78,16 @@ def _unguarded(*_: Any) -> Any:
 def _in_place(path: Path, write: Callable[[Path], None], **_: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path)
+    return path
+
+
+def _in_place_by_halves(path: Path, write: Callable[[Path], None], **_: Any) -> Path:
+    """In place, on a disk so slow that something ends it in between."""
+    write(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    time.sleep(0.3)
+    path.write_bytes(whole)
     return path
 
 
@@ -163,6 +174,11 @@ ALL: dict[str, Mutant] = {
         "promises",
         _set("system.whole_files:replace_whole", _in_place),
         "whole_or_not_at_all",
+    ),
+    "corrections in place": Mutant(
+        "corrections by hand are kept beside their place and moved",
+        "edits",
+        _set("system.whole_files:replace_whole", _in_place_by_halves),
     ),
     "in place, killed": Mutant(
         "the same, where the process is killed",

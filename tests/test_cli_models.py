@@ -45,7 +45,7 @@ def test_models_lists_what_cannot_run_with_the_reason(
     for row in rows.values():
         assert set(row) == {
             *("name", "path", "format_version", "weights", "usable", "problem"),
-            *("decoder", "kind", "classes", "inputs", "outputs"),
+            *("decoder", "kind", "classes", "inputs", "outputs", "note"),
         }
         assert row["kind"] in get_args(Kind)
     assert {name: row["usable"] for name, row in rows.items()} == {

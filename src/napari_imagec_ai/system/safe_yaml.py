@@ -44,7 +44,22 @@ def read_yaml(source: bytes) -> Any:
         _measure(source)
         return _loaded(source)
     except yaml.YAMLError as error:
+        # Versions of PyYAML differ in who notices it first.
+        if _nested(source) > _MAX_DEPTH:
+            raise ValueError(f"nested deeper than {_MAX_DEPTH} levels") from error
         raise ValueError(_where(error)) from error
+
+
+def _nested(source: bytes) -> int:
+    """How deep brackets are open at the same time, wherever they stand."""
+    depth = deepest = 0
+    for byte in source:
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth = max(depth - 1, 0)
+    return deepest
 
 
 def _loaded(source: bytes) -> Any:

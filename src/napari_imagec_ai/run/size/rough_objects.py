@@ -152,7 +152,8 @@ def _of_foreground(whole: Map, interior: Map, factor: float) -> Rough:
     )
     at = np.rint(middles[1:]).astype(int)
     hills = np.bincount(parts[at[:, 1], at[:, 0]], minlength=count) if numbered else 0
-    area = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
+    # All may be foreground: then the background has no pixel.
+    area = np.maximum(stats[:, cv2.CC_STAT_AREA], 1).astype(np.float64)
     high = np.zeros(count)
     np.maximum.at(high, np.asarray(parts, np.int64).ravel(), depth.ravel())
     keep = (high >= _SPECK * factor / 2) & (np.arange(count) > 0)
