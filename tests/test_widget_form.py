@@ -252,14 +252,25 @@ def test_names_are_shown_as_they_are(
     assert widget.status.native.text() == "b & c"
 
 
-@pytest.mark.parametrize("names", [("cell", "cell"), ("cell", ""), ("a\nb", "a")])
+@pytest.mark.parametrize(
+    ("names", "called"),
+    [
+        (("cell", "cell"), ["cell", "cell 2"]),
+        (("cell", ""), ["cell", "class 2"]),
+        (("a\nb", "a"), ["a\nb", "a"]),
+    ],
+)
 def test_doubled_and_empty_names_of_classes_run(
-    qtbot: Any, open_widget: Open, scene: np.ndarray, names: tuple[str, ...]
+    qtbot: Any,
+    open_widget: Open,
+    scene: np.ndarray,
+    names: tuple[str, ...],
+    called: list[str],
 ) -> None:
     _, widget = ran(qtbot, open_widget, scene, **of_classes(*names))
     assert widget.status.value.startswith("4 of 4 objects kept (dish, Tiny)")
     sources = [row.source for row in widget.classes.rows]
-    assert sources == list(dict.fromkeys(names))
+    assert sources == called
     shown = [row.keep.native.text() for row in widget.classes.rows]
     assert all(words and "\n" not in words for words in shown)
 

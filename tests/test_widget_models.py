@@ -128,7 +128,7 @@ def test_channels_come_from_layers(qtbot: Any, open_widget: Open) -> None:
     rdf = made("image", f"(x * {weights}).sum(1, keepdim=True)")
     rdf["inputs"][0]["axes"][1]["channel_names"] = ["cell", "nucleus"]
     viewer, widget = open_widget(GREY, **rdf)
-    viewer.add_image(OTHER, name="other")
+    viewer.add_image(OTHER, name="other", scale=(0.5, 0.5))
     widget.image.value = viewer.layers["dish"]
     assert not widget.run_button.enabled
     cell, nucleus = widget.channels
@@ -141,6 +141,10 @@ def test_channels_come_from_layers(qtbot: Any, open_widget: Open) -> None:
     cell.value = ("", -1)
     run(qtbot, widget)
     np.testing.assert_allclose(results(viewer)[0].data, 10 * GREY, rtol=1e-5)
+    viewer.layers["other"].scale = (1, 1)
+    cell.value = ("other", 0)
+    assert not widget.run_button.enabled
+    assert "another pixel size" in widget.status.value
 
 
 def test_a_layer_that_is_not_fed_can_be_measured_and_filtered_by(

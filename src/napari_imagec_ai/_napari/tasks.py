@@ -14,7 +14,6 @@ from napari_imagec_ai.decoders.registry import get_decoder
 from napari_imagec_ai.errors import DecodeError, ImagecAIError, WeightsError
 from napari_imagec_ai.export.writing import write_all
 from napari_imagec_ai.image.image_input import ImageInput
-from napari_imagec_ai.library.convert.convert_model import convert_model
 from napari_imagec_ai.library.folders import install, user_models
 from napari_imagec_ai.library.package.model_folder import Packaged
 from napari_imagec_ai.library.selftest import keep_results, test_model
@@ -182,6 +181,9 @@ def exported(
 
 def converted(source: Path, trust_code: bool) -> Packaged | str:
     """The model folder that was made of what another program saved, or why not."""
+    # Brings torch, which takes seconds: a widget that converts nothing opens without.
+    from napari_imagec_ai.library.convert.convert_model import convert_model
+
     try:
         return convert_model(source, user_models() / source.stem, trust_code)
     except ImagecAIError as error:

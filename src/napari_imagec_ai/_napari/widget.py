@@ -243,7 +243,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         if found or self.session is None:
             return found
         try:
-            self.source.check(self.session.model)
+            self.feeding.check(self.session.model)
         except ImagecAIError as error:
             return without_flags(str(error))
         return ""

@@ -20,7 +20,7 @@ from napari_imagec_ai.engines.registry import engine_names
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model.kinds import DETECTORS
 from napari_imagec_ai.results.images import Images
-from napari_imagec_ai.run.settings import OF_FILES, RunSettings
+from napari_imagec_ai.run.settings import OF_FILES, RunSettings, settings_of
 
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.layers.showing import Showing
@@ -110,28 +110,49 @@ class Feeding:
         Raises
         ------
         ImagecAIError
-            If something of the image is missing.
+            If something of the image is missing, or a value cannot be.
         """
         session, viewer = self._desk.session, self._desk.viewer
         channels = None if session is None else self.source.inputs(session.model)[1]
-        return RunSettings(
-            engine=self.engine.value,
-            device=self.device.value,
-            channels=channels,
-            planes=self.source.chosen_planes(viewer.dims.point),
-            region=self.source.chosen_region(),
-            **self._fed_so(),
-            **self._beside(),
+        return settings_of(
+            {
+                "engine": self.engine.value,
+                "device": self.device.value,
+                "channels": channels,
+                "planes": self.source.chosen_planes(viewer.dims.point),
+                "region": self.source.chosen_region(),
+                **self._fed_so(),
+                **self._beside(),
+            }
         )
 
     def without_image(self) -> RunSettings:
-        """How to run the network, but for what is chosen of an image."""
-        return RunSettings(
-            engine=self.engine.value,
-            device=self.device.value,
-            **self._fed_so(),
-            **self._beside(),
+        """How to run the network, but for what is chosen of an image.
+
+        Raises
+        ------
+        ImageError
+            If a value cannot be.
+        """
+        return settings_of(
+            {
+                "engine": self.engine.value,
+                "device": self.device.value,
+                **self._fed_so(),
+                **self._beside(),
+            }
         )
+
+    def check(self, model: Model) -> None:
+        """See whether a model could be fed by what is chosen now.
+
+        Raises
+        ------
+        ImagecAIError
+            If it cannot.
+        """
+        self.source.check(model)
+        settings_of(self._fed_so())
 
     def _fed_so(self) -> dict[str, Any]:
         """What the form says of how the network is fed."""
@@ -153,7 +174,11 @@ class Feeding:
         if session is not None:
             model = session.model
             before = chosen_before.feed_for(model)
-            feed = RunSettings(channels=before.channels, **self._fed_so())
+            try:
+                feed = settings_of({"channels": before.channels, **self._fed_so()})
+            except ImagecAIError:
+                self._desk.check()  # says what cannot be; nothing of it is kept
+                return
             chosen_before.keep_feed(model, feed)
             if feed.classes != before.classes and self._desk.classes_told(feed.classes):
                 return
