@@ -75,12 +75,12 @@ def test_moving_thresholds_never_runs_the_network(
     labels = viewer.layers[1]
     before = np.count_nonzero(labels.data)
     widget.mask_threshold.value = 0.8
-    qtbot.waitUntil(lambda: len(np.unique(labels.data)) == 1 + 3, timeout=5000)
+    qtbot.waitUntil(lambda: len(np.unique(labels.data)) == 1 + 3, timeout=30_000)
     assert np.count_nonzero(labels.data) < before
     widget.mask_threshold.value = 0.4
     widget.class_threshold.value = 0.75
-    qtbot.waitUntil(lambda: widget.classes[0].number.value == "3", timeout=5000)
-    qtbot.waitUntil(lambda: len(viewer.layers[2].data) == 3, timeout=5000)
+    qtbot.waitUntil(lambda: widget.classes[0].number.value == "3", timeout=30_000)
+    qtbot.waitUntil(lambda: len(viewer.layers[2].data) == 3, timeout=30_000)
     assert names(viewer) == ["dish", "thing (dish)", "thing outlines (dish)"]
     assert engine.calls == calls
 
@@ -94,7 +94,7 @@ def test_splitting_can_be_switched_off(
     assert len(np.unique(viewer.layers[1].data)) == 1 + 4
     widget.split.value = False
     labels = viewer.layers[1]
-    qtbot.waitUntil(lambda: len(np.unique(labels.data)) == 1 + 3, timeout=5000)
+    qtbot.waitUntil(lambda: len(np.unique(labels.data)) == 1 + 3, timeout=30_000)
 
 
 def test_what_was_assumed_of_the_output_can_be_changed(
@@ -106,7 +106,7 @@ def test_what_was_assumed_of_the_output_can_be_changed(
     assert "probabilities" in widget.status.value
     labels, calls = viewer.layers[1], engine.calls
     setting(widget, "activation").value = "sigmoid"
-    qtbot.waitUntil(lambda: (labels.data > 0).all(), timeout=5000)
+    qtbot.waitUntil(lambda: (labels.data > 0).all(), timeout=30_000)
     assert engine.calls == calls
 
 
@@ -119,7 +119,7 @@ def test_a_class_takes_the_name_that_the_person_gives(
     finish(qtbot, widget)
     assert "colony (dish)" in names(viewer)
     widget.classes[0].keep.value = False
-    qtbot.waitUntil(lambda: "colony (dish)" not in names(viewer), timeout=5000)
+    qtbot.waitUntil(lambda: "colony (dish)" not in names(viewer), timeout=30_000)
     assert widget.classes[0].number.value == "-"
 
 
@@ -349,7 +349,7 @@ def test_a_detector_gives_each_class_its_layers_and_tunes_without_the_network(
     ]
     calls = engine.calls
     widget.class_threshold.value = 0.885
-    qtbot.waitUntil(lambda: widget.classes[1].number.value == "0", timeout=5000)
+    qtbot.waitUntil(lambda: widget.classes[1].number.value == "0", timeout=30_000)
     assert widget.classes[0].number.value == "1"
     assert engine.calls == calls
     section = widget.assumptions

@@ -102,7 +102,9 @@ def test_a_batch_is_cancelled_within_an_image_and_goes_on_from_there(
     panel.images.value = str(plate)
     panel.output.value = str(tmp_path / "out")
     panel.run()
-    qtbot.waitUntil(lambda: second.is_set() and panel.progress.value == 1, timeout=9000)
+    qtbot.waitUntil(
+        lambda: second.is_set() and panel.progress.value == 1, timeout=30_000
+    )
     assert not panel.run_button.enabled
     panel.cancel_button.native.click()
     go.set()
@@ -160,7 +162,7 @@ def test_a_window_that_is_closed_ends_its_batch(
     panel.run()
     stop = panel._stop
     viewer.close()
-    qtbot.waitUntil(stop.asked.is_set, timeout=5000)
+    qtbot.waitUntil(stop.asked.is_set, timeout=30_000)
 
 
 def test_a_folder_that_is_gone_is_said_beside_run(

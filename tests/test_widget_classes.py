@@ -64,7 +64,7 @@ def names(viewer: Any) -> list[str]:
 
 
 def settle(qtbot: Any, check: Callable[[], bool]) -> None:
-    qtbot.waitUntil(check, timeout=5000)
+    qtbot.waitUntil(check, timeout=30_000)
 
 
 def test_filters_sort_objects_into_classes_live(

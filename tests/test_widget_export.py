@@ -46,7 +46,7 @@ def export(qtbot: Any, widget: Any, folder: Path, *words: str, what: str = ALL) 
     form = widget.export_section
     form.check(*words)
     form.what.value, form.folder.value = what, str(folder)
-    qtbot.waitUntil(form.go.native.isVisible, timeout=5000)
+    qtbot.waitUntil(form.go.native.isVisible, timeout=30_000)
     qtbot.mouseClick(form.go.native, LEFT)
     qtbot.waitUntil(lambda: not widget.exporting.busy, timeout=30_000)
     return str(form.said.value)

@@ -113,7 +113,7 @@ def test_four_classes_are_tuned_on_a_laptop_without_scrolling(
         widget.form.front = tab
         area = widget.form.tabs.currentWidget()
         bar = area.verticalScrollBar()
-        qtbot.waitUntil(lambda one=bar: one.maximum() == 0, timeout=3000)
+        qtbot.waitUntil(lambda one=bar: one.maximum() == 0, timeout=30_000)
     assert dock.width() <= 370
 
 
@@ -143,7 +143,7 @@ def test_the_wheel_scrolls_and_changes_only_what_has_the_focus(
     row = widget.classes[0]
     qtbot.mouseClick(row.fold, LEFT)
     qtbot.mouseClick(row.add.native, LEFT)
-    qtbot.waitUntil(row.filters[0].feature.native.isVisible, timeout=5000)
+    qtbot.waitUntil(row.filters[0].feature.native.isVisible, timeout=30_000)
     feature = row.filters[0].feature
     chosen = feature.value
     turn(feature.native)
@@ -151,7 +151,7 @@ def test_the_wheel_scrolls_and_changes_only_what_has_the_focus(
     handle = widget.thresholds.rows[1].handle
     viewer.window._qt_window.activateWindow()
     handle.setFocus()
-    qtbot.waitUntil(handle.hasFocus, timeout=5000)
+    qtbot.waitUntil(handle.hasFocus, timeout=30_000)
     turn(handle)
     assert 0.4 <= widget.class_threshold.value < 0.5
 
@@ -330,7 +330,7 @@ def test_a_click_on_filters_shows_and_counts_them(
     qtbot.mouseClick(row.add.native, LEFT)
     assert row.fold.text() == "Filters (1)"
     line = row.filters[0]
-    qtbot.waitUntil(line.leave_out.native.isVisible, timeout=5000)
+    qtbot.waitUntil(line.leave_out.native.isVisible, timeout=30_000)
     qtbot.wait(50)
     qtbot.mouseClick(line.leave_out.native, LEFT, pos=QPoint(8, 12))
     assert not line.becomes.enabled

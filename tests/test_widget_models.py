@@ -168,7 +168,7 @@ def test_a_layer_that_is_not_fed_can_be_measured_and_filtered_by(
     rows = widget.classes[0]
     rows.filters.set_filters([Filter(feature="mean_intensity_GFP", minimum=300.0)])
     widget.tune()
-    qtbot.waitUntil(lambda: rows.number.value == "1", timeout=5000)
+    qtbot.waitUntil(lambda: rows.number.value == "1", timeout=30_000)
     assert "GFP" in widget.source.beyond_a_file()
     viewer.layers.remove("GFP")
     assert len(measured.boxes) == 0
@@ -239,7 +239,7 @@ def test_an_output_of_unknown_meaning_is_asked_for_and_kept(
     assert len(results(viewer)) == 1
     # The network need not run again to read the output in another way.
     widget.decoder.value = "unet"
-    qtbot.waitUntil(lambda: len(viewer.layers) > 2, timeout=5000)
+    qtbot.waitUntil(lambda: len(viewer.layers) > 2, timeout=30_000)
     second = another(viewer)
     assert second.decoder.value == "unet"
 

@@ -152,7 +152,7 @@ def test_what_the_window_shows_is_run(
     dish = viewer.layers["dish"]
     viewer.scene.camera.center = (0.0, *dish.data_to_world((25, 25)))
     viewer.scene.camera.zoom = 40
-    qtbot.waitUntil(lambda: dish.corner_pixels[1][0] < 90, timeout=5000)
+    qtbot.waitUntil(lambda: dish.corner_pixels[1][0] < 90, timeout=30_000)
     widget.source.region.where.value = "what the window shows"
     run(qtbot, widget)
     labels = widget.results.label_layers[0]

@@ -271,7 +271,7 @@ def test_a_text_is_never_cut(qtbot: Any, open_widget: Open, scene: np.ndarray) -
     for label in (widget.choice.card.native, widget.choice.details.native):
         qtbot.waitUntil(
             lambda one=label: one.height() >= one.heightForWidth(one.width()) > 0,
-            timeout=5000,
+            timeout=30_000,
         )
 
 
