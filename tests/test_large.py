@@ -151,19 +151,8 @@ def scene(shape: Any, count: int, largest: float) -> tuple[np.ndarray, np.ndarra
     return labels, soft
 
 
-@pytest.mark.parametrize(
-    ("shape", "axes", "largest"),
-    [((300, 420), "YX", 26.0), ((60, 70, 80), "ZYX", 9.0)],
-    ids=["plane", "volume"],
-)
-def test_objects_found_in_blocks_are_those_found_at_once(
-    shape: Any,
-    axes: str,
-    largest: float,
-    make_model: MakeModel,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def of_foreground(make_model: MakeModel, axes: str) -> ai.Model:
+    """A model whose maps are a plain foreground: the image as it is."""
     rdf = description(weights={"torchscript": {"source": "weights.pt"}})
     for side, name in (("inputs", "grey"), ("outputs", "foreground")):
         rdf[side][0]["axes"] = [
@@ -174,14 +163,44 @@ def test_objects_found_in_blocks_are_those_found_at_once(
                 for a in axes
             ),
         ]
-    model = ai.load_model(make_model(network=torchscript_network, **rdf))
+    return ai.load_model(make_model(network=torchscript_network, **rdf))
+
+
+def steep(soft: np.ndarray) -> np.ndarray:
+    """The same objects with edges of no width, that each threshold puts there."""
+    return np.where(soft >= 0.5, 0.95 + 0.04 * soft, 0.02 * soft).astype(np.float32)
+
+
+# Parts of a plain foreground that fade at their edges are taken at levels of their own,
+# which a part that was cut cannot tell: they are exact where blocks see all of them.
+@pytest.mark.parametrize(
+    ("shape", "axes", "largest", "overlap", "fading"),
+    [
+        ((300, 420), "YX", 26.0, 56, True),
+        # Smaller than the largest object, which then has to be put together.
+        ((300, 420), "YX", 26.0, 16, False),
+        ((60, 70, 80), "ZYX", 9.0, 8, True),
+    ],
+    ids=["plane", "plane put together", "volume put together"],
+)
+def test_objects_found_in_blocks_are_those_found_at_once(
+    shape: Any,
+    axes: str,
+    largest: float,
+    overlap: int,
+    fading: bool,
+    make_model: MakeModel,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = of_foreground(make_model, axes)
     truth, soft = scene(shape, 40, largest)
-    image = ai.ImageInput(soft, axes, pixel_size=(0.5,) * len(axes), unit="micrometer")
+    seen = soft if fading else steep(soft)
+    image = ai.ImageInput(seen, axes, pixel_size=(0.5,) * len(axes), unit="micrometer")
     raw = ai.predict(model, image)
     whole = ai.decode(raw)
     request.getfixturevalue("small_blocks")
-    # Smaller than the largest object, which then has to be put together.
-    monkeypatch.setitem(large.OVERLAP, len(axes), 16 if len(axes) == 2 else 8)
+    monkeypatch.setitem(large.OVERLAP, len(axes), overlap)
     found = ai.decode(raw)
     assert isinstance(found.label_image, zarr.Array)
     assert len(found) == len(whole) == len(np.unique(truth)) - 1
@@ -202,6 +221,27 @@ def test_objects_found_in_blocks_are_those_found_at_once(
         inner = tuple(slice(box[i], box[half + i]) for i in range(half))
         mine = np.count_nonzero(labels[inner] == found.id[row])
         assert mine == found.features["area"][row]
+
+
+def test_fading_objects_that_no_block_sees_whole_are_put_together(
+    make_model: MakeModel,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    truth, soft = scene((300, 420), 40, 26.0)
+    raw = ai.predict(of_foreground(make_model, "YX"), ai.ImageInput(soft, "YX"))
+    whole = ai.decode(raw).as_labels()
+    request.getfixturevalue("small_blocks")
+    monkeypatch.setitem(large.OVERLAP, 2, 16)
+    found = ai.decode(raw).as_labels()
+    assert found.max() == whole.max() == len(np.unique(truth)) - 1
+    for identity in range(1, found.max() + 1):
+        mine = found == identity
+        # One object of the truth, and the same one of the whole with nearly its edge.
+        assert len(np.unique(truth[mine & (truth > 0)])) == 1
+        (other,) = np.unique(whole[mine & (whole > 0)])
+        theirs = whole == other
+        assert (mine & theirs).sum() / (mine | theirs).sum() > 0.8
 
 
 def _inside(objects: ai.Objects) -> Any:
