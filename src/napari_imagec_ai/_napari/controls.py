@@ -257,6 +257,10 @@ def put(group: Any, position: int, widget: QWidget) -> None:
     group.native.layout().insertWidget(position, widget)
 
 
+_DENSE = 4
+"""Pixels between the lines of a section: a laptop's window is low."""
+
+
 class Fold(Container):  # type: ignore[type-arg]
     """A section that opens and closes at its heading.
 
@@ -284,8 +288,10 @@ class Fold(Container):  # type: ignore[type-arg]
         minor: bool = False,
     ) -> None:
         self.body = column(*widgets, labels=labels)
+        self.body.native.layout().setSpacing(_DENSE)
         super().__init__(widgets=[self.body], labels=False)
         self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(_DENSE)
         self.button = tool(title, tooltip or f"Show or hide: {title}", checkable=True)
         self.button.setAccessibleName(title)
         self.button.setChecked(open_)

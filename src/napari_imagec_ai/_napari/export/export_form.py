@@ -32,8 +32,8 @@ OPENED_BY = {
 }
 """Who opens a format, and what it holds."""
 
-_LINES = 4
-"""Formats in sight at once."""
+_LINES = 2.5
+"""Formats in sight at once: the half one shows that there are more to scroll to."""
 
 
 class ExportForm(Fold):
@@ -103,6 +103,7 @@ class ExportForm(Fold):
             tooltip="Files for other programs.",
         )
         put(self.body, 0, self.list)
+        self.said.visible = False
         self.go.changed.connect(lambda: start())
         self.choose.changed.connect(lambda: choose())
         self.show_folder.changed.connect(lambda: show())
@@ -131,6 +132,7 @@ class ExportForm(Fold):
     def say(self, sentence: str, bad: bool = False) -> None:
         """Show a sentence; one about a failure stands out."""
         self.said.value = shown(sentence, bold=bad)
+        self.said.visible = bool(sentence)  # an empty line would still have its height
 
 
 def _list_of_formats() -> Any:
@@ -152,5 +154,5 @@ def _list_of_formats() -> Any:
         listed.addItem(item)
     listed.setStyleSheet("QListWidget::item { padding: 3px 0; }")
     line = listed.fontMetrics().lineSpacing()
-    listed.setFixedHeight(_LINES * (2 * line + 8))
+    listed.setFixedHeight(int(_LINES * (2 * line + 8)))
     return listed

@@ -40,9 +40,8 @@ class RecipeForm(Fold):
         super().__init__(
             "Batch and recipes",
             [
-                row(self.save, self.load),
+                row(self.save, self.load, self.batch),
                 row(self.python, self.command),
-                self.batch,
             ],
             tooltip="Recipes, scripts, and many images at once.",
         )
