@@ -76,7 +76,9 @@ def test_very_many_outlines_are_drawn_when_asked_for(
     viewer, widget = ran(qtbot, open_widget, scene)
     outlines = viewer.layers["thing outlines (dish)"]
     assert not len(outlines.data)
-    assert "Outlines above 3 objects" in widget.status.value
+    assert "the Shapes layer has none above 3" in widget.status.value
+    switch = widget.layer_options.many.native.text().removesuffix(" (slow)")
+    assert f"'{switch}'" in widget.status.value  # called as it is in the form
     monkeypatch.setattr(many, "AT_ONCE", 3)
     widget.layer_options.many.native.click()
     words = "4 outlines are being drawn in the background"
