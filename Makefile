@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 PINS := requirements/py$(shell $(PYTHON) -c 'import sys; print("%d%d" % sys.version_info[:2])').txt
+# Tests run side by side in as many processes: each may take 2 GB.
+JOBS ?= 2
 PINNED := $(if $(wildcard $(PINS)),-c $(PINS))
 
 .PHONY: demo test fresh lint docs docs-serve faults bench lock clean
@@ -12,7 +14,7 @@ demo: $(READY)
 	$(BIN)/imagec-ai demo -o demo-result
 
 test: $(READY)
-	sh tools/with_display.sh $(BIN)/python -m pytest
+	sh tools/with_display.sh $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 	$(MAKE) lint
 
 # Property tests with examples that nobody has seen: what they find is kept as @example.
@@ -34,7 +36,7 @@ docs-serve: $(READY) .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 .venv/.docs: $(READY)
-	$(BIN)/python -m pip install -q --disable-pip-version-check $(PINNED) -e '.[docs]'
+	VIRTUAL_ENV=.venv $(BIN)/uv pip install -q $(PINNED) -e '.[docs]'
 	touch .venv/.docs
 
 # Hostile input and sudden death, tried: the first table says what was survived, the
@@ -48,7 +50,6 @@ bench: $(READY)
 
 # Pins what the tests and pages need: the newest versions of today.
 lock: $(READY)
-	$(BIN)/python -m pip install -q --disable-pip-version-check uv
 	UV=$(BIN)/uv sh tools/lock.sh
 
 $(READY): pyproject.toml tools/set_up.sh tools/torch.sh $(wildcard requirements/*.txt)

@@ -19,7 +19,7 @@ import onnxruntime
 import torch
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.engines.opening import open_engine, open_file
+from napari_imagec_ai.engines.opening_weights import open_engine, open_file
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.engines.opening import open_engine
+from napari_imagec_ai.engines.opening_weights import open_engine
 from napari_imagec_ai.image.samples import sample_image
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,7 +15,8 @@ import napari_imagec_ai as ai
 from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.image.samples import sample_image
 from napari_imagec_ai.recipes.session import Session
-from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
+from napari_imagec_ai.results.class_map import ClassMap, ClassRule
+from napari_imagec_ai.results.filters import Filter
 from napari_imagec_ai.run.settings import RunSettings
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "nuclei-unet"
@@ -45,7 +46,7 @@ def _tiled(side: int, zoom: float) -> np.ndarray:
 def _row(image: np.ndarray, side: int) -> str:
     import napari
 
-    from napari_imagec_ai._napari.layers.layers import take
+    from napari_imagec_ai._napari.layers.from_napari import take
     from napari_imagec_ai._napari.layers.result_layers import ResultLayers
 
     session = Session(ai.load_model(MODEL))

@@ -163,7 +163,7 @@ def prepare(folder: Path) -> Make:
     import yaml
 
     import napari_imagec_ai as ai
-    from napari_imagec_ai.engines.opening import open_engine
+    from napari_imagec_ai.engines.opening_weights import open_engine
 
     for old in (False, True):
         place = folder / f"model{old:d}"
@@ -223,7 +223,7 @@ def layers(folder: Path) -> Make:
     from napari.layers import Image
 
     import napari_imagec_ai as ai
-    from napari_imagec_ai._napari.layers.layers import guess_axes, take
+    from napari_imagec_ai._napari.layers.from_napari import guess_axes, take
 
     model, engine = tiny_model(folder / "model")
 

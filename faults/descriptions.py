@@ -14,7 +14,6 @@ import yaml
 from faults.fault import Case, Fault, Make
 from faults.networks import describe, write_onnx
 from faults.values import any_digits, spoil
-from napari_imagec_ai.errors import ModelError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -285,7 +284,6 @@ READ = Fault(
     count=10_000,
     quick=150,
     seconds=1.0,
-    refusal=ModelError,
     gigabytes=4,
 )
 RUN = Fault("descriptions, run", run, count=800, quick=60)

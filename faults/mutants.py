@@ -245,19 +245,19 @@ ALL: dict[str, Mutant] = {
     "external data": Mutant(
         "files that a network names lie in its folder",
         "promises",
-        _set("engines.external:external_files", lambda *_: []),
+        _set("engines.onnx_other_files:external_files", lambda *_: []),
         "files_only_from_inside",
     ),
     "bytes of names": Mutant(
         "names are found by parsing, not by their bytes",
         "promises",
-        _set("engines.external:named_files", _named_by_bytes),
+        _set("engines.onnx_other_files:named_files", _named_by_bytes),
         "no_name_is_hidden",
     ),
     "sha256": Mutant(
         "weights are compared with the description's sha256",
         "promises",
-        _set("engines.opening:verify_hash", _nothing),
+        _set("engines.opening_weights:verify_hash", _nothing),
         "other_weights",
     ),
     "pickles": Mutant(
@@ -292,7 +292,7 @@ ALL: dict[str, Mutant] = {
     "shrinking": Mutant(
         "large images are read, not mapped",
         "promises",
-        _set("image.opening:array_in", _mapped),
+        _set("image.opening_files:array_in", _mapped),
         "shrinking_images",
     ),
     "names": Mutant(
@@ -393,7 +393,7 @@ ALL: dict[str, Mutant] = {
     "images": Mutant(
         "images that cannot be read are told",
         "imagefiles",
-        _set("image.opening:cannot_be_read", lambda *_: ""),
+        _set("image.opening_files:cannot_be_read", lambda *_: ""),
     ),
     "recipes": Mutant(
         "recipes that are none are told",

@@ -24,7 +24,7 @@ def tiny_model(place: Path) -> tuple[Model, Engine]:
     """A new model folder with a network that gives its input back, and its engine."""
     import yaml
 
-    from napari_imagec_ai.engines.opening import open_engine
+    from napari_imagec_ai.engines.opening_weights import open_engine
     from napari_imagec_ai.library.folders import load_model
 
     place.mkdir()

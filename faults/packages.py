@@ -188,7 +188,8 @@ def recipes(folder: Path) -> Make:
     """Recipes that are read, and run where they can be."""
     import napari_imagec_ai as ai
     from napari_imagec_ai.recipes.recipe import Recipe, describe_model
-    from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
+    from napari_imagec_ai.results.class_map import ClassMap, ClassRule
+    from napari_imagec_ai.results.filters import Filter
     from napari_imagec_ai.run.settings import RunSettings
 
     model = ai.load_model(_tiny(folder))

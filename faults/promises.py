@@ -210,7 +210,7 @@ def _names_file(overlong: bool) -> bytes:
 
 
 def _reads_from_here(folder: Path, overlong: bool) -> None:
-    from napari_imagec_ai.engines.opening import open_file
+    from napari_imagec_ai.engines.opening_weights import open_file
 
     (folder / "here").mkdir()
     (folder / "here" / "w.bin").write_bytes(np.ones(1, np.float32).tobytes())
@@ -233,7 +233,7 @@ def no_name_is_hidden(folder: Path) -> None:
 def other_weights(folder: Path) -> None:
     """Weights that are not those described do not run."""
     import napari_imagec_ai as ai
-    from napari_imagec_ai.engines.opening import open_engine
+    from napari_imagec_ai.engines.opening_weights import open_engine
 
     _tiny(folder / "tiny")
     weights = {"onnx": {"source": "weights.onnx", "sha256": "0" * 64}}
@@ -248,7 +248,7 @@ def no_pickles(folder: Path) -> None:
     """A pickle is told from a network before anything opens it."""
     import pickle
 
-    from napari_imagec_ai.engines.opening import open_file
+    from napari_imagec_ai.engines.opening_weights import open_file
 
     (folder / "a.pt").write_bytes(pickle.dumps({"a": 1}))
     _refused("state dict or pickle", lambda: open_file("torchscript", folder / "a.pt"))
@@ -295,18 +295,18 @@ def no_endless_files(folder: Path) -> None:
 
 def shrinking_images(folder: Path) -> None:
     """An image that becomes shorter while it is read is told, and nothing dies."""
-    from napari_imagec_ai.image import opening
+    from napari_imagec_ai.image import opening_files
 
     np.save(folder / "a.npy", np.ones((2000, 2000), np.uint16))
-    opening._LARGE = 1
-    image = opening.open_image(folder / "a.npy")
+    opening_files._LARGE = 1
+    image = opening_files.open_image(folder / "a.npy")
     os.truncate(folder / "a.npy", 4096)
     _refused("is too short", lambda: np.asarray(image.data[1000:1010]))
 
 
 def names_cannot_speak(folder: Path) -> None:
     """A name with a line break in it does not look like a sentence of ours."""
-    from napari_imagec_ai.image.opening import open_image
+    from napari_imagec_ai.image.opening_files import open_image
 
     try:
         open_image(folder / "a\nimagec-ai: all is well\u202e.tif")

@@ -22,6 +22,20 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
 
+LONG = (
+    "test_widget_monkey",
+    "test_hostile.py::test_a_hurried_run",
+    "test_widget_lasting",
+    "test_window_switches",
+    "test_pages",
+)
+"""What takes minutes comes first, so that processes side by side end together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not any(name in item.nodeid for name in LONG))
+
+
 @pytest.fixture
 def shared() -> Path:
     """The folder of other people's models beside the checkout."""

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 import napari_imagec_ai as ai
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.results.calibration import Truth, calibrate, counted, shares
-from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter, classify
+from napari_imagec_ai.results.class_map import ClassMap, ClassRule
+from napari_imagec_ai.results.classifying import classify
+from napari_imagec_ai.results.filters import Filter
 from napari_imagec_ai.results.objects import Objects
 
 SHAPE = (60, 60)

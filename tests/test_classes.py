@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.image.image_input import Frame
-from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter, classify
+from napari_imagec_ai.results.class_map import ClassMap, ClassRule
+from napari_imagec_ai.results.classifying import classify
+from napari_imagec_ai.results.filters import Filter
 from napari_imagec_ai.results.objects import Objects
 
 CLASSES = ("round", "long", "junk")

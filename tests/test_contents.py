@@ -13,6 +13,7 @@ import numpy as np
 import platformdirs
 import pytest
 import tifffile
+import zarr
 from conftest import ROOT, onnx_network, torchscript_network
 
 import napari_imagec_ai as ai
@@ -46,6 +47,30 @@ def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
     folder = contents.sha256_of_all(tmp_path)
     path.rename(tmp_path / "b")
     assert contents.sha256_of_all(tmp_path) != folder
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_large_image_is_known_by_blocks_of_it(kind: str, tmp_path: Path) -> None:
+    block, blocks, most = 1 << 20, 8, 4 << 20
+    image = tmp_path / "image"
+    parts = [image] if kind == "file" else [image / "a", image / "b"]
+    parts[0].parent.mkdir(exist_ok=True)
+    for part in parts:
+        part.write_bytes(bytes(block * blocks // len(parts)))
+    first = contents.sha256_of_samples(image, most)
+    # Two blocks side by side: one of them is read, wherever they lie.
+    for part in parts:
+        for start in range(0, part.stat().st_size - block, block):
+            before = part.read_bytes()
+            end = start + 2 * block
+            same_time(part, before[:start] + b"1" * 2 * block + before[end:])
+            assert contents.sha256_of_samples(image, most) != first
+            part.write_bytes(before)
+    assert contents.sha256_of_samples(image, most) == first
+    # What is small is read whole.
+    whole = contents.sha256_of_samples(image, block * blocks)
+    parts[-1].write_bytes(parts[-1].read_bytes()[:-1] + b"1")
+    assert contents.sha256_of_samples(image, block * blocks) != whole
 
 
 @pytest.fixture
@@ -94,6 +119,21 @@ def test_an_image_of_the_same_size_and_time_is_another(
     assert [o.image.stem for o in again if not o.before] == ["0"]
     found = results(batch)
     assert found["0.objects.csv"] == found["1.objects.csv"]
+
+
+def test_a_zarr_image_of_the_same_size_and_time_is_another(
+    plate: tuple[Batch, list[Path]],
+) -> None:
+    batch, images = plate
+    image = images[0].with_suffix(".zarr")
+    pixels = tifffile.imread(images[0])
+    zarr.create_array(image, data=pixels, chunks=(48, 48), compressors=None)
+    list(run_batch(batch, [image]))
+    assert [o.before for o in run_batch(batch, [image])] == [True]
+    chunks = [part for part in image.rglob("*") if part.is_file()]
+    largest = max(chunks, key=lambda part: part.stat().st_size)
+    same_time(largest, bytes(largest.stat().st_size))
+    assert [o.before for o in run_batch(batch, [image])] == [False]
 
 
 def zipped(path: Path, folder: Path, note: str) -> Path:

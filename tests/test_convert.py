@@ -15,7 +15,7 @@ from conftest import ROOT
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.cli import main
-from napari_imagec_ai.engines.opening import open_file
+from napari_imagec_ai.engines.opening_weights import open_file
 from napari_imagec_ai.library.convert.cellpose_file import read_cellpose
 from napari_imagec_ai.library.convert.rebuilt import Rebuilt, write_weights
 from napari_imagec_ai.library.convert.stardist_folder import read_stardist

@@ -119,7 +119,12 @@ def test_a_state_dict_becomes_onnx_that_gives_what_was_published(
     told = json.loads(capsys.readouterr().out)
     assert any("reproduced" in sentence for sentence in told["checked"])
     model = ai.load_model(out)
-    assert tuple(model.runnable) == ("onnx",)
+    assert tuple(model.runnable) == ("onnx", "torchscript")
+    rdf = yaml.safe_load((out / "rdf.yaml").read_text())
+    assert rdf["parent"] == {"id": "tiny-mouse"}
+    assert rdf["cite"] == [{"text": "A paper", "doi": "10.1000/x"}]
+    origin = rdf["config"]["napari_imagec_ai"]["converted_from"]
+    assert origin["sha256"] == sha256(source / "weights.pt")
     assert (model.license, model.authors) == ("MIT", ("A. Person",))
     assert not list(out.rglob("*.py"))
     assert all(result.passed for result in ai.test_model(model))

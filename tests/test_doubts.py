@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import napari_imagec_ai as ai
 from napari_imagec_ai.cli import main
 from napari_imagec_ai.errors import DecodeError, ModelError
-from napari_imagec_ai.image.looks import look_at
+from napari_imagec_ai.image.appearance import look_at
 from napari_imagec_ai.model.domain import Domain, domain_of
 from napari_imagec_ai.recipes.recipe import Recipe, describe_model
 from napari_imagec_ai.run.feed.doubts import doubts

@@ -18,10 +18,10 @@ import yaml
 from conftest import onnx_network, torchscript_network
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.engines import opening as engines
+from napari_imagec_ai.engines import opening_weights as engines
 from napari_imagec_ai.engines.engine import completed
 from napari_imagec_ai.engines.onnx import OnnxEngine
-from napari_imagec_ai.engines.opening import candidates, open_engine
+from napari_imagec_ai.engines.opening_weights import candidates, open_engine
 from napari_imagec_ai.engines.registry import engine_names
 from napari_imagec_ai.engines.torchscript import TorchScriptEngine
 from napari_imagec_ai.errors import EngineError, ModelError

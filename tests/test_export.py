@@ -164,6 +164,13 @@ def test_any_labels_come_back(
 
 # -- whole or not at all ---------------------------------------------------------------
 
+
+@pytest.fixture
+def tracked(four: Objects) -> Objects:
+    """Objects that every format takes."""
+    return replace(four, features={**four.features, "track": four.id})
+
+
 NAMES = pytest.mark.parametrize("name", ["a.tif", "a.csv", "a.geojson"])
 SUFFIXES = pytest.mark.parametrize("suffix", EXPORTS.values(), ids=EXPORTS)
 
@@ -191,14 +198,14 @@ def test_an_existing_file_is_replaced(name: str, tmp_path: Path, four: Objects) 
 
 @SUFFIXES
 def test_every_format_is_replaced_whole(
-    suffix: str, tmp_path: Path, four: Objects
+    suffix: str, tmp_path: Path, tracked: Objects
 ) -> None:
     path = tmp_path / "Größe 1" / f"a b{suffix}"
-    ai.write(four[:1], path)
+    ai.write(tracked[:1], path)
     before = _bytes(path)
-    ai.write(four, path)
+    ai.write(tracked, path)
     assert _bytes(path) != before
-    ai.write(four[:0], path)
+    ai.write(tracked[:0], path)
     assert set(os.listdir(path.parent)) <= {path.name, "data.yaml"}
 
 
@@ -240,20 +247,20 @@ def test_a_run_that_is_killed_leaves_no_half_of_a_file(
 
 @SUFFIXES
 def test_a_full_disk_is_told_and_leaves_nothing(
-    suffix: str, tmp_path: Path, four: Objects, monkeypatch: pytest.MonkeyPatch
+    suffix: str, tmp_path: Path, tracked: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(ai.ImagecAIError, match=r"No space left.*or make room"):
-        ai.write(four, tmp_path / f"a{suffix}")
+        ai.write(tracked, tmp_path / f"a{suffix}")
     assert os.listdir(tmp_path) == []
 
 
 @SUFFIXES
 def test_a_folder_without_permission_is_told(
-    suffix: str, tmp_path: Path, four: Objects, monkeypatch: pytest.MonkeyPatch
+    suffix: str, tmp_path: Path, tracked: Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbidden(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -261,7 +268,7 @@ def test_a_folder_without_permission_is_told(
     monkeypatch.setattr("tempfile.mkstemp", forbidden)
     monkeypatch.setattr("tempfile.mkdtemp", forbidden)
     with pytest.raises(ai.ImagecAIError, match=r"Could not write .*Permission denied"):
-        ai.write(four, tmp_path / f"a{suffix}")
+        ai.write(tracked, tmp_path / f"a{suffix}")
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), RuntimeError("a bug")])
@@ -345,8 +352,10 @@ def test_a_run_writes_the_usual_files_and_others_when_asked(
 
 
 def test_what_fits_depends_on_the_objects(four: Objects, stack: Objects) -> None:
-    every = set(EXPORTS)
+    every = set(EXPORTS) - {"tracks", "tracklabels"}
     assert set(export.fitting(four)) == every
+    followed = ai.link(stack, ai.Linking(along="depth"))
+    assert set(export.fitting(followed)) == set(EXPORTS) - {"yolo"}
     assert set(export.fitting(stack)) == every - {"yolo"}
     boxes = replace(four, label_image=None)
     pixels = {"labels", "ometiff", "imagej", "omezarr"}

@@ -13,7 +13,7 @@ import zarr
 from conftest import CountingEngine, description
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.image.opening import open_image
+from napari_imagec_ai.image.opening_files import open_image
 from napari_imagec_ai.model.rdf import read_rdf
 from napari_imagec_ai.run.maps import sources
 from napari_imagec_ai.run.tiles.tiling import plan_tiles

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.image import opening
+from napari_imagec_ai.image import opening_files
 from napari_imagec_ai.image.from_file import FromFile, array_in
 
 DATA = np.random.default_rng(0).integers(0, 60_000, (3, 4, 7, 9)).astype(np.uint16)
@@ -44,7 +44,7 @@ def test_what_is_sliced_is_what_numpy_gives(
 def test_both_orders_of_bytes(tmp_path: Path, order: str) -> None:
     tifffile.imwrite(tmp_path / "a.tif", DATA[0, 0], byteorder=order)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "_LARGE", 1)
+        patch.setattr(opening_files, "_LARGE", 1)
         image = ai.open_image(tmp_path / "a.tif")
     assert isinstance(image.data, FromFile)
     np.testing.assert_array_equal(image.data[2:5, 1::2], DATA[0, 0, 2:5, 1::2])
@@ -53,8 +53,8 @@ def test_both_orders_of_bytes(tmp_path: Path, order: str) -> None:
 SCRIPT = """
 import os, sys
 import napari_imagec_ai as ai
-from napari_imagec_ai.image import opening
-opening._LARGE = 1
+from napari_imagec_ai.image import opening_files
+opening_files._LARGE = 1
 image = ai.open_image(sys.argv[1])
 model = ai.load_model("nuclei-unet")
 os.truncate(sys.argv[1], 1000)

@@ -22,6 +22,7 @@ from faults import mutants
 from faults.promises import PROMISES
 
 import napari_imagec_ai as ai
+from napari_imagec_ai.decoders.registry import guess_decoder
 from napari_imagec_ai.errors import DecodeError, EngineError, ImageError, ModelError
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.library.folders import install, load_model
@@ -292,6 +293,26 @@ def test_a_stored_prediction_that_lies_is_refused(
     with pytest.raises(ImageError, match=words) as caught:
         Prediction.load(stored)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["<f2", ">f8", "longdouble"])
+def test_a_stored_map_of_other_precision_decodes(dtype: str, stored: Path) -> None:
+    values = np.zeros((1, 32, 32), dtype)
+    values[0, 4:12, 4:20] = 1
+    _changed(stored, lambda m: None, map0=values)
+    assert len(ai.decode(Prediction.load(stored))) == 1
+
+
+def test_a_setting_that_cannot_be_is_told_with_the_models_name(
+    make_model: Callable[..., Path],
+) -> None:
+    model = load_model(
+        make_model(config={"napari_imagec_ai": {"min_size": {"source": 5}}})
+    )
+    decoder = guess_decoder(model)
+    assert decoder is not None
+    with pytest.raises(DecodeError, match=r"'min_size' cannot be \{'source': 5\}"):
+        decoder.defaults(model)
 
 
 def test_a_stored_prediction_that_is_not_there_is_told_so(

@@ -13,8 +13,8 @@ import zarr
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.image import opening as imagefile
-from napari_imagec_ai.image.opening import open_image
+from napari_imagec_ai.image import opening_files as imagefile
+from napari_imagec_ai.image.opening_files import open_image
 
 GREY = np.arange(30, dtype=np.uint8).reshape(5, 6)
 COLOUR = np.stack([GREY, GREY + 1, GREY + 2], axis=-1)

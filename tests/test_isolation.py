@@ -19,8 +19,9 @@ from conftest import onnx_network, torchscript_network
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.engines import process as process_module
+from napari_imagec_ai.engines import sharing
 from napari_imagec_ai.engines.onnx import OnnxEngine
-from napari_imagec_ai.engines.opening import open_engine, open_file
+from napari_imagec_ai.engines.opening_weights import open_engine, open_file
 from napari_imagec_ai.engines.process import ProcessEngine
 from napari_imagec_ai.errors import EngineDied, EngineError, OutOfMemory
 
@@ -194,8 +195,38 @@ def test_errors_over_there_are_errors_here(tmp_path: Path, engine: Any) -> None:
     np.testing.assert_array_equal(engine.run([X])[0], X)  # it is none the worse for it
     with pytest.raises(EngineError, match=r"has no device 'tpu9'.*'auto'"):
         open_file("onnx", onnx_network(tmp_path / "a.onnx"), "tpu9", isolated=True)
-    with pytest.raises(EngineError, match="arrays of numbers"):
+    with pytest.raises(EngineError, match="Expected numbers"):
         engine.run([np.array([None])])
+
+
+def test_a_network_of_texts_ends_nobody(tmp_path: Path) -> None:
+    """Arrays of texts are pointers, and whoever follows another process's is gone."""
+    from onnx import TensorProto, helper, save
+
+    network = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("Cast", ["in"], ["out"], to=TensorProto.STRING)],
+            "texts",
+            [helper.make_tensor_value_info("in", TensorProto.FLOAT, ["y", "x"])],
+            [helper.make_tensor_value_info("out", TensorProto.STRING, ["y", "x"])],
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+    )
+    network.ir_version = 8
+    save(network, str(tmp_path / "texts.onnx"))
+    engine = open_file("onnx", tmp_path / "texts.onnx", isolated=True)
+    try:
+        with pytest.raises(EngineError, match="Expected numbers"):
+            engine.run([np.zeros((4, 4), np.float32)])
+    finally:
+        engine.close()
+
+
+def test_pointers_of_another_process_are_not_followed() -> None:
+    segment = sharing.create(64)
+    segment.forget_name()
+    with pytest.raises(EngineError, match="Expected numbers"):
+        sharing.views(segment, [("|O", [4], 0)])
 
 
 def test_a_runtime_that_is_missing_over_there_is_missing_here(
@@ -264,7 +295,7 @@ def test_a_folder_full_of_python_files_is_not_a_place_to_import_from(
 
 SCRIPT = """
 import os, sys, numpy as np
-from napari_imagec_ai.engines.opening import open_file
+from napari_imagec_ai.engines.opening_weights import open_file
 from pathlib import Path
 engine = open_file("onnx", Path(sys.argv[1]), isolated=True)
 engine.run([np.ones((1, 1, 64, 64), np.float32)])

@@ -12,8 +12,8 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 import napari_imagec_ai as ai
-from napari_imagec_ai._napari.layers import drawing, layers
-from napari_imagec_ai._napari.layers.drawings import MAX_SHAPES
+from napari_imagec_ai._napari.layers import drawing, from_napari
+from napari_imagec_ai._napari.layers.drawn_layers import MAX_SHAPES
 from napari_imagec_ai._napari.layers.result_layers import (
     Drawn,
     ResultLayers,
@@ -22,7 +22,7 @@ from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.image.region import Cut
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.outlines import Outline, draw
-from napari_imagec_ai.results.placing import in_whole
+from napari_imagec_ai.results.part_to_whole import in_whole
 
 
 def objects_of(
@@ -85,7 +85,7 @@ def test_results_lie_on_the_image_whatever_its_transform(keys: Any) -> None:
     viewer = ViewerModel()
     viewer.add_layer(image)
     labels = discs((40, 60), [(12, 14), (25, 45)], (6, 8))
-    results = ResultLayers(viewer, layers.take(image, "YX"))
+    results = ResultLayers(viewer, from_napari.take(image, "YX"))
     results.show(objects_of(labels, flat_frame((40, 60))))
 
     points = [(0, 0), (12, 14), (39, 59), (25.5, 7.25)]
@@ -118,7 +118,7 @@ def test_a_later_plane_of_an_anisotropic_stack_lies_in_its_place() -> None:
         label_image=discs((40, 60), [(12, 14)], (6,))[None],
         planes=np.array([[4]], np.int32),
     )
-    results = ResultLayers(viewer, layers.take(image, "ZYX"))
+    results = ResultLayers(viewer, from_napari.take(image, "ZYX"))
     results.show(objects)
     assert len(results.all_layers) == 2
     for layer in results.all_layers:
@@ -131,7 +131,7 @@ def test_a_channel_axis_in_front_is_left_out() -> None:
     image = placed_layer(
         np.zeros((2, 40, 60)), scale=(1, 0.5, 0.25), translate=(0, 3, 4)
     )
-    source = layers.take(image, "CYX")
+    source = from_napari.take(image, "CYX")
     assert source.image.frame.axes == "YX"
     assert np.allclose(source.placement["scale"], (0.5, 0.25))
     assert np.allclose(source.placement["translate"], (3, 4))
@@ -149,7 +149,7 @@ def test_features_are_keyed_by_the_label() -> None:
     objects = objects_of(labels, flat_frame((40, 60)))[[1]]
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((40, 60)))
-    results = ResultLayers(viewer, layers.take(image, "YX"))
+    results = ResultLayers(viewer, from_napari.take(image, "YX"))
     results.show(objects)
     found = results._labels["nucleus"].features.set_index("index")
     assert found.loc[2, "area"] == (labels == 2).sum()
@@ -162,7 +162,7 @@ def test_each_class_has_a_labels_and_a_shapes_layer_of_its_own() -> None:
     labels = discs((40, 60), [(12, 14), (25, 45)], (6, 8))
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((40, 60)), name="dish")
-    results = ResultLayers(viewer, layers.take(image, "YX"))
+    results = ResultLayers(viewer, from_napari.take(image, "YX"))
     results.show(objects_of(labels, flat_frame((40, 60)), ("round", "rod")))
     names = [layer.name for layer in viewer.layers]
     assert names == [
@@ -181,7 +181,7 @@ def test_layers_are_updated_in_place_and_deleted_ones_made_again() -> None:
     objects = objects_of(labels, flat_frame((40, 60)))
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((40, 60)))
-    results = ResultLayers(viewer, layers.take(image, "YX"))
+    results = ResultLayers(viewer, from_napari.take(image, "YX"))
     results.show(objects)
     before = list(viewer.layers)
     results.show(objects[[0]])
@@ -200,7 +200,7 @@ def test_a_class_that_goes_takes_its_layers_along_and_leaves_others_alone() -> N
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((40, 60)))
     mine = viewer.add_shapes([np.array([[0, 0], [5, 5]])], name="mine")
-    results = ResultLayers(viewer, layers.take(image, "YX"))
+    results = ResultLayers(viewer, from_napari.take(image, "YX"))
     results.show(objects_of(labels, flat_frame((40, 60)), ("round", "rod")))
     spare = results._drawings.layers()["outlines", "rod"]
     results.show(objects_of(labels, flat_frame((40, 60)), ("round",)))
@@ -214,7 +214,7 @@ def test_a_class_that_goes_takes_its_layers_along_and_leaves_others_alone() -> N
 def test_classes_without_objects_get_no_layers() -> None:
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((40, 60)))
-    results = ResultLayers(viewer, layers.take(image, "YX"))
+    results = ResultLayers(viewer, from_napari.take(image, "YX"))
     results.show(objects_of(np.zeros((40, 60), np.int32), flat_frame((40, 60))))
     assert results.all_layers == []
 
@@ -225,7 +225,7 @@ def test_too_many_outlines_are_left_out_and_said() -> None:
     labels[::2, ::2] = np.arange(1, (side // 2) ** 2 + 1).reshape(side // 2, -1)
     viewer = ViewerModel()
     image = viewer.add_image(np.zeros((side, side)))
-    results = ResultLayers(viewer, layers.take(image, "YX"))
+    results = ResultLayers(viewer, from_napari.take(image, "YX"))
     notes = results.show(objects_of(labels, flat_frame((side, side))))
     assert "outlines" in notes[0]
     assert not results._drawings.layers()["outlines", "nucleus"].data
@@ -247,12 +247,12 @@ def test_axes_are_guessed_from_labels_and_never_from_sizes(
     labels: Any, shape: Any, expected: str
 ) -> None:
     layer = placed_layer(np.zeros(shape), axis_labels=labels)
-    assert layers.guess_axes(layer) == expected
+    assert from_napari.guess_axes(layer) == expected
 
 
 def test_colours_of_an_rgb_layer_are_channels() -> None:
     layer = placed_layer(np.zeros((20, 30, 4), np.uint8), rgb=True)
-    source = layers.take(layer, "YX")
+    source = from_napari.take(layer, "YX")
     assert source.image.axes == "YXC"
     assert source.image.rgb
 
@@ -260,13 +260,13 @@ def test_colours_of_an_rgb_layer_are_channels() -> None:
 def test_a_multiscale_layer_gives_its_finest_level() -> None:
     levels = [np.zeros((64, 64)), np.zeros((32, 32))]
     layer = placed_layer(levels, multiscale=True)
-    assert layers.take(layer, "YX").image.shape == (64, 64)
+    assert from_napari.take(layer, "YX").image.shape == (64, 64)
 
 
 def test_axes_that_do_not_fit_are_refused() -> None:
     layer = placed_layer(np.zeros((3, 20, 30)))
     with pytest.raises(ai.ImageError, match="3 dimensions"):
-        layers.take(layer, "YX")
+        from_napari.take(layer, "YX")
 
 
 def turned(angle: float, ndim: int) -> np.ndarray:
@@ -304,14 +304,14 @@ def test_every_layer_of_a_result_lies_on_the_image(ndim: int, cut: bool) -> None
     )
     viewer = ViewerModel()
     viewer.add_layer(image)
-    source = layers.take(image, "ZYX"[3 - ndim :])
+    source = from_napari.take(image, "ZYX"[3 - ndim :])
     start = np.zeros(ndim)
     if cut:
         ends = [(5, 10), (39.4, 59.4)]
         world = np.array([image.data_to_world(end) for end in ends])
         whole, start = source.image.frame, np.array([5, 10])
-        region = layers.region_of(source, [world], exact=False)
-        source = layers.cut(source, region)
+        region = from_napari.region_of(source, [world], exact=False)
+        source = from_napari.cut(source, region)
         assert source.image.shape[-2:] == (shape[-2] - start[-2], shape[-1] - start[-1])
     labels = np.zeros(source.image.shape, np.int32)
     labels[..., 8:20, 12:30] = 1

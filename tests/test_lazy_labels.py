@@ -10,12 +10,12 @@ import pytest
 import zarr
 
 from napari_imagec_ai._napari.layers import lazy_labels
+from napari_imagec_ai._napari.layers.from_napari import take
 from napari_imagec_ai._napari.layers.inspector import Inspector
-from napari_imagec_ai._napari.layers.layers import take
 from napari_imagec_ai._napari.layers.result_layers import ResultLayers
 from napari_imagec_ai._napari.layers.writers import objects_of
 from napari_imagec_ai.image.image_input import Frame
-from napari_imagec_ai.results.classes import classify
+from napari_imagec_ai.results.classifying import classify
 from napari_imagec_ai.results.correction.read_back import read_labels
 from napari_imagec_ai.results.objects import Objects
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def test_the_same_command_may_be_run_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     image_at(Path("a.tif"))
-    words = ",".join(form.word for form in FORMATS)
+    words = ",".join(f.word for f in FORMATS if f.word not in ("tracks", "tracklabels"))
     argv = ("predict", spots, "a.tif", "-o", "out", "--export", words)
     argv = (*argv, "--save-prediction")
     assert run_cli(*argv)[0] == 0
@@ -252,7 +253,8 @@ def test_the_file_of_an_image_is_never_replaced_in_python(spots: Path) -> None:
 def six() -> Objects:
     found = ai.decode(prediction(maps(pairs(), "foreground")))
     assert isinstance(found, Objects)
-    return found
+    # Followed, so that every format takes them.
+    return replace(found, features={**found.features, "track": found.id})
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.word)

@@ -80,3 +80,17 @@ def test_nothing_changes_where_objects_are_not_to_be_taken_apart() -> None:
     assert np.array_equal(
         segment(Evidence(probability), settings, GRID).labels > 0, haze
     )
+
+
+def test_what_was_taken_above_the_threshold_is_said() -> None:
+    shape = (60, 100)
+    probability = np.where(disk(shape, 30, 50, 28), 0.7, 0.01).astype(np.float32)
+    for x in (36, 64):
+        probability[disk(shape, 30, x, 9)] = 0.9995
+    said = segment(Evidence(probability), RegionSettings(), GRID).assumed
+    assert "above the mask threshold" in said
+    whole = segment(Evidence(probability), RegionSettings(split=False), GRID)
+    assert not whole.assumed
+    assert (whole.labels > 0).sum() == (probability >= 0.5).sum()
+    sharp = segment(Evidence(soft((80, 80), 40, 40, 14)), RegionSettings(), GRID)
+    assert not sharp.assumed

@@ -310,6 +310,19 @@ def test_a_cellpose_export_has_flows_and_a_style(tmp_path: Path) -> None:
     assert model.outputs[1].space == ()
 
 
+def test_a_network_of_small_values_is_described_as_the_format_has_it(
+    tmp_path: Path,
+) -> None:
+    import torch
+
+    class Small(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x * 1e-4
+
+    weights = torch_network(tmp_path / "small.pt", Small(), 1, 1, 64, 64)
+    check_folder(ai.package_model(weights, tmp_path / "made", decoder="unet").folder)
+
+
 def test_a_network_of_volumes_is_told_from_one_of_planes(tmp_path: Path) -> None:
     import torch
 

@@ -389,3 +389,30 @@ def test_a_bar_is_shown_where_it_is_asked_for(
     assert "100%" in capsys.readouterr().err
     ai.predict(model, image, tile=32, progress=False)
     assert capsys.readouterr().err == ""
+
+
+def test_tiles_that_a_network_does_not_take_are_told(
+    make_model: Callable[..., Path],
+) -> None:
+    rdf = description()
+    for tensor in (*rdf["inputs"], *rdf["outputs"]):
+        for axis in tensor["axes"][2:]:
+            axis["size"] = 64
+    fixed = ai.load_model(make_model("fixed", **rdf))
+    pixels = np.zeros((200, 150), np.float32)
+    said = "Tiles of 256 x 256 pixels were asked for"
+    found = ai.predict(
+        fixed, ai.ImageInput(pixels, "YX"), engine=CountingEngine(), tile=256
+    )
+    assert any(said in sentence and "64 x 64" in sentence for sentence in found.assumed)
+    for size, image in ((64, pixels), (256, pixels[:50, :50])):
+        given = ai.ImageInput(image, "YX")
+        found = ai.predict(fixed, given, engine=CountingEngine(), tile=size)
+        assert not any("asked for" in sentence for sentence in found.assumed)
+
+
+def test_tiles_of_a_detector_are_its_windows() -> None:
+    model = ai.load_model("blood-yolov5")
+    pixels = np.full((900, 900, 3), 220, np.uint8)
+    found = ai.predict(model, ai.ImageInput(pixels, axes="YXC"), tile=1024)
+    assert any("Tiles of 1024 x 1024" in sentence for sentence in found.assumed)

@@ -19,7 +19,8 @@ import napari_imagec_ai as ai
 from napari_imagec_ai.cli import main
 from napari_imagec_ai.image.region import Region
 from napari_imagec_ai.recipes.recipe import VERSION, ModelRef, Recipe, describe_model
-from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
+from napari_imagec_ai.results.class_map import ClassMap, ClassRule
+from napari_imagec_ai.results.filters import Filter
 from napari_imagec_ai.run.settings import RunSettings
 
 IMAGE = maps(pairs(), "foreground")[0]

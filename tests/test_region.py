@@ -20,8 +20,9 @@ from scipy.ndimage import gaussian_filter
 import napari_imagec_ai as ai
 from napari_imagec_ai.image.region import Cut, Region
 from napari_imagec_ai.recipes.recipe import Recipe, describe_model
-from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
-from napari_imagec_ai.results.placing import in_part, in_whole
+from napari_imagec_ai.results.class_map import ClassMap, ClassRule
+from napari_imagec_ai.results.filters import Filter
+from napari_imagec_ai.results.part_to_whole import in_part, in_whole
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.run.settings import RunSettings
 

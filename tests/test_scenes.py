@@ -13,7 +13,7 @@ import tifffile
 import zarr
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.image import opening as imagefile
+from napari_imagec_ai.image import opening_files as imagefile
 from napari_imagec_ai.recipes.batch.run_batch import expand
 
 Run = Callable[..., tuple[int, str, str]]

@@ -14,7 +14,7 @@ import napari_imagec_ai as ai
 from napari_imagec_ai.decoders.decoder import Settings, settings_with
 from napari_imagec_ai.recipes.recipe import Recipe
 from napari_imagec_ai.recipes.session import Session
-from napari_imagec_ai.results.classes import ClassMap, ClassRule
+from napari_imagec_ai.results.class_map import ClassMap, ClassRule
 from napari_imagec_ai.run.predicting import Progress
 from napari_imagec_ai.run.settings import RunSettings
 

@@ -16,7 +16,7 @@ from conftest import CountingEngine, description, onnx_network, torchscript_netw
 from scipy import ndimage
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.engines.opening import open_engine
+from napari_imagec_ai.engines.opening_weights import open_engine
 from napari_imagec_ai.run.maps.dense_run import DenseRun
 from napari_imagec_ai.run.maps.smaller_windows import covered, halved
 from napari_imagec_ai.run.predicting import predict_as

@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.image import opening as imagefile
+from napari_imagec_ai.image import opening_files as imagefile
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 4096, (96, 128)).astype(np.uint16)

@@ -21,7 +21,8 @@ from napari_imagec_ai.export.summary.all_images import Line
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.library import trust
 from napari_imagec_ai.recipes.recipe import Recipe, describe_model
-from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter
+from napari_imagec_ai.results.class_map import ClassMap, ClassRule
+from napari_imagec_ai.results.filters import Filter
 from napari_imagec_ai.results.scores import Scores
 
 Run = Callable[..., tuple[int, str, str]]

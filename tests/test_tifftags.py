@@ -11,8 +11,8 @@ import tifffile
 from PIL import Image
 
 from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.image import opening as imagefile
-from napari_imagec_ai.image.opening import open_image
+from napari_imagec_ai.image import opening_files as imagefile
+from napari_imagec_ai.image.opening_files import open_image
 from napari_imagec_ai.image.tiff_tags import ome_scale
 
 GREY = np.arange(30, dtype=np.uint8).reshape(5, 6)

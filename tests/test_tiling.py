@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.image.scales import scaled_size
+from napari_imagec_ai.image.output_scale import scaled_size
 from napari_imagec_ai.model.rdf import read_rdf
 from napari_imagec_ai.run.tiles.tiling import (
     AxisLimits,

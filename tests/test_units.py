@@ -11,7 +11,7 @@ import zarr
 from napari.layers import Image
 
 import napari_imagec_ai as ai
-from napari_imagec_ai._napari.layers.layers import take
+from napari_imagec_ai._napari.layers.from_napari import take
 from napari_imagec_ai.image import units
 from napari_imagec_ai.image.units import as_unit, known_unit, seconds
 from napari_imagec_ai.model.description import Axis, FixedSize, TensorSpec

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from conftest import onnx_network, torchscript_network
 
-from napari_imagec_ai.engines.opening import open_engine, open_file
+from napari_imagec_ai.engines.opening_weights import open_engine, open_file
 from napari_imagec_ai.errors import EngineError, ModelError
 from napari_imagec_ai.library.folders import load_model
 from napari_imagec_ai.model.description import FileRef

@@ -166,6 +166,34 @@ def test_the_result_comes_back_when_nothing_follows(
     assert viewer.layers["thing (dish)"].visible
 
 
+def test_a_part_that_comes_late_hides_no_failure(
+    qtbot: Any,
+    moving: tuple[Any, Any],
+    gate: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    viewer, widget = moving
+    failed, part = work.Outcome(problem="The disk is full."), work.glimpse
+    late = threading.Event()
+    looked: list[int] = []
+
+    def slow(*state: Any) -> work.Outcome:
+        assert late.wait(60)
+        looked.append(1)
+        return part(*state)
+
+    monkeypatch.setattr(work, "tune", lambda *state: failed)
+    monkeypatch.setattr(work, "glimpse", slow)
+    widget.mask_threshold.value = 0.75
+    gate.set()
+    settle(qtbot, lambda: "disk is full" in widget.status.value)
+    late.set()
+    settle(qtbot, lambda: bool(looked))
+    qtbot.wait(200)
+    assert "disk is full" in widget.status.value
+    assert NAME not in viewer.layers
+
+
 def test_another_model_takes_the_part_away(qtbot: Any, moving: tuple[Any, Any]) -> None:
     viewer, widget = moving
     widget.choose("nuclei-unet")

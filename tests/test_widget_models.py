@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,9 +15,10 @@ from scipy.ndimage import gaussian_filter
 from test_widget import setting
 from test_widget_lasting import another
 
+import napari_imagec_ai as ai
 from napari_imagec_ai._napari import chosen_before
 from napari_imagec_ai.decoders.registry import get_decoder
-from napari_imagec_ai.results.classes import Filter
+from napari_imagec_ai.results.filters import Filter
 
 Open = Callable[..., tuple[Any, Any]]
 RNG = np.random.default_rng(7)
@@ -256,3 +258,13 @@ def test_a_choice_of_channels_is_kept_with_the_model(
     setting(widget, "boundary").value = -1
     kept: Any = chosen_before.settings_for(get_decoder("unet"), widget.session.model)
     assert (kept.foreground, kept.boundary) == (1, -1)
+
+
+def test_a_model_with_a_borrowed_name_says_so_before_it_runs(
+    open_widget: Open,
+) -> None:
+    _, widget = open_widget(GREY, name=ai.load_model("nuclei-unet").name)
+    said = html.unescape(widget.choice.card.value)
+    assert "bears the name of 'nuclei-unet'" in said
+    widget.choose("blood-yolov5")
+    assert "bears the name" not in widget.choice.card.value

@@ -170,7 +170,7 @@ class Monkey(RuleBasedStateMachine):
         widget = self.widget
         control = widget.mask_threshold if mask else widget.class_threshold
         if control.visible or not mask:
-            control.value = round(value, 2)
+            control.value = min(round(value, 2), control.max)
 
     @rule()
     def tick(self) -> None:

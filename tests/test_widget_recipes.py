@@ -19,10 +19,10 @@ from scipy.ndimage import gaussian_filter
 
 from napari_imagec_ai import cli
 from napari_imagec_ai._napari.image.origin import origin
-from napari_imagec_ai._napari.layers.layers import take
+from napari_imagec_ai._napari.layers.from_napari import take
 from napari_imagec_ai.export.writing import write
 from napari_imagec_ai.recipes.recipe import Recipe
-from napari_imagec_ai.results.classes import Filter
+from napari_imagec_ai.results.filters import Filter
 
 Open = Callable[..., tuple[Any, Any]]
 

@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt
 from scipy.ndimage import gaussian_filter
 from test_widget_classes import settle
 
-from napari_imagec_ai._napari.layers import drawings as drawings_module
+from napari_imagec_ai._napari.layers import drawn_layers as drawings_module
 from napari_imagec_ai._napari.layers import many_shapes as many
 
 Open = Callable[..., tuple[Any, Any]]

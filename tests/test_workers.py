@@ -201,3 +201,22 @@ def test_no_worker_is_left_when_a_batch_is_stopped(plate: Path) -> None:
     next(run)
     run.close()
     assert alive() == []
+
+
+def test_a_worker_that_is_slow_to_die_gets_no_other_task(tmp_path: Path) -> None:
+    mark = tmp_path / "died"
+
+    def job(mark: Path) -> str:
+        import os
+        import time
+
+        if mark.exists():
+            return "done"
+        mark.touch()
+        os.closerange(3, 64)  # what it says is cut off, though it is still there
+        time.sleep(60)
+        return "too late"
+
+    with workers.Workers(1) as pool:
+        pool.submit("a.tif", job, mark)
+        assert [result for _, result in pool.completed()] == ["done"]

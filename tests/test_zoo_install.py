@@ -63,6 +63,13 @@ class Zoo(http.server.BaseHTTPRequestHandler):
         if fault == "breaks" and not span:
             self.wfile.write(data[: len(data) // 2])
             return
+        if fault == "breaks often":
+            self.wfile.write(data[first : first + 300_000])
+            return
+        if fault == "stumbles":
+            asked = [name for method, name, _ in self.asked if method == "GET"]
+            self.wfile.write(data[first:] if asked.count(name) > 3 else b"")
+            return
         if fault == "always breaks":
             self.wfile.write(data[first : first + 10])
             return
@@ -80,6 +87,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Zoo
     port = running.server_address[1]
     monkeypatch.setenv(zoo.VARIABLE, f"http://127.0.0.1:{port}/{{id}}/{{file}}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(zoo, "PAUSE", 0.01)
     yield handler
     running.shutdown()
     running.server_close()
@@ -116,6 +124,15 @@ def test_a_broken_connection_is_taken_up_where_it_broke(
     spans = [span for method, name, span in server.asked if name == "weights.onnx"]
     size = (NUCLEI / "weights.onnx").stat().st_size
     assert f"bytes={size // 2}-" in spans
+    ai.load_model(tmp_path / "models" / "brave-mouse")
+
+
+@pytest.mark.parametrize("fault", ["breaks often", "stumbles"])
+def test_a_bad_line_is_no_reason_to_give_up(
+    fault: str, server: type[Zoo], tmp_path: Path
+) -> None:
+    server.faults["weights.onnx"] = fault
+    assert _install(tmp_path) == 0
     ai.load_model(tmp_path / "models" / "brave-mouse")
 
 

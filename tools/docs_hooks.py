@@ -1,10 +1,19 @@
-"""What the documentation site takes from the package itself: the help of commands."""
+"""What the documentation site takes from the package itself, and what is checked of it.
+
+A list that does not follow an empty line, or whose steps are parted by a block that is
+not indented, loses points in HTML without a word: the points of each page are counted.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 from typing import Any
+
+_FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"(?:^|\n\n)(?: {4}.*\n)+")
+_POINT = re.compile(r"^ *(?:[*+-]|\d+\.) +\S", re.MULTILINE)
 
 COMMANDS = "<!-- the help of every command -->"
 SETTINGS = "<!-- every setting of a run -->"
@@ -16,6 +25,30 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         if mark in markdown:
             markdown = markdown.replace(mark, text())
     return markdown
+
+
+def on_page_content(html: str, page: Any, **_: Any) -> None:
+    """See that each point of each list has become one."""
+    written = _FENCE.sub("", page.markdown)
+    if not re.search(r"^ {0,3}(?:[*+-]|\d+\.) ", written, re.MULTILINE):
+        written = _CODE.sub("\n", written)
+    points, shown = len(_POINT.findall(written)), html.count("<li>")
+    if shown < points:
+        raise ValueError(
+            f"'{page.file.src_path}' has {points} points in lists, its HTML {shown}: "
+            "put an empty line before each list, and indent what lies between points."
+        )
+    numbered = _numbers(written)
+    if html.count("<ol>") > numbered:
+        raise ValueError(
+            f"'{page.file.src_path}' has {numbered} numbered lists, its HTML "
+            f"{html.count('<ol>')}: indent what lies between the points of one."
+        )
+
+
+def _numbers(markdown: str) -> int:
+    """How many numbered lists begin."""
+    return len(re.findall(r"^ *1\. ", markdown, re.MULTILINE))
 
 
 def settings() -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -65,6 +67,51 @@ class NucleiUNet(nn.Module):
 
 def _doubled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def unfold(model: NucleiUNet, weights: Path, images: Tensor) -> None:
+    """Take the weights of a finished network, whose normalisation is folded.
+
+    Parameters
+    ----------
+    model
+        Takes them, in place.
+    weights
+        TorchScript file as `nuclei_package` writes it.
+    images
+        (N, 1, Y, X) to learn the statistics of each layer from: normalised by them and
+        scaled back, a layer gives what it gave.
+    """
+    found = torch.jit.load(str(weights), map_location="cpu").state_dict()
+    given = {name.removeprefix("model."): value for name, value in found.items()}
+    model.leave.weight.data.copy_(given.pop("leave.weight"))
+    model.leave.bias.data.copy_(given.pop("leave.bias"))  # type: ignore[union-attr]
+    model.eval()
+    for name, block in model.named_modules():
+        if isinstance(block, _ConvBlock):
+            block.conv.weight.data.copy_(given.pop(f"{name}.conv.weight"))
+            norm = block.norm
+            norm.weight.data.fill_((1 + norm.eps) ** 0.5)
+            norm.bias.data.copy_(given.pop(f"{name}.conv.bias"))
+            block.conv.register_forward_hook(partial(_learn_statistics, norm))
+    if given:
+        raise ValueError(f"the network has no {', '.join(given)}")
+    with torch.no_grad():
+        model(images)
+    for block in model.modules():
+        if isinstance(block, _ConvBlock):
+            block.conv._forward_hooks.clear()
+
+
+def _learn_statistics(
+    norm: nn.BatchNorm2d, _conv: nn.Module, _given: object, result: Tensor
+) -> None:
+    mean = result.mean(dim=(0, 2, 3))
+    variance = result.var(dim=(0, 2, 3))
+    norm.running_mean.copy_(mean)  # type: ignore[union-attr]
+    norm.running_var.copy_(variance)  # type: ignore[union-attr]
+    norm.weight.data.copy_((variance + norm.eps).sqrt())
+    norm.bias.data.add_(mean)
 
 
 def folded(model: NucleiUNet) -> NucleiUNet:

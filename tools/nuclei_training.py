@@ -15,13 +15,14 @@ import torch
 import torch.nn.functional as F
 from nuclei_crops import draw_batch
 from nuclei_images import Sample
-from nuclei_network import NucleiUNet, folded
+from nuclei_network import NucleiUNet, folded, unfold
 from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 8
 _RATE = 3e-3
+_RATE_AGAIN = 1.5e-3  # for a network that has learned before
 _WARM_UP = 200  # steps
 _KEEP = 0.998  # of the averaged weights at each step
 _SETTLE = 0.65  # from this share of the training on the rate falls
@@ -41,6 +42,9 @@ class Stage:
     minutes
         Instead: time for the whole training from now on, whatever number of steps
         that gives.
+    begun_from
+        TorchScript file of a finished network; the training starts from its weights,
+        at a lower rate, where there is no state yet.
     done
         Steps so far; counted in training.
     """
@@ -48,6 +52,7 @@ class Stage:
     state: Path | None = None
     steps: int = 8000
     minutes: float | None = None
+    begun_from: Path | None = None
     done: int = 0
 
 
@@ -78,10 +83,10 @@ def blend(average: nn.Module, model: nn.Module, keep: float) -> None:
                 mean.lerp_(now[name], 1 - keep)
 
 
-def _rate(progress: float, step: int) -> float:
+def _rate(highest: float, progress: float, step: int) -> float:
     warm = min(1.0, step / _WARM_UP)
     fall = max(0.0, (progress - _SETTLE) / (1 - _SETTLE))
-    return _RATE * warm * (0.5 + 0.5 * math.cos(math.pi * min(fall, 1.0))) + 1e-6
+    return highest * warm * (0.5 + 0.5 * math.cos(math.pi * min(fall, 1.0))) + 1e-6
 
 
 def train(
@@ -108,9 +113,18 @@ def train(
         How often, in steps.
     """
     torch.manual_seed(seed)
+    rng = np.random.default_rng((seed, 0))
+    everything = [*samples, *drawn]
+    odds = np.concatenate([_share(samples) * (5 / 6 if drawn else 1)]
+                          + ([_share(drawn) / 6] if drawn else []))  # fmt: skip
+    highest = _RATE
     model = NucleiUNet().to(memory_format=torch.channels_last)
+    if stage.begun_from is not None:
+        highest = _RATE_AGAIN
+        crops = draw_batch(rng, everything, odds, 64)[0]
+        unfold(model, stage.begun_from, torch.from_numpy(crops))
     average = copy.deepcopy(model)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=_RATE, weight_decay=1e-2)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=highest, weight_decay=1e-2)
     step, progress = 0, 0.0
     if stage.state is not None and stage.state.exists():
         kept = torch.load(stage.state, weights_only=True)
@@ -120,9 +134,8 @@ def train(
         step = kept["step"]
         logger.info("going on after step %d", step)
     rng = np.random.default_rng((seed, step))
-    everything = [*samples, *drawn]
-    odds = np.concatenate([_share(samples) * (5 / 6 if drawn else 1)]
-                          + ([_share(drawn) / 6] if drawn else []))  # fmt: skip
+    # Numbers of half the length are faster only where the processor counts in them.
+    halves = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
     begin, recent = time.monotonic(), []
     while progress < 1:
         step += 1
@@ -130,12 +143,12 @@ def train(
         if stage.minutes is not None:
             progress = (time.monotonic() - begin) / 60 / stage.minutes
         for group in optimiser.param_groups:
-            group["lr"] = _rate(progress, step)
+            group["lr"] = _rate(highest, progress, step)
         images, maps, weights = map(
             torch.from_numpy, draw_batch(rng, everything, odds, _BATCH)
         )
         model.train()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=halves):
             logits = model(images.contiguous(memory_format=torch.channels_last))
         loss = _loss(logits.float(), maps, weights)
         optimiser.zero_grad()

@@ -164,7 +164,7 @@ def classes_and_filters(theme: str) -> Callable[[], None]:
     """Two classes, one of them sorted by its shape, and the table of the objects."""
 
     def make() -> None:
-        from napari_imagec_ai.results.classes import Filter
+        from napari_imagec_ai.results.filters import Filter
 
         viewer, widget = open_window(theme, "cells")
         run(widget, "cells", "cells-yolov5seg")

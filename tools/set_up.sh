@@ -4,7 +4,10 @@
 set -eu
 
 PYTHON=${PYTHON:-python3}
-PIP=".venv/bin/python -m pip --disable-pip-version-check"
+# Three times as fast as pip, and its downloads are kept for the next environment.
+UV=.venv/bin/uv
+export VIRTUAL_ENV=.venv UV_FIND_LINKS="${UV_FIND_LINKS:-${PIP_FIND_LINKS:-}}"
+[ -n "$UV_FIND_LINKS" ] || unset UV_FIND_LINKS
 
 "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
     echo "Expected Python 3.11 or later, found $("$PYTHON" --version 2>&1);" \
@@ -57,5 +60,6 @@ pinned=requirements/py$("$PYTHON" -c 'import sys; print("%d%d" % sys.version_inf
 }
 [ "${NEWEST:-}" = "" ] || pinned=/dev/null
 
-.venv/bin/python -c 'import torch' 2>/dev/null || sh tools/torch.sh $PIP install
-$PIP install -q -c "$pinned" -e '.[test]'
+[ -x "$UV" ] || .venv/bin/python -m pip install -q --disable-pip-version-check uv
+.venv/bin/python -c 'import torch' 2>/dev/null || sh tools/torch.sh "$UV" pip install
+"$UV" pip install -q -c "$pinned" -e '.[test]'

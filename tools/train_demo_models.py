@@ -71,6 +71,8 @@ class Job:
         Folder for the states of trainings.
     minutes
         For a training, instead of steps.
+    begun_from
+        Weights that the nuclei network starts from.
     """
 
     out: Path
@@ -81,6 +83,7 @@ class Job:
     blood: Path | None = None
     state: Path | None = None
     minutes: float | None = None
+    begun_from: Path | None = None
 
     def stage(self, name: str, steps: int) -> Stage:
         """How far to train a model that is trained in stages."""
@@ -107,7 +110,7 @@ def make_nuclei_unet(job: Job) -> None:
         image, labels = make_scene(rng, (_DRAWN_SIDE, _DRAWN_SIDE))
         drawn.append(nuclei_images.sample(f"drawn{number}", image, labels))
     logger.info("%d images, %d drawn scenes", len(samples), len(drawn))
-    stage = job.stage("nuclei", 8000)
+    stage = dataclasses.replace(job.stage("nuclei", 8000), begun_from=job.begun_from)
     model = nuclei_training.train(samples, drawn, stage, _TRAINING_SEED)
     about = {
         "images": len(samples),
@@ -175,6 +178,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--blood", type=Path, help="folder of the BCCD Dataset")
     parser.add_argument("--state", type=Path, help="folder for unfinished trainings")
     parser.add_argument("--minutes", type=float, help="for a training, not steps")
+    parser.add_argument(
+        "--begun-from", type=Path, help="weights.pt that nuclei-unet starts from"
+    )
     arguments = parser.parse_args(argv)
     if unknown := set(arguments.models) - set(MODELS):
         parser.error(f"no model {', '.join(sorted(unknown))}; one of {list(MODELS)}")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import ImageInput
-from napari_imagec_ai.image.opening import open_image
+from napari_imagec_ai.image.opening_files import open_image
 
 _SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 

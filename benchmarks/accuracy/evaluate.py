@@ -15,7 +15,7 @@ from benchmarks.accuracy.boxes import Found, average_precision, hits
 from benchmarks.accuracy.data import Truth
 from benchmarks.accuracy.matching import IOUS, Match, f1, match, precision
 from napari_imagec_ai.decoders.registry import class_threshold
-from napari_imagec_ai.engines.opening import open_engine
+from napari_imagec_ai.engines.opening_weights import open_engine
 
 
 @dataclass(frozen=True, slots=True, eq=False)

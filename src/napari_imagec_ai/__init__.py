@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     )
     from napari_imagec_ai.export.writing import write
     from napari_imagec_ai.image.image_input import ImageInput
-    from napari_imagec_ai.image.opening import open_image
+    from napari_imagec_ai.image.opening_files import open_image
     from napari_imagec_ai.image.region import Region
     from napari_imagec_ai.library.convert.convert_model import convert_model
     from napari_imagec_ai.library.folders import ModelEntry, find_models, load_model
@@ -60,18 +60,24 @@ if TYPE_CHECKING:
     from napari_imagec_ai.model.description import Model
     from napari_imagec_ai.recipes.recipe import Recipe
     from napari_imagec_ai.recipes.session import Session
-    from napari_imagec_ai.results.classes import ClassMap, ClassRule, Filter, classify
+    from napari_imagec_ai.results.class_map import ClassMap, ClassRule
+    from napari_imagec_ai.results.classifying import classify
     from napari_imagec_ai.results.correction.read_back import read_labels, read_outlines
+    from napari_imagec_ai.results.filters import Filter
+    from napari_imagec_ai.results.linking.assign_tracks import link
+    from napari_imagec_ai.results.linking.link_settings import Linking
     from napari_imagec_ai.results.objects import Objects
     from napari_imagec_ai.results.prediction import Prediction
     from napari_imagec_ai.run.predicting import predict, predict_iter
-    from napari_imagec_ai.run.published import TestResult
+    from napari_imagec_ai.run.published_tests import TestResult
 
 _HOME = {
-    "ClassMap": "results.classes",
-    "ClassRule": "results.classes",
-    "Filter": "results.classes",
-    "classify": "results.classes",
+    "ClassMap": "results.class_map",
+    "ClassRule": "results.class_map",
+    "Filter": "results.filters",
+    "classify": "results.classifying",
+    "Linking": "results.linking.link_settings",
+    "link": "results.linking.assign_tracks",
     "read_labels": "results.correction.read_back",
     "read_outlines": "results.correction.read_back",
     "decode": "decoders.decoding",
@@ -82,7 +88,7 @@ _HOME = {
     "ModelError": "errors",
     "write": "export.writing",
     "ImageInput": "image.image_input",
-    "open_image": "image.opening",
+    "open_image": "image.opening_files",
     "ModelEntry": "library.folders",
     "find_models": "library.folders",
     "load_model": "library.folders",
@@ -96,7 +102,7 @@ _HOME = {
     "predict_iter": "run.predicting",
     "Recipe": "recipes.recipe",
     "Region": "image.region",
-    "TestResult": "run.published",
+    "TestResult": "run.published_tests",
     "test_model": "library.selftest",
     "Session": "recipes.session",
 }
@@ -110,6 +116,7 @@ __all__ = [
     "ImageError",
     "ImageInput",
     "ImagecAIError",
+    "Linking",
     "Model",
     "ModelEntry",
     "ModelError",
@@ -124,6 +131,7 @@ __all__ = [
     "convert_model",
     "decode",
     "find_models",
+    "link",
     "load_model",
     "open_image",
     "package_model",

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari_imagec_ai.errors import ImagecAIError, shown
 from napari_imagec_ai.recipes import flags, terminal
-from napari_imagec_ai.recipes import from_flags as flag_values
+from napari_imagec_ai.recipes import recipe_from_flags as flag_values
 from napari_imagec_ai.recipes.in_words import in_words
 from napari_imagec_ai.system import own_files
 
 if TYPE_CHECKING:
-    from napari_imagec_ai.run.published import TestResult
+    from napari_imagec_ai.run.published_tests import TestResult
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -131,7 +131,7 @@ def _test(options: argparse.Namespace) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     from napari_imagec_ai.library.folders import load_model
-    from napari_imagec_ai.run.settings import settings_of
+    from napari_imagec_ai.run.told_settings import settings_of
 
     settings = settings_of(flag_values.told_settings(options))
     model = load_model(options.model).with_classes(settings.classes)
@@ -144,7 +144,7 @@ def _predict(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     from napari_imagec_ai.recipes.batch.run_batch import expand, sensible_workers
     from napari_imagec_ai.recipes.recipe import Recipe
-    from napari_imagec_ai.run.settings import settings_of
+    from napari_imagec_ai.run.told_settings import settings_of
 
     workers = options.workers
     if workers is None:
@@ -312,6 +312,14 @@ def _demo(options: argparse.Namespace) -> int:
     return 0
 
 
+def _samples(options: argparse.Namespace) -> int:
+    from napari_imagec_ai.image.samples import write_samples
+
+    for path in write_samples(Path(options.output)):
+        terminal.say(str(path))
+    return 0
+
+
 COMMANDS = {
     "models": _models,
     "test": _test,
@@ -322,6 +330,7 @@ COMMANDS = {
     "package": _package,
     "convert": _convert,
     "demo": _demo,
+    "samples": _samples,
 }
 
 

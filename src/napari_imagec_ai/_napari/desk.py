@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from napari_imagec_ai.decoders.decoder import Settings
 from napari_imagec_ai.recipes.recipe import Recipe
 from napari_imagec_ai.recipes.session import Session
-from napari_imagec_ai.results.classes import ClassMap
+from napari_imagec_ai.results.class_map import ClassMap
 from napari_imagec_ai.run.settings import RunSettings
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from napari_imagec_ai.engines.opening import prefer_isolated
+from napari_imagec_ai.engines.opening_weights import prefer_isolated
 
 PLUGIN = "napari-imagec-ai"
 

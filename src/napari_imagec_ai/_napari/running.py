@@ -12,7 +12,7 @@ from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.background import Run
 from napari_imagec_ai._napari.controls import keep_low, row, shown, text
 from napari_imagec_ai._napari.desk import Desk
-from napari_imagec_ai._napari.model.consent import Consent
+from napari_imagec_ai._napari.model.yes_no_question import Consent
 from napari_imagec_ai.library import trust
 from napari_imagec_ai.system.progress import Progress
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_imagec_ai._napari.image.feeding import Feeding
-    from napari_imagec_ai._napari.layers.layers import Source
+    from napari_imagec_ai._napari.layers.from_napari import Source
     from napari_imagec_ai._napari.layers.live import Tuned
     from napari_imagec_ai.recipes.session import Session
     from napari_imagec_ai.results.prediction import Prediction

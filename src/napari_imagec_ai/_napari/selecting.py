@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from napari_imagec_ai._napari.image.image_choice import ImageChoice
     from napari_imagec_ai._napari.layers.live import Live
     from napari_imagec_ai._napari.layers.showing import Showing
-    from napari_imagec_ai._napari.model.opening import Opening
+    from napari_imagec_ai._napari.model.opening_models import Opening
     from napari_imagec_ai._napari.tune.tuning import Tuning
     from napari_imagec_ai.recipes.session import Session
     from napari_imagec_ai.results.result import Result

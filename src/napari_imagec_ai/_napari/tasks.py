@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_imagec_ai._napari.layers import lazy_labels
+from napari_imagec_ai._napari.layers import drawn_layers, lazy_labels, traced
 from napari_imagec_ai.decoders.decoder import Settings, settings_with
 from napari_imagec_ai.decoders.decoding import run_decoder
 from napari_imagec_ai.decoders.registry import get_decoder
@@ -25,14 +25,14 @@ from napari_imagec_ai.results.calibration import (
     Truth,
     calibrate,
 )
-from napari_imagec_ai.results.classes import ClassMap
+from napari_imagec_ai.results.class_map import ClassMap
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.results.placing import in_part
+from napari_imagec_ai.results.part_to_whole import in_part
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.run.feed.inputs import InputImages
-from napari_imagec_ai.run.published import TestResult
+from napari_imagec_ai.run.published_tests import TestResult
 from napari_imagec_ai.run.settings import RunSettings
 from napari_imagec_ai.system.progress import Progress
 
@@ -81,6 +81,8 @@ def tune(
     try:
         result = session.result(settings, class_map, moving=moving)
         _ready(result)
+        if not moving and isinstance(result, Objects):
+            _trace(result)
     except ImagecAIError as error:
         return Outcome(problem=str(error))
     return Outcome(result=result)
@@ -105,6 +107,13 @@ def _ready(result: Result) -> None:
     """Do in the worker what would hold up the window that shows a large result."""
     if isinstance(result, Objects) and lazy_labels.is_lazy(result):
         lazy_labels.pyramid_of(result)
+
+
+def _trace(objects: Objects) -> None:
+    """Trace outlines here, where the window does not wait for them."""
+    flat = len(objects.space) == 2 and objects.has_pixels
+    if flat and len(objects) <= drawn_layers.MAX_SHAPES:
+        traced.polygons(objects)
 
 
 def is_small(prediction: Prediction) -> bool:

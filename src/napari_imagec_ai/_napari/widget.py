@@ -27,7 +27,7 @@ from napari_imagec_ai._napari.layers.result_layers import ResultLayers
 from napari_imagec_ai._napari.layers.showing import Showing
 from napari_imagec_ai._napari.model.card import FAILED
 from napari_imagec_ai._napari.model.model_actions import ModelActions
-from napari_imagec_ai._napari.model.opening import Opening
+from napari_imagec_ai._napari.model.opening_models import Opening
 from napari_imagec_ai._napari.repeat.repeating import Repeating
 from napari_imagec_ai._napari.running import Running, ran_on, without_flags
 from napari_imagec_ai._napari.selecting import Selecting
@@ -43,7 +43,7 @@ from napari_imagec_ai.run.settings import RunSettings
 if TYPE_CHECKING:
     import napari
 
-    from napari_imagec_ai._napari.layers.layers import Source
+    from napari_imagec_ai._napari.layers.from_napari import Source
     from napari_imagec_ai._napari.layers.live import Tuned
 
 

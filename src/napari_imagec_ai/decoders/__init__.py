@@ -4,7 +4,7 @@ It starts from the raw output and runs no network. Recipes, sessions and the wid
 it with the settings that a person tunes.
 """
 
-from napari_imagec_ai.system.faces import face
+from napari_imagec_ai.system.lazy_names import face
 
 __getattr__ = face(
     __name__,

@@ -13,7 +13,7 @@ from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.results.result import Result
-from napari_imagec_ai.system.expectations import problem_of
+from napari_imagec_ai.system.error_words import problem_of
 
 OF_MODEL = "of_model"
 """Mark of a setting, in ``json_schema_extra``: it says what the model's output means,

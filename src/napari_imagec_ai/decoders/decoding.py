@@ -22,7 +22,7 @@ from napari_imagec_ai.decoders.registry import (
 from napari_imagec_ai.engines.faults import enough_memory
 from napari_imagec_ai.image.blocks import LARGE
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.results.placing import in_whole
+from napari_imagec_ai.results.part_to_whole import in_whole
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.results.result import Result
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.image.scales import scale_between
+from napari_imagec_ai.image.output_scale import scale_between
 from napari_imagec_ai.results.prediction import Prediction
 
 Map = NDArray[np.float32]

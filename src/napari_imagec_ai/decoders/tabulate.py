@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.decoders.splitting import split_touching as splitting
-from napari_imagec_ai.image.scales import scale_between
+from napari_imagec_ai.image.output_scale import scale_between
 from napari_imagec_ai.results.intensities import (
     measured_pixels,
     physical_area,
@@ -43,6 +43,8 @@ class Regions:
     smallest : int
         Objects of fewer pixels of the image are left out where it has others than the
         output.
+    assumed : str
+        A sentence on what was assumed for them; empty: nothing.
     """
 
     labels: splitting.Labels
@@ -51,6 +53,7 @@ class Regions:
     known: splitting.Mask
     class_id: NDArray[np.int32] | None = None
     smallest: int = 0
+    assumed: str = ""
 
 
 def tabulate(
@@ -76,8 +79,11 @@ def tabulate(
     label_image = np.zeros(whole, np.int32) if prediction.planes else None
     tables: list[Columns] = []
     found = 0
+    said = list(assumed)
     for index in np.ndindex(prediction.planes):
-        regions = _resized(find(index), whole[len(index) :])
+        regions = find(index)
+        said.append(regions.assumed)
+        regions = _resized(regions, whole[len(index) :])
         tables.append(_table(prediction, index, regions))
         if label_image is None:
             label_image = np.asarray(regions.labels, np.int32)
@@ -87,8 +93,8 @@ def tabulate(
         found += regions.count
     assert label_image is not None
     columns = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
-    said = (*prediction.assumed, *filter(None, assumed))
-    return _objects(prediction, label_image, columns, classes, said)
+    sentences = (*prediction.assumed, *dict.fromkeys(filter(None, said)))
+    return _objects(prediction, label_image, columns, classes, sentences)
 
 
 def _table(prediction: Prediction, index: tuple[int, ...], regions: Regions) -> Columns:

@@ -4,11 +4,11 @@ Nobody else imports a runtime. It knows weights and arrays, but no axes and no t
 run calls it, and so does the test of a model.
 """
 
-from napari_imagec_ai.system.faces import face
+from napari_imagec_ai.system.lazy_names import face
 
 __getattr__ = face(
     __name__,
     engine="Engine",
     registry="engine_names",
-    opening="open_engine open_file",
+    opening_weights="open_engine open_file",
 )

@@ -217,7 +217,7 @@ class ProcessEngine(Engine):
     path : Path
         The weights.
     device : str
-        See :func:`napari_imagec_ai.engines.opening.open_engine`.
+        See :func:`napari_imagec_ai.engines.opening_weights.open_engine`.
     threads : int
         Threads on the processor; 0: as the runtime likes.
 
@@ -337,8 +337,6 @@ class ProcessEngine(Engine):
     def _run(
         self, worker: Worker, arrays: Sequence[NDArray[Any]]
     ) -> list[NDArray[Any]]:
-        if any(array.dtype.hasobject for array in arrays):
-            raise EngineError("Expected arrays of numbers as inputs, found objects.")
         layout, size = sharing.arrange(arrays)
         sharing.put(worker.segment("inputs", size), layout, arrays)
         reply = worker.ask("run", inputs=layout)

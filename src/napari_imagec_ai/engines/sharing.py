@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.errors import OutOfMemory
+from napari_imagec_ai.errors import EngineError, OutOfMemory
 from napari_imagec_ai.system import whole_files as files
 
 Layout = list[tuple[str, list[int], int]]
@@ -95,16 +95,32 @@ def attach(name: str, size: int) -> Segment:
 
 
 def arrange(arrays: Sequence[NDArray[Any]]) -> tuple[Layout, int]:
-    """Where arrays may lie in a segment, and how many bytes that takes."""
+    """Where arrays may lie in a segment, and how many bytes that takes.
+
+    Raises
+    ------
+    EngineError
+        If they are no numbers: what a text points at is in one process only.
+    """
     layout, offset = [], 0
     for array in arrays:
+        _check_numbers(array.dtype)
         layout.append((array.dtype.str, list(array.shape), offset))
         offset += -(-array.nbytes // _ALIGN) * _ALIGN
     return layout, max(offset, _ALIGN)
 
 
 def views(segment: Segment, layout: Layout) -> list[NDArray[Any]]:
-    """The arrays in a segment; they change when the other process writes to it."""
+    """The arrays in a segment; they change when the other process writes to it.
+
+    Raises
+    ------
+    EngineError
+        If the other process says that they are no numbers; to follow its pointers would
+        end this one, too.
+    """
+    for dtype, _, _ in layout:
+        _check_numbers(np.dtype(dtype))
     return [
         np.ndarray(tuple(shape), np.dtype(dtype), segment.memory, offset)
         for dtype, shape, offset in layout
@@ -115,6 +131,14 @@ def put(segment: Segment, layout: Layout, arrays: Sequence[NDArray[Any]]) -> Non
     """Copy arrays into a segment."""
     for place, array in zip(views(segment, layout), arrays, strict=True):
         place[...] = array
+
+
+def _check_numbers(dtype: np.dtype[Any]) -> None:
+    if dtype.hasobject:
+        raise EngineError(
+            "Expected numbers going into and out of the network, found texts or other "
+            "objects; it cannot be run."
+        )
 
 
 def _in_folder(folder: str, size: int) -> Segment:

@@ -4,7 +4,7 @@ It decides nothing about objects: what it is given, it writes, whole or not at a
 Recipes, the widget and scripts call `write` and `write_all`.
 """
 
-from napari_imagec_ai.system.faces import face
+from napari_imagec_ai.system.lazy_names import face
 
 __getattr__ = face(
     __name__,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.export.formats import Beside
+from napari_imagec_ai.export.format import Beside
 from napari_imagec_ai.export.one_ring import joined
 from napari_imagec_ai.export.planes import Section, sections
 from napari_imagec_ai.results.objects import Objects

@@ -1,102 +1,113 @@
-"""What a format is: a word, a suffix, a function that writes it, and what it takes."""
+"""The list of formats: what objects can be written as, in the order that people see."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from napari_imagec_ai.export.coco import write_coco
+from napari_imagec_ai.export.format import (
+    Format,
+    needs_one_plane,
+    needs_pixels,
+    needs_planes,
+)
+from napari_imagec_ai.export.labels import (
+    imagej_lacks,
+    write_imagej,
+    write_labels,
+    write_ome,
+)
+from napari_imagec_ai.export.omezarr import write_ome_zarr
+from napari_imagec_ai.export.overlay import write_overlay
+from napari_imagec_ai.export.qupath import write_geojson
+from napari_imagec_ai.export.report import write_report
+from napari_imagec_ai.export.rois import write_rois
+from napari_imagec_ai.export.sizes import lost_in_imagej, lost_in_ome
+from napari_imagec_ai.export.tables import write_csv, write_parquet
+from napari_imagec_ai.export.tracks import (
+    needs_tracked_pixels,
+    needs_tracks,
+    write_track_labels,
+    write_tracks,
+)
+from napari_imagec_ai.export.yolo import CLASSES_FILE, write_yolo
 
-from napari_imagec_ai.image.image_input import Frame, ImageInput
-from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.results.outlines import Outline
+FORMATS: tuple[Format, ...] = (
+    Format(
+        "labels",
+        "Labels (TIFF, int32)",
+        ".labels.tif",
+        write_labels,
+        (".tif", ".tiff"),
+        needs_pixels,
+        loses=lost_in_imagej,
+    ),
+    Format("csv", "Table (CSV)", ".objects.csv", write_csv, (".csv",)),
+    Format(
+        "geojson",
+        "Outlines (GeoJSON for QuPath)",
+        ".geojson",
+        write_geojson,
+        lacks=needs_planes,
+    ),
+    Format(
+        "ometiff",
+        "Labels (OME-TIFF)",
+        ".ome.tif",
+        write_ome,
+        (".ome.tiff",),
+        needs_pixels,
+        loses=lost_in_ome,
+    ),
+    Format(
+        "imagej",
+        "Labels (ImageJ hyperstack)",
+        ".imagej.tif",
+        write_imagej,
+        lacks=imagej_lacks,
+        loses=lost_in_imagej,
+    ),
+    Format(
+        "omezarr",
+        "Image and labels (OME-Zarr)",
+        ".ome.zarr",
+        write_ome_zarr,
+        (".zarr",),
+        needs_pixels,
+        folder=True,
+        loses=lost_in_ome,
+    ),
+    Format(
+        "parquet", "Table (Parquet)", ".objects.parquet", write_parquet, (".parquet",)
+    ),
+    Format("rois", "ImageJ ROI set", ".rois.zip", write_rois, (".zip",)),
+    Format("coco", "COCO annotations", ".coco.json", write_coco, lacks=needs_planes),
+    Format(
+        "yolo",
+        "YOLO labels",
+        ".txt",
+        write_yolo,
+        (),
+        needs_one_plane,
+        also=CLASSES_FILE,
+    ),
+    Format("overlay", "Overlay (PNG)", ".overlay.png", write_overlay, (".png",)),
+    Format(
+        "tracks",
+        "Tracks (CSV, one row each)",
+        ".tracks.csv",
+        write_tracks,
+        lacks=needs_tracks,
+    ),
+    Format(
+        "tracklabels",
+        "Labels by track (TIFF, int32)",
+        ".tracks.tif",
+        write_track_labels,
+        lacks=needs_tracked_pixels,
+        loses=lost_in_imagej,
+    ),
+    Format("report", "Report (HTML)", ".report.html", write_report, (".html", ".htm")),
+)
+"""Every format that objects can be written in."""
 
-
-@dataclass(slots=True, eq=False)
-class Beside:
-    """What some formats show beside the objects, and what several of them need.
-
-    Attributes
-    ----------
-    image : ImageInput or None
-        The pixels in which the objects were found.
-    recipe : str
-        The recipe of the run, as text.
-    """
-
-    image: ImageInput | None = None
-    recipe: str = ""
-    _traced: list[list[Outline]] | None = field(default=None, repr=False)
-    _of: Objects | None = field(default=None, repr=False)
-
-    def outlines(self, objects: Objects) -> list[list[Outline]]:
-        """Outlines along the pixels' edges; traced once for all formats of a run."""
-        if self._traced is None or self._of is not objects:
-            self._traced, self._of = objects.as_outlines(smooth=False), objects
-        return self._traced
-
-
-def always(objects: Objects) -> str:
-    """Nothing is lacking."""
-    return ""
-
-
-def nothing(frame: Frame) -> str:
-    """Nothing is lost."""
-    return ""
-
-
-def needs_pixels(objects: Objects) -> str:
-    """Boxes alone have no pixels."""
-    return "" if objects.has_pixels else "these objects have boxes but no pixels"
-
-
-def needs_planes(objects: Objects) -> str:
-    """Volumes have no outlines."""
-    flat = objects.boxes.shape[1] == 4
-    return "" if flat else "its objects are flat, while volumes have labels"
-
-
-def needs_one_plane(objects: Objects) -> str:
-    """Some formats know of one picture only."""
-    more = objects.frame.axes[:-2]
-    if not more:
-        return ""
-    return f"it is for one plane, and these lie along {' and '.join(more)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """One format.
-
-    Attributes
-    ----------
-    word : str
-        Asks for it on the command line.
-    title : str
-        What people call it.
-    suffix : str
-        What follows the image's name in the files of a run.
-    write : callable
-        Writes all objects to a place that nobody looks at yet.
-    others : tuple of str
-        Other suffixes that mean this format.
-    lacks : callable
-        Why these objects cannot be written so, as the end of a sentence; empty: they
-        can.
-    folder : bool
-        Whether a folder is written instead of a file.
-    also : str
-        Name of a file that is written into the same folder.
-    loses : callable
-        What the format cannot hold of these objects' frame, as a sentence; empty: all.
-    """
-
-    word: str
-    title: str
-    suffix: str
-    write: Callable[[Objects, Path, Beside], None]
-    others: tuple[str, ...] = ()
-    lacks: Callable[[Objects], str] = always
-    folder: bool = False
-    also: str = ""
-    loses: Callable[[Frame], str] = nothing
+EXPORTS = {each.word: each.suffix for each in FORMATS}
+"""What follows the image's name in the files of a run, by the word that asks for it."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.export.formats import Beside, needs_pixels
+from napari_imagec_ai.export.format import Beside, needs_pixels
 from napari_imagec_ai.export.planes import Ids, parts
 from napari_imagec_ai.export.sizes import in_imagej, in_ome, resolution
 from napari_imagec_ai.image.blocks import LARGE

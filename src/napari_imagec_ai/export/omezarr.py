@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.export.formats import Beside
+from napari_imagec_ai.export.format import Beside
 from napari_imagec_ai.export.palette import colour
 from napari_imagec_ai.export.planes import Ids
 from napari_imagec_ai.export.sizes import in_zarr

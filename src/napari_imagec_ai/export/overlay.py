@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.export.formats import Beside
+from napari_imagec_ai.export.format import Beside
 from napari_imagec_ai.export.palette import colour
 from napari_imagec_ai.export.planes import Section, sections
 from napari_imagec_ai.image.image_input import ImageInput

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.export.formats import Beside
+from napari_imagec_ai.export.format import Beside
 from napari_imagec_ai.image.blocks import LARGE, grid
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.outlines import Outline, trace

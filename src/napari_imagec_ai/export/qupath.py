@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_imagec_ai.export.formats import Beside
+from napari_imagec_ai.export.format import Beside
 from napari_imagec_ai.export.palette import colour
 from napari_imagec_ai.export.tables import measurements
 from napari_imagec_ai.results.objects import Objects

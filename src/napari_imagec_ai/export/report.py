@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.export.formats import Beside
+from napari_imagec_ai.export.format import Beside
 from napari_imagec_ai.export.overlay import as_png, draw_outlines
 from napari_imagec_ai.export.palette import as_hex
 from napari_imagec_ai.export.tables import table

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.export.formats import Beside
+from napari_imagec_ai.export.format import Beside
 from napari_imagec_ai.export.palette import colour
 from napari_imagec_ai.export.planes import Section, sections
 from napari_imagec_ai.results.objects import Objects

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export.csv_files import write_rows
-from napari_imagec_ai.export.formats import Beside
+from napari_imagec_ai.export.format import Beside
 from napari_imagec_ai.results.objects import Objects
 
 

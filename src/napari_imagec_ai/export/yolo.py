@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 
 from napari_imagec_ai.errors import ImagecAIError
-from napari_imagec_ai.export.formats import Beside
+from napari_imagec_ai.export.format import Beside
 from napari_imagec_ai.export.one_ring import joined
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.system import whole_files as files

@@ -4,11 +4,11 @@ It does not know what a network is. Everybody who opens an image comes here firs
 rooms above read from it, part by part, and never open a file themselves.
 """
 
-from napari_imagec_ai.system.faces import face
+from napari_imagec_ai.system.lazy_names import face
 
 __getattr__ = face(
     __name__,
     image_input="Frame ImageInput",
     region="Region",
-    opening="open_image",
+    opening_files="open_image",
 )

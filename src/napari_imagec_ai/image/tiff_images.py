@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_imagec_ai.image.as_seen import AsSeen
 from napari_imagec_ai.image.from_file import FromFile
+from napari_imagec_ai.image.meant_pixels import AsSeen
 from napari_imagec_ai.image.scenes import choose_scene
-from napari_imagec_ai.image.tiff_meaning import meaning_of
+from napari_imagec_ai.image.tiff_colours import meaning_of
 from napari_imagec_ai.image.tiff_tags import Scale, orientation_of, scale_of
 
 SUFFIXES = (

@@ -4,7 +4,7 @@ It knows folders and what is in them, and runs a network only to test it. The co
 line and the widget find models here.
 """
 
-from napari_imagec_ai.system.faces import face
+from napari_imagec_ai.system.lazy_names import face
 
 __getattr__ = face(
     __name__,

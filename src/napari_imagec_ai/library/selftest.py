@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai.engines import speed
 from napari_imagec_ai.engines.engine import Engine
-from napari_imagec_ai.engines.opening import open_engine
+from napari_imagec_ai.engines.opening_weights import open_engine
 from napari_imagec_ai.errors import ImagecAIError, ModelError
 from napari_imagec_ai.library.agreement import LEAST, compare_objects
 from napari_imagec_ai.model import memory as model_memory
 from napari_imagec_ai.model.description import Model, TensorSpec
 from napari_imagec_ai.model.weights import sha256
-from napari_imagec_ai.run.published import (
+from napari_imagec_ai.run.published_tests import (
     TestResult,
     is_decoded,
     judged,

@@ -16,7 +16,7 @@ from typing import Any
 
 import platformdirs
 
-from napari_imagec_ai.engines.opening import candidates
+from napari_imagec_ai.engines.opening_weights import candidates
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.library.folders import bundled_models
 from napari_imagec_ai.model.description import Model
@@ -38,7 +38,7 @@ def question(model: Model, engine: str = "auto", device: str = "auto") -> str | 
     model : Model
         Which model.
     engine, device : str
-        See :func:`napari_imagec_ai.engines.opening.open_engine`.
+        See :func:`napari_imagec_ai.engines.opening_weights.open_engine`.
     """
     path = _program(model, engine, device)
     if path is None or _is_trusted(path):

@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 
 from napari_imagec_ai.engines.engine import Engine
-from napari_imagec_ai.engines.opening import open_file
+from napari_imagec_ai.engines.opening_weights import open_file
 from napari_imagec_ai.errors import EngineError, ImagecAIError, ModelError
 from napari_imagec_ai.library import undescribed_maps
 from napari_imagec_ai.library import undescribed_rcnn as mask_rcnn

@@ -11,6 +11,7 @@ import http.client
 import os
 import re
 import shutil
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +39,10 @@ SECONDS = 30.0
 """How long a server may say nothing."""
 
 TRIES = 4
-"""How often a broken connection is taken up again."""
+"""How often in a row a connection may break off without having brought anything."""
+
+PAUSE = 0.5
+"""Seconds before the second of such tries; each later one waits twice as long."""
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 _DESCRIPTION = "rdf.yaml"
@@ -47,6 +51,10 @@ _CHUNK = 1 << 18
 
 Tick = Callable[[str], None]
 """Gets a sentence before each step; may raise to stop."""
+
+
+class _NotThereError(ModelError):
+    """The server has no such file, and asking again changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +212,7 @@ def _open(address: str, first: int = 0, method: str = "GET") -> Any:
         return urllib.request.urlopen(asked, timeout=SECONDS)
     except urllib.error.HTTPError as error:
         if error.code == 404:
-            raise ModelError(
+            raise _NotThereError(
                 f"Expected a file at {address}, found none (404); check the id on "
                 "bioimage.io."
             ) from error
@@ -236,18 +244,23 @@ def _fetch(address: str, path: Path, digest: str | None, tick: Tick) -> None:
     if path.is_file() and digest and sha256(path) == digest:
         return
     part = path.with_name(f"{path.name}.part")
-    problem: ModelError | None = None
-    for _ in range(TRIES):
+    in_vain = 0
+    while True:
+        before = _bytes_of(part)
         try:
-            if _continue(address, part, tick):
-                problem = None
-                break
-        except ModelError as error:
-            if "404" in str(error):
+            _continue(address, part, tick)
+            break
+        except _NotThereError:
+            raise
+        except ModelError:
+            # A large file over a bad line breaks often and still arrives; only a
+            # server that brings next to nothing is given up.
+            in_vain = 0 if _bytes_of(part) >= before + _CHUNK else in_vain + 1
+            if in_vain == TRIES:
                 raise
-            problem = error
-    if problem is not None:
-        raise problem
+            if in_vain:
+                tick(f"Fetching {path.name}: the connection broke off, trying again")
+                time.sleep(PAUSE * 2 ** (in_vain - 1))
     if digest and sha256(part) != digest:
         part.unlink()
         raise ModelError(
@@ -257,16 +270,21 @@ def _fetch(address: str, path: Path, digest: str | None, tick: Tick) -> None:
     part.replace(path)
 
 
-def _continue(address: str, part: Path, tick: Tick) -> bool:
-    """Fetch what is missing; whether all of it is there then."""
-    first = part.stat().st_size if part.is_file() else 0
+def _bytes_of(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0
+
+
+def _continue(address: str, part: Path, tick: Tick) -> None:
+    """Fetch what is missing; raises if not all of it is there then."""
+    first = _bytes_of(part)
     with _open(address, first) as answer:
         resumed = first and answer.status == 206
         told = answer.headers.get("Content-Length")
         total = int(told) + (first if resumed else 0) if told else None
         try:
             with part.open("ab" if resumed else "wb") as file:
-                while chunk := answer.read(_CHUNK):
+                # Not `read`: what arrived before a connection is reset would be lost.
+                while chunk := answer.read1(_CHUNK):
                     tick(f"Fetching {part.stem}: {file.tell() / 1e6:.1f} MB")
                     file.write(chunk)
         except (OSError, http.client.HTTPException) as error:
@@ -276,4 +294,3 @@ def _continue(address: str, part: Path, tick: Tick) -> bool:
             f"The connection to {address} broke off; try again, and what is here "
             "already will be kept."
         )
-    return True

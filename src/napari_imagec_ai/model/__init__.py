@@ -4,7 +4,7 @@ It knows tensors, kinds, steps and weights, reads rdf.yaml, and opens no weights
 Whoever feeds, runs or decodes a network asks here what the network is.
 """
 
-from napari_imagec_ai.system.faces import face
+from napari_imagec_ai.system.lazy_names import face
 
 __getattr__ = face(
     __name__,

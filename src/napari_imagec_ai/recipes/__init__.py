@@ -4,7 +4,7 @@ It makes nothing itself: it calls running, decoding and writing in their order. 
 command line and the widget are its callers.
 """
 
-from napari_imagec_ai.system.faces import face
+from napari_imagec_ai.system.lazy_names import face
 
 __getattr__ = face(
     __name__,

@@ -1,4 +1,4 @@
-"""The commands and their flags; what flags mean, `flag_values` knows."""
+"""The commands and their flags; what flags mean, `recipe_from_flags` knows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_imagec_ai.system.version import version
 
 EXPORT_HELP = (
     "some of labels,csv,geojson (these by default, where they fit), ometiff, imagej, "
-    "omezarr, parquet, rois, coco, yolo, overlay, report"
+    "omezarr, parquet, rois, coco, yolo, overlay, tracks, tracklabels, report"
 )
 
 
@@ -80,6 +80,12 @@ def parser() -> argparse.ArgumentParser:
     )
     demo.add_argument(
         "--close", action="store_true", help="write the results and close napari"
+    )
+    samples = commands.add_parser(
+        "samples", help="write images to try: one, a stack, a film, a plate"
+    )
+    samples.add_argument(
+        "-o", "--output", metavar="DIR", default=".", help="where to write"
     )
     return parser
 
@@ -289,6 +295,17 @@ def _add_tuning(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--class-threshold", type=float, metavar="X", help="which objects count"
+    )
+    parser.add_argument(
+        "--follow",
+        choices=("time", "depth", "volumes"),
+        help="number what is one through the planes; volumes: make it one object",
+    )
+    parser.add_argument(
+        "--max-distance",
+        type=float,
+        metavar="PIXELS",
+        help="follow by distance, not by overlap: how far objects move at most",
     )
     parser.add_argument(
         "--set",

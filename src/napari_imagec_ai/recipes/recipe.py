@@ -21,7 +21,8 @@ from napari_imagec_ai.library.folders import find_models, load_model
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.weights import sha256
 from napari_imagec_ai.recipes.migrations import VERSION, migrated
-from napari_imagec_ai.results.classes import ClassMap, classify
+from napari_imagec_ai.results.class_map import ClassMap
+from napari_imagec_ai.results.classifying import classify
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.run.feed.inputs import InputImages
@@ -30,7 +31,7 @@ from napari_imagec_ai.run.settings import RunSettings
 from napari_imagec_ai.system import own_files
 from napari_imagec_ai.system import whole_files as files
 from napari_imagec_ai.system.contents import read_small
-from napari_imagec_ai.system.expectations import problem_of
+from napari_imagec_ai.system.error_words import problem_of
 from napari_imagec_ai.system.safe_yaml import MAX_BYTES, read_yaml
 
 

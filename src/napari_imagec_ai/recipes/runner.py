@@ -11,11 +11,11 @@ from typing import Any
 from napari_imagec_ai.decoders.decoding import prepare
 from napari_imagec_ai.decoders.plausible import implausible
 from napari_imagec_ai.engines.engine import Engine
-from napari_imagec_ai.engines.opening import open_engine
+from napari_imagec_ai.engines.opening_weights import open_engine
 from napari_imagec_ai.export.summary.all_images import measured, write_thumbnail
 from napari_imagec_ai.export.writing import lost, write_all
 from napari_imagec_ai.image.image_input import ImageInput
-from napari_imagec_ai.image.opening import open_image
+from napari_imagec_ai.image.opening_files import open_image
 from napari_imagec_ai.image.zarr_images import stem_of
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.recipes.recipe import Recipe, Used, settled

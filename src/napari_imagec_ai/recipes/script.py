@@ -24,15 +24,17 @@ from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.zarr_images import stem_of
 from napari_imagec_ai.library.folders import load_model
 from napari_imagec_ai.recipes import flags
-from napari_imagec_ai.recipes import from_flags as flag_values
+from napari_imagec_ai.recipes import recipe_from_flags as flag_values
 from napari_imagec_ai.recipes.recipe import Recipe
-from napari_imagec_ai.results.classes import ClassMap, ClassRule
-from napari_imagec_ai.run.settings import OF_FILES, RunSettings, settings_of
+from napari_imagec_ai.results.class_map import ClassMap, ClassRule
+from napari_imagec_ai.results.linking.link_settings import Linking
+from napari_imagec_ai.run.settings import OF_FILES, RunSettings
+from napari_imagec_ai.run.told_settings import settings_of
 
 NO_FILE = "image.tif"
 """Stands in scripts for an image that was not opened from a file."""
 
-_PUBLIC = {"ClassMap", "ClassRule", "Filter"}
+_PUBLIC = {"ClassMap", "ClassRule", "Filter", "Linking"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,7 @@ def _in_flags(recipe: Recipe, ending: Sequence[str]) -> list[str] | None:
     words += ["--decoder", recipe.decoder] if recipe.decoder else []
     if recipe.classes is not None:
         words += ["--class-threshold", f"{recipe.classes.class_threshold:g}"]
+        words += _followed(recipe.classes.linking)
     words += _settings(recipe)
     try:
         options = flags.parser().parse_args(words)
@@ -214,8 +217,23 @@ def _in_flags(recipe: Recipe, ending: Sequence[str]) -> list[str] | None:
         and usual.decoder == recipe.decoder
         and usual.settings == recipe.settings
         and _threshold_alone(recipe.classes) == _threshold_alone(usual.classes)
+        and _linking(recipe.classes) == _linking(usual.classes)
     )
     return words if same else None
+
+
+def _linking(classes: ClassMap | None) -> Linking | None:
+    return classes.linking if classes is not None else None
+
+
+def _followed(linking: Linking | None) -> list[str]:
+    """Flags for objects that are followed through a stack."""
+    if linking is None:
+        return []
+    words = ["--follow", "volumes" if linking.volumes else linking.along]
+    if linking.max_distance is not None:
+        words += ["--max-distance", f"{linking.max_distance:g}"]
+    return words
 
 
 def _settings(recipe: Recipe) -> list[str]:

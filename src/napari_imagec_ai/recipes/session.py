@@ -11,7 +11,7 @@ from napari_imagec_ai.decoders.decoding import follow, prepare, run_decoder
 from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.decoders.visible_part import View
 from napari_imagec_ai.engines.engine import Engine
-from napari_imagec_ai.engines.opening import open_engine, preferred_isolated
+from napari_imagec_ai.engines.opening_weights import open_engine, preferred_isolated
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.model.description import Model
@@ -22,7 +22,8 @@ from napari_imagec_ai.recipes.recipe import (
     describe_model,
     settled,
 )
-from napari_imagec_ai.results.classes import ClassMap, classify
+from napari_imagec_ai.results.class_map import ClassMap
+from napari_imagec_ai.results.classifying import classify
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.results.result import Result
@@ -231,7 +232,7 @@ class Session:
         if self._view is None or self._view[0] != key:
             view = View(self.prediction, self.decoder, box, index, step)
             self._view = (key, view)
-        return classify(self._view[1].decode(settings), class_map)
+        return classify(self._view[1].decode(settings), class_map.of_each_plane())
 
     def _follow(self, settings: Settings) -> Result | None:
         if self._decoded is None or self.prediction is None:

@@ -5,7 +5,7 @@ how it is decoded. Running and decoding meet here, and export, recipes and the w
 take from here.
 """
 
-from napari_imagec_ai.system.faces import face
+from napari_imagec_ai.system.lazy_names import face
 
 __getattr__ = face(
     __name__,
@@ -13,6 +13,10 @@ __getattr__ = face(
     objects="Objects",
     images="Images",
     scores="Scores",
-    classes="ClassMap ClassRule Filter classify",
+    filters="Filter",
+    class_map="ClassMap ClassRule",
+    classifying="classify",
+    **{"linking.assign_tracks": "link"},
+    **{"linking.link_settings": "Linking"},
     **{"correction.read_back": "read_labels read_outlines"},
 )

@@ -16,7 +16,8 @@ from scipy import ndimage
 
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.results.boxes import iou as box_overlaps
-from napari_imagec_ai.results.classes import ClassMap, classify
+from napari_imagec_ai.results.class_map import ClassMap
+from napari_imagec_ai.results.classifying import classify
 from napari_imagec_ai.results.objects import Objects
 
 MASK_THRESHOLDS = tuple(round(0.1 + 0.05 * step, 2) for step in range(17))
@@ -121,7 +122,7 @@ def _check(truth: Truth) -> None:
 def _best(
     objects: Objects, class_map: ClassMap, truth: Truth, mask: float | None
 ) -> Calibration:
-    open_map = class_map.model_copy(update={"class_threshold": 0.0})
+    open_map = class_map.of_each_plane().model_copy(update={"class_threshold": 0.0})
     kept = classify(objects, open_map)
     sure = _sureness(objects, kept, class_map)
     order = np.argsort(-sure, kind="stable")
@@ -251,5 +252,7 @@ def shares(values: NDArray[np.floating], bins: int = 50) -> tuple[float, ...]:
 
 def counted(objects: Objects, class_map: ClassMap) -> NDArray[np.float32]:
     """How sure the network is of each object that filters and classes let count."""
-    kept = classify(objects, class_map.model_copy(update={"class_threshold": 0.0}))
+    kept = classify(
+        objects, class_map.of_each_plane().model_copy(update={"class_threshold": 0.0})
+    )
     return _sureness(objects, kept, class_map)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.image.image_input import Frame
-from napari_imagec_ai.image.scales import scale_between
+from napari_imagec_ai.image.output_scale import scale_between
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -117,6 +117,18 @@ class Objects:
         """Space axes of one object: ``YX``, or ``ZYX`` for volumes."""
         return self.frame.axes[self.planes.shape[1] :]
 
+    def is_same(self, other: Objects) -> bool:
+        """Whether two are the same objects of one decoding, with the same pixels."""
+        if self.label_image is not other.label_image:
+            return False
+        if not np.array_equal(self.id, other.id):
+            return False
+        if self.masks is None or other.masks is None:
+            same = self.masks is other.masks
+            return same and np.array_equal(self.boxes, other.boxes)
+        pairs = zip(self.masks.pixels, other.masks.pixels, strict=True)
+        return all(mine is theirs for mine, theirs in pairs)
+
     def counts(self) -> dict[str, int]:
         """How many objects each class has."""
         found = np.bincount(self.class_id, minlength=len(self.classes))
@@ -164,6 +176,16 @@ class Objects:
         kept = np.zeros(highest + 1, dtype)
         kept[self.id] = self.id
         return kept.take(part)
+
+    def place_of(self, row: int) -> tuple[int | slice, ...]:
+        """The part of the frame that holds one object: its plane, and its box there."""
+        planes, half = self.planes.shape[1], self.boxes.shape[1] // 2
+        begin = np.asarray(self.frame.origin)
+        plane = self.planes[row] - begin[:planes]
+        box = self.boxes[row].astype(int)
+        low, high = box[:half] - begin[planes:], box[half:] - begin[planes:]
+        sides = zip(np.maximum(low, 0).tolist(), high.tolist(), strict=True)
+        return (*plane.tolist(), *(slice(*side) for side in sides))
 
     def _painted(self, masks: Masks) -> NDArray[np.int32]:
         labels = np.zeros(self.frame.shape, np.int32)

@@ -159,7 +159,8 @@ def _fields(meta: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
             name: _native(stored[f"map{i}"]) for i, name in enumerate(meta["outputs"])
         },
         vectors={
-            name: stored[f"vector{i}"] for i, name in enumerate(meta.get("vectors", ()))
+            name: _native(stored[f"vector{i}"])
+            for i, name in enumerate(meta.get("vectors", ()))
         },
         windows=tuple(
             _window(entry, i, stored) for i, entry in enumerate(meta["windows"])
@@ -175,8 +176,12 @@ def _fields(meta: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _native(values: NDArray[Any]) -> NDArray[Any]:
-    """Numbers in the order of bytes of this machine, which compiled loops need."""
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
+    """Numbers as a prediction has them and compiled loops need; others as they are."""
+    if values.dtype.kind != "f":
+        return values  # refused when it is checked
+    with np.errstate(over="ignore"):
+        native: NDArray[Any] = values.astype(np.float32, copy=False)
+    return native
 
 
 def _frame(meta: dict[str, Any]) -> Frame:

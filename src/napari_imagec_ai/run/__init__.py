@@ -4,7 +4,7 @@ It does not know what the output means: no threshold is applied here. Recipes ca
 `predict`; every setting of a run is a field of `RunSettings`.
 """
 
-from napari_imagec_ai.system.faces import face
+from napari_imagec_ai.system.lazy_names import face
 
 __getattr__ = face(
     __name__,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from napari_imagec_ai.engines.engine import Engine, completed
-from napari_imagec_ai.engines.opening import open_engine
+from napari_imagec_ai.engines.opening_weights import open_engine
 from napari_imagec_ai.errors import OutOfMemory
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.region import Cut, whole
@@ -19,8 +19,9 @@ from napari_imagec_ai.run.feed.feed import Feed
 from napari_imagec_ai.run.feed.inputs import InputImages, Inputs
 from napari_imagec_ai.run.maps.dense_run import DenseRun
 from napari_imagec_ai.run.planning import plan_feeding, plan_run, plan_scale
-from napari_imagec_ai.run.settings import RunSettings, settings_of, takes_settings
+from napari_imagec_ai.run.settings import RunSettings
 from napari_imagec_ai.run.size.choose import Choice
+from napari_imagec_ai.run.told_settings import settings_of, takes_settings
 from napari_imagec_ai.system import file_changes as filestate
 from napari_imagec_ai.system.progress import Progress, bar
 

@@ -7,16 +7,14 @@ write is made of it: a new setting is a field here, and where it is used.
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
 )
@@ -28,7 +26,6 @@ from napari_imagec_ai.image.planes import planes_from_text
 from napari_imagec_ai.image.region import Region, as_region, region_from_text
 from napari_imagec_ai.image.units import known_unit
 from napari_imagec_ai.run.size.asked import ObjectSize, check_size, size_from_text
-from napari_imagec_ai.system.expectations import problem_of
 
 Normalize = Literal["as described", "range", "percentiles", "type"]
 """What to do with grey values before the description's own steps."""
@@ -41,8 +38,6 @@ MOST_CLASSES = 10_000
 
 LEAST_SCALE, MOST_SCALE = 0.01, 100.0
 """Scales beyond these are slips of the pen."""
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _setting(
@@ -341,60 +336,6 @@ OF_FILES = frozenset(
 """Settings that tell how image files are read; `predict` gets an image."""
 
 
-def settings_of(
-    told: Mapping[str, Any], settings: RunSettings | None = None
-) -> RunSettings:
-    """Settings, changed as somebody said.
-
-    Parameters
-    ----------
-    told : mapping
-        Values by the names of fields.
-    settings : RunSettings, optional
-        Those to change; the usual ones by default.
-
-    Raises
-    ------
-    ImageError
-        If a value cannot be.
-    """
-    before = settings or RunSettings()
-    values = {name: getattr(before, name) for name in RunSettings.model_fields}
-    try:
-        return RunSettings.model_validate({**values, **told})
-    except ValidationError as error:
-        raise ImageError(_sentence(error)) from error
-
-
-def _sentence(error: ValidationError) -> str:
-    """What was expected and what was found, of the first problem."""
-    problem = error.errors()[0]
-    name, found = str(problem["loc"][0]), problem["input"]
-    if problem["type"] == "value_error":
-        return f"{problem_of(problem)}."
-    expected = _expected(name, problem["type"], problem.get("ctx", {}))
-    if not expected:
-        return f"'{name}' cannot be {found!r:.60}: {problem_of(problem)}."
-    return f"Expected {expected} for '{name}', found {found!r:.60}."
-
-
-def _expected(name: str, problem: str, limits: Mapping[str, Any]) -> str:
-    """What a field takes; empty where pydantic says it better."""
-    field = RunSettings.model_fields.get(name)
-    if field is None:
-        return ""
-    if problem == "literal_error":
-        return f"one of {', '.join(get_args(field.annotation))}"
-    limits = dict(limits)
-    words = ("ge", "le", "gt")
-    for limit in field.metadata:
-        limits |= {word: getattr(limit, word) for word in words if hasattr(limit, word)}
-    least, most, above = map(limits.get, words)
-    if least is not None:
-        return f"numbers from {least:g}" + (f" to {most:g}" if most is not None else "")
-    return f"a number above {above:g}" if above is not None else ""
-
-
 def _numbers(
     text: str, number: Callable[[str], float], name: str | None
 ) -> tuple[float, ...]:
@@ -420,7 +361,7 @@ def class_names(text: str) -> tuple[str, ...]:
     """
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     if len(words) == 1 and words[0].isdigit():
-        count = int(words[0])
+        count = min(int(words[0]), MOST_CLASSES + 1)  # not millions, to be refused
         words = tuple(f"class {number}" for number in range(1, count + 1))
     if not 0 < len(words) <= MOST_CLASSES:
         raise ImageError(
@@ -444,17 +385,3 @@ def _for_each_axis(
             f"{tuple(sizes)}; give one number, or {len(space)}."
         )
     return tuple(sizes)
-
-
-def takes_settings(function: F) -> F:
-    """Show the settings among a function's arguments, for whoever asks for its help."""
-    shown = inspect.signature(function)
-    usual = list(shown.parameters.values())
-    fields = RunSettings.model_fields.items()
-    usual[-1:] = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default)
-        for name, field in fields
-        if name not in OF_FILES
-    ]
-    function.__signature__ = shown.replace(parameters=usual)  # type: ignore[attr-defined]
-    return function

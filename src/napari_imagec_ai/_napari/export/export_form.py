@@ -28,6 +28,8 @@ OPENED_BY = {
     "coco": "CVAT, trainings of other networks",
     "yolo": "trainings of YOLO",
     "overlay": "a picture with outlines, for slides",
+    "tracks": "Excel, R: a row for each followed object",
+    "tracklabels": "ImageJ, Fiji: numbers of followed objects",
     "report": "any browser: picture, counts, settings",
 }
 """Who opens a format, and what it holds."""

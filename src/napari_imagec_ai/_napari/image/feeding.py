@@ -20,7 +20,8 @@ from napari_imagec_ai.engines.registry import engine_names
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model.kinds import DETECTORS
 from napari_imagec_ai.results.images import Images
-from napari_imagec_ai.run.settings import OF_FILES, RunSettings, settings_of
+from napari_imagec_ai.run.settings import OF_FILES, RunSettings
+from napari_imagec_ai.run.told_settings import settings_of
 
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.layers.showing import Showing

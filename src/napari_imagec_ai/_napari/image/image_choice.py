@@ -20,7 +20,7 @@ from napari_imagec_ai._napari.image.measured_layers import MeasuredLayers
 from napari_imagec_ai._napari.image.other_inputs import control_for, numbers
 from napari_imagec_ai._napari.image.pixels import fingerprint
 from napari_imagec_ai._napari.image.region_choice import RegionChoice
-from napari_imagec_ai._napari.layers import layers
+from napari_imagec_ai._napari.layers import from_napari
 from napari_imagec_ai._napari.layers.marks import METADATA
 from napari_imagec_ai._napari.layers.places import off
 from napari_imagec_ai.errors import ImagecAIError, ImageError
@@ -135,7 +135,7 @@ class ImageChoice(Container):  # type: ignore[type-arg]
             return layer.data
         return layer.data[self.level.value if layer == self.layer.value else 0]
 
-    def aged(self, source: layers.Source) -> str:
+    def aged(self, source: from_napari.Source) -> str:
         """A sentence where an image is no longer what a run took of it."""
         for layer in self.layer.choices:
             mine = layer.unique_id == source.layer and source.print
@@ -185,7 +185,7 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         if layer is None or (identity == self._shown and self.axes.value):
             return
         self._shown = identity
-        wanted = self._told_axes.get(identity) or layers.guess_axes(layer)
+        wanted = self._told_axes.get(identity) or from_napari.guess_axes(layer)
         if wanted in self.axes.choices:
             self.axes.value = wanted
 
@@ -223,8 +223,8 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         layer = self.layer.value
         if layer is None:
             return []
-        usual = layers.AXES.get(layer.ndim, ())
-        known = dict.fromkeys([layers.guess_axes(layer), *usual])
+        usual = from_napari.AXES.get(layer.ndim, ())
+        known = dict.fromkeys([from_napari.guess_axes(layer), *usual])
         return [(axes_words(axes), axes) for axes in known]
 
     def _other_names(self) -> list[str]:
@@ -237,14 +237,14 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         chosen = self.layer.value
         found = []
         for layer in sorted(self.layer.choices, key=lambda one: one is not chosen):
-            axes = self.axes.value if layer is chosen else layers.guess_axes(layer)
+            axes = self.axes.value if layer is chosen else from_napari.guess_axes(layer)
             count = layer.data.shape[axes.index("C")] if "C" in (axes or "") else 1
             found.append((layer.name, 3 if layer.rgb else int(count)))
         return found
 
     # -- what was chosen ---------------------------------------------------------------
 
-    def whole(self) -> layers.Source:
+    def whole(self) -> from_napari.Source:
         """The layer as it is now, all of it.
 
         Raises
@@ -254,14 +254,14 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         """
         if self.layer.value is None:
             raise ImageError("Open an image, or choose an image layer.")
-        return layers.take(
+        return from_napari.take(
             self.layer.value,
             self.axes.value or "",
             self.level.value or 0,
             self._prints.get(self.identity, 0),
         )
 
-    def take(self) -> layers.Source:
+    def take(self) -> from_napari.Source:
         """The layer as it is now: what is run of it.
 
         Raises
@@ -271,7 +271,7 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         """
         whole = self.whole()
         region = self.region.chosen(self.layer.value, whole)
-        return whole if region is None else layers.cut(whole, region)
+        return whole if region is None else from_napari.cut(whole, region)
 
     def chosen_region(self) -> Region | None:
         """What of the image is run; None: all of it."""
@@ -336,10 +336,10 @@ class ImageChoice(Container):  # type: ignore[type-arg]
             )
         return other.image
 
-    def _pixels(self, layer: Image) -> layers.Source:
+    def _pixels(self, layer: Image) -> from_napari.Source:
         """Pixels of another layer."""
         look = self._prints.get(layer.unique_id, 0)
-        return layers.take(layer, layers.guess_axes(layer), print_=look)
+        return from_napari.take(layer, from_napari.guess_axes(layer), print_=look)
 
     def check(self, model: Model) -> None:
         """See whether the layers would feed a model.

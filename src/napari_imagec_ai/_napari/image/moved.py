@@ -9,7 +9,7 @@ import numpy as np
 from magicgui.widgets import Container, PushButton
 
 from napari_imagec_ai._napari.controls import row, text
-from napari_imagec_ai._napari.layers.layers import Source, cut
+from napari_imagec_ai._napari.layers.from_napari import Source, cut
 from napari_imagec_ai._napari.layers.places import state
 from napari_imagec_ai.errors import ImagecAIError
 

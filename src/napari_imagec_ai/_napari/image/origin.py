@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_imagec_ai._napari.preferences import PLUGIN
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.image.image_input import ImageInput
-from napari_imagec_ai.image.opening import open_image
+from napari_imagec_ai.image.opening_files import open_image
 from napari_imagec_ai.image.samples import sample_path
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QSizePolicy
 
 from napari_imagec_ai._napari.controls import row, text
 from napari_imagec_ai._napari.layers.corners import outline
-from napari_imagec_ai._napari.layers.layers import Source, region_of
+from napari_imagec_ai._napari.layers.from_napari import Source, region_of
 from napari_imagec_ai._napari.layers.marks import METADATA
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.region import Region

@@ -10,8 +10,7 @@ import pandas as pd
 from napari.utils.colormaps import DirectLabelColormap, label_colormap
 from numpy.typing import NDArray
 
-from napari_imagec_ai._napari.layers import lazy_labels
-from napari_imagec_ai._napari.layers.layers import Source, feature_table
+from napari_imagec_ai._napari.layers import lazy_labels, traced
 from napari_imagec_ai.results.objects import Objects
 
 if TYPE_CHECKING:
@@ -28,6 +27,9 @@ Fill = str
 _COLOURS = 49
 """Of objects that touch; napari's own number."""
 
+_FEW = 0.5
+"""A larger share of a class that comes or goes is faster drawn anew as a whole."""
+
 _RIM = 2
 """Pixels of the screen that a contour is wide."""
 
@@ -43,7 +45,7 @@ def label_data(objects: Objects) -> NDArray[Any]:
 
 def shape_data(objects: Objects, kind: Kind = "outlines") -> list[NDArray[Any]]:
     """Outlines or boxes with the frame's axes, in the order of the rows."""
-    flat = objects.as_polygons() if kind == "outlines" else _boxes(objects)
+    flat = traced.polygons(objects) if kind == "outlines" else _boxes(objects)
     return [
         np.hstack([np.tile(plane, (len(polygon), 1)), polygon])
         for plane, polygon in zip(_planes(objects), flat, strict=True)
@@ -99,39 +101,61 @@ def has_one_colour(layer: Labels) -> bool:
 def update_labels(
     layer: Labels,
     objects: Objects,
-    source: Source,
     edited: bool = False,
-    corrected: Collection[int] = (),
+    before: Objects | None = None,
 ) -> bool:
     """Show these objects in a Labels layer; gives whether other pixels are shown.
 
     Parameters
     ----------
-    layer, objects, source
+    layer, objects
         What to show where.
     edited : bool
         Whether a person paints in the layer: pixels that are there are not set again,
         so that napari's undo goes on working.
-    corrected : collection of int
-        Ids of objects that a person corrected; the table says it.
+    before : Objects, optional
+        What the layer shows, where nobody changed it since: what stays of it is not
+        drawn again.
     """
     changed = True
     if lazy_labels.is_shown_lazily(layer):
         lazy_labels.update(layer, objects)
-    else:
+    elif edited or before is None or not _come_and_go(layer, before, objects):
         data = label_data(objects)
         changed = not edited or not np.array_equal(layer.data, data)
         if changed:
             layer.data = data
-    layer.features = label_table(objects, source, corrected)
     return changed
 
 
-def label_table(
-    objects: Objects, source: Source, corrected: Collection[int]
-) -> pd.DataFrame:
+def _come_and_go(layer: Labels, before: Objects, objects: Objects) -> bool:
+    """Draw into a layer what is new, and erase what is gone, of one decoding.
+
+    Gives whether that was possible.
+    """
+    known = objects.label_image
+    if known is None or known is not before.label_image or len(before) == 0:
+        return False
+    if objects.masks is not None or objects.frame != before.frame:
+        return False
+    if objects.id.max(initial=0) > np.iinfo(layer.data.dtype).max:
+        return False
+    gone = before[~np.isin(before.id, objects.id)]
+    new = objects[~np.isin(objects.id, before.id)]
+    if len(gone) + len(new) > _FEW * len(before):
+        return False
+    for these, drawn in ((gone, False), (new, True)):
+        for row in range(len(these)):
+            where, identity = these.place_of(row), int(these.id[row])
+            layer.data[where][known[where] == identity] = identity if drawn else 0
+    if len(gone) or len(new):
+        layer.refresh(extent=False)
+    return True
+
+
+def label_table(table: pd.DataFrame, corrected: Collection[int]) -> pd.DataFrame:
     """The table of a Labels layer, with a column on what was corrected by hand."""
-    table = feature_table(objects, source)
+    table = table.copy()
     if corrected:
         table["corrected"] = table["index"].isin(list(corrected)).astype(int)
     return table
@@ -140,7 +164,7 @@ def label_table(
 def update_shapes(
     layer: Shapes,
     objects: Objects,
-    source: Source,
+    table: pd.DataFrame,
     kind: Kind,
     in_depth: bool = False,
     own: Mapping[int, tuple[NDArray[Any], str]] | None = None,
@@ -152,8 +176,8 @@ def update_shapes(
 
     Parameters
     ----------
-    layer, objects, source, kind
-        What to show where.
+    layer, objects, table, kind
+        What to show where, and its :func:`feature_table`.
     in_depth : bool
         See :func:`refill`.
     own : mapping of int to (array, str), optional
@@ -169,14 +193,14 @@ def update_shapes(
         # Thin outlines leave a thumbnail black: drawing it thrice would be for nothing.
         with layer.block_thumbnail_update():
             refill(layer, shapes, in_depth)
-    layer.features = feature_table(objects, source)
+    layer.features = table.copy()
 
 
 def _are_drawn(layer: Shapes, shapes: Sequence[tuple[NDArray[Any], str]]) -> bool:
     """Whether a layer has these shapes and no others."""
     there = layer.data
     return len(there) == len(shapes) and all(
-        np.shape(one) == np.shape(ring) and np.allclose(one, ring, atol=1e-3)
+        one.shape == ring.shape and np.abs(one - ring).max(initial=0) < 1e-3
         for one, (ring, _) in zip(there, shapes, strict=True)
     )
 
@@ -202,20 +226,43 @@ def refill(layer: Shapes, shapes: list[Any], in_depth: bool) -> None:
         layer.add(shapes)
 
 
-def update_points(layer: Points, objects: Objects, source: Source) -> None:
-    """Show these objects in a Points layer."""
+def update_points(layer: Points, objects: Objects, table: pd.DataFrame) -> None:
+    """Show these objects in a Points layer, with their :func:`feature_table`."""
     layer.data = point_data(objects)
-    layer.features = feature_table(objects, source)
+    layer.features = table.copy()
     area = np.asarray(objects.features.get("area", [100.0]), float)
     layer.size = layer.current_size = (
         float(np.clip(np.sqrt(np.median(area)) / 3, 1, 40)) if area.size else 5.0
     )
 
 
-def style_labels(layer: Labels, colour: str, fill: Fill = ONE) -> None:
-    """Give the objects of a Labels layer their look."""
-    layer.colormap = label_colormap(_COLOURS) if fill == EACH else one_colour(colour)
+def style_labels(
+    layer: Labels,
+    colour: str,
+    fill: Fill = ONE,
+    tracks: Mapping[int, int] | None = None,
+) -> None:
+    """Give the objects of a Labels layer their look.
+
+    Parameters
+    ----------
+    layer, colour, fill
+        What looks how.
+    tracks : mapping of int to int, optional
+        Track of each id, where objects are followed: what is one has one colour.
+    """
+    if fill == EACH:
+        layer.colormap = _by_track(tracks) if tracks else label_colormap(_COLOURS)
+    else:
+        layer.colormap = one_colour(colour)
     layer.contour = _RIM if fill == RIM else 0
+
+
+def _by_track(tracks: Mapping[int, int]) -> DirectLabelColormap:
+    palette = label_colormap(_COLOURS).colors[1:]
+    colours: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
+    colours |= {n: palette[track % len(palette)] for n, track in tracks.items()}
+    return DirectLabelColormap(color_dict=colours)
 
 
 def style_shapes(layer: Shapes, colour: str) -> None:

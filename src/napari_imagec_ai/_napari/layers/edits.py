@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_imagec_ai._napari.layers import lazy_labels
-from napari_imagec_ai._napari.layers.redrawn import redrawn
-from napari_imagec_ai.results.correction.beside import beside
+from napari_imagec_ai._napari.layers.outlines_to_pixels import redrawn
 from napari_imagec_ai.results.correction.by_hand import (
     ByHand,
     laid_over,
     noticed,
     renamed,
 )
+from napari_imagec_ai.results.correction.side_by_side import beside
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer, Shapes
@@ -165,7 +165,11 @@ class Edits:
 
     def is_found(self, name: str, found: Objects) -> bool:
         """Whether these are the objects that were found when it was settled."""
-        return name in self._found and _is_same(self._found[name], found)
+        return name in self._found and self._found[name].is_same(found)
+
+    def shown(self, name: str) -> Objects | None:
+        """What the Labels of a class show but for what a person did since."""
+        return self._shown.get(name)
 
     def is_edited(self, name: str) -> bool:
         """Whether a person changed something of a class."""
@@ -235,12 +239,6 @@ def _rename(known: dict[str, Any], names: Mapping[str, str]) -> None:
 
 def _named(draw: Callable[[str], None], name: str) -> Callable[[], None]:
     return lambda: draw(name)
-
-
-def _is_same(one: Objects, other: Objects) -> bool:
-    """Whether two are the same objects of one decoding."""
-    same = one.label_image is other.label_image
-    return same and np.array_equal(one.id, other.id)
 
 
 class _LabelsWatch:

@@ -8,9 +8,9 @@ from typing import Any
 from magicgui.widgets import CheckBox, ComboBox, PushButton
 
 from napari_imagec_ai._napari.controls import Fold, column, row
+from napari_imagec_ai._napari.layers.draw_kinds import Drawn
 from napari_imagec_ai._napari.layers.drawing import EACH, ONE, RIM
-from napari_imagec_ai._napari.layers.drawings import MANY, MAX_SHAPES
-from napari_imagec_ai._napari.layers.drawn import Drawn
+from napari_imagec_ai._napari.layers.drawn_layers import MANY, MAX_SHAPES
 
 
 class LayerOptions(Fold):

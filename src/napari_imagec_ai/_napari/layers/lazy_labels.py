@@ -184,8 +184,3 @@ def note(name: str, objects: Objects) -> str:
     """A sentence on what cannot be done with the layer."""
     size = " x ".join(str(n) for n in objects.frame.shape[-len(objects.space) :])
     return SENTENCE.format(name=name, size=size)
-
-
-def painted(layer: Labels) -> NDArray[Any]:
-    """All pixels as they are shown, for a layer that can be painted on."""
-    return np.asarray(layer.data[0])

@@ -17,10 +17,10 @@ from qtpy.QtCore import QTimer
 from napari_imagec_ai._napari.background import Run
 from napari_imagec_ai._napari.layers import drawing
 from napari_imagec_ai._napari.layers.drawing import Kind
-from napari_imagec_ai._napari.layers.layers import Source, feature_table
 from napari_imagec_ai.results.objects import Objects
 
 if TYPE_CHECKING:
+    import pandas as pd
     from napari.layers import Shapes
 
 AT_ONCE = 500
@@ -42,14 +42,14 @@ class ManyShapes:
         self,
         layer: Shapes,
         objects: Objects,
-        source: Source,
+        table: pd.DataFrame,
         kind: Kind,
         in_depth: bool = False,
     ) -> None:
-        """Fill a layer with these objects, in place of what is in it."""
+        """Fill a layer with these objects and their table instead of what is in it."""
         self.leave(layer)
         drawing.refill(layer, [], in_depth)
-        self._jobs[id(layer)] = _Job(layer, objects, source, kind)
+        self._jobs[id(layer)] = _Job(layer, objects, table, kind)
 
     def leave(self, layer: Any) -> None:
         """Do not go on with a layer."""
@@ -68,10 +68,10 @@ class _Job:
     """One layer that is being filled."""
 
     def __init__(
-        self, layer: Shapes, objects: Objects, source: Source, kind: Kind
+        self, layer: Shapes, objects: Objects, table: pd.DataFrame, kind: Kind
     ) -> None:
         self.done = False
-        self._layer, self._objects, self._source = layer, objects, source
+        self._layer, self._table = layer, table
         self._shape = drawing.shape_type(objects, kind)
         self._run: Run | None = Run(
             drawing.shape_data,
@@ -98,7 +98,7 @@ class _Job:
             return
         part = outlines[begin : begin + AT_ONCE]
         if not part:
-            self._layer.features = feature_table(self._objects, self._source)
+            self._layer.features = self._table.copy()
             self.done = True
             return
         # Thin outlines leave a thumbnail black: drawing it is for nothing.

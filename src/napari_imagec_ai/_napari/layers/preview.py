@@ -16,7 +16,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from superqt.utils import qdebounced
 
 from napari_imagec_ai._napari.layers import lazy_labels
-from napari_imagec_ai._napari.layers.layers import placed
+from napari_imagec_ai._napari.layers.from_napari import placed
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

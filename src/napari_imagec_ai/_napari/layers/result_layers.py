@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_imagec_ai._napari.layers import drawing, layers, lazy_labels
+from napari_imagec_ai._napari.layers import drawing, from_napari, lazy_labels
 from napari_imagec_ai._napari.layers.changes import Hand
+from napari_imagec_ai._napari.layers.draw_kinds import Drawn
 from napari_imagec_ai._napari.layers.drawing import Kind
-from napari_imagec_ai._napari.layers.drawings import Drawings, style_drawn, title
-from napari_imagec_ai._napari.layers.drawn import Drawn
+from napari_imagec_ai._napari.layers.drawn_layers import (
+    Drawings,
+    Table,
+    style_drawn,
+    title,
+)
 from napari_imagec_ai._napari.layers.edits import Edits
-from napari_imagec_ai._napari.layers.layers import COLOURS, Source, Style
+from napari_imagec_ai._napari.layers.from_napari import COLOURS, Source, Style
 from napari_imagec_ai._napari.layers.marks import CORRECTED, METADATA, PLACE
+from napari_imagec_ai._napari.layers.track_layers import TrackLayers
+from napari_imagec_ai._napari.turns import Turns
 from napari_imagec_ai.image.region import Cut, Region
 from napari_imagec_ai.results.correction import safe_copy
 from napari_imagec_ai.results.images import Images
+from napari_imagec_ai.results.linking.assign_tracks import TRACK
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.results.placing import in_part, in_whole
+from napari_imagec_ai.results.part_to_whole import in_part, in_whole
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
+
+
+MANY = 250
+"""Tables and outlines of more objects than these follow class by class."""
 
 
 def _nothing() -> None:
@@ -69,9 +82,12 @@ class ResultLayers:
         self._drawings = Drawings(viewer, source, self.edits)
         self._emptied = emptied
         self._labels: dict[str, Labels] = {}
+        self._ways = TrackLayers(viewer, source)
+        self._tracks: dict[str, dict[int, int]] = {}
         self._images: dict[str, Image] = {}
         self._place: dict[str, list[int]] = {}
         self._found: Objects | None = None
+        self._turns = Turns()
         viewer.layers.events.removed.connect(self._removed)
 
     def corrected(self, objects: Objects) -> Objects:
@@ -99,11 +115,12 @@ class ResultLayers:
     def move_to(self, source: Source) -> None:
         """Lay everything where the image is now."""
         self.source = source
-        self._drawings.source = source
+        self._drawings.source = self._ways.source = source
         self.edits.image = source.image
-        place = layers.placed(source, self._place.get("origin", ()))
+        place = from_napari.placed(source, self._place.get("origin", ()))
         with self.hand.working():
-            for layer in [*self._labels.values(), *self._drawings.layers().values()]:
+            mine = [*self._labels.values(), *self._drawings.layers().values()]
+            for layer in [*mine, *self._ways.layers().values()]:
                 for part, value in place.items():
                     setattr(layer, part, value)
 
@@ -123,7 +140,9 @@ class ResultLayers:
             self.edits.look()
             self.edits.drop(list(self.edits.by_hand))
 
-    def show(self, objects: Objects, outlines: bool = True) -> list[str]:
+    def show(
+        self, objects: Objects, outlines: bool = True, by_turns: bool = False
+    ) -> list[str]:
         """Bring all layers up to date.
 
         Parameters
@@ -133,6 +152,9 @@ class ResultLayers:
         outlines : bool
             Bring outlines, boxes and points up to date, too; they take longer than the
             Labels.
+        by_turns : bool
+            Whether tables and outlines of many objects may follow a little later, class
+            by class, so that the window answers in between.
 
         Returns
         -------
@@ -140,10 +162,12 @@ class ResultLayers:
             Sentences for the person: what was not shown, and why.
         """
         with self.hand.working():
-            return self._show(objects, outlines)
+            return self._show(objects, outlines, by_turns and len(objects) > MANY)
 
-    def _show(self, objects: Objects, outlines: bool) -> list[str]:
+    def _show(self, objects: Objects, outlines: bool, by_turns: bool) -> list[str]:
+        self._turns.stop()  # what is left of an earlier result
         self._retire(objects.classes)
+        later: list[Callable[[], None]] = []
         self._place = {
             "shape": list(objects.frame.shape),
             "origin": list(objects.frame.origin),
@@ -160,10 +184,45 @@ class ResultLayers:
             if objects.has_pixels:
                 own = found[found.class_id == _of(found, name)]
                 notes += self._show_labels(name, own, mine, style)
+            self._follow(name, mine, style)
+            table = cache(partial(from_napari.feature_table, mine, self.source))
             if outlines:
-                notes += self._drawings.show(name, mine, style)
+                notes += self._drawings.prepare(name, mine, style)
+                self._ways.show(name, mine)
+                later.append(partial(self._drawings.draw, name, mine, table))
+            if outlines or not by_turns:
+                later.append(partial(self._tabulate, name, table))
         self._select(active)
+        if by_turns:
+            self._turns.begin(map(self._ours, later))
+        else:
+            for step in later:
+                step()
         return notes
+
+    def _ours(self, step: Callable[[], None]) -> Callable[[], None]:
+        """The same, by our hand."""
+
+        def do() -> None:
+            with self.hand.working():
+                step()
+
+        return do
+
+    def _tabulate(self, name: str, table: Table) -> None:
+        """Give the Labels of a class their table."""
+        layer, corrected = self._labels.get(name), self.edits.ids(name)
+        if layer is not None and layer in self.viewer.layers:
+            layer.features = drawing.label_table(table(), corrected)
+
+    def _follow(self, name: str, mine: Objects, style: Style) -> None:
+        """Objects that are followed keep their colour from plane to plane."""
+        tracks = mine.features.get(TRACK)
+        numbers = [] if tracks is None else tracks.tolist()
+        before = self._tracks.get(name, {})
+        now = self._tracks[name] = dict(zip(mine.id.tolist(), numbers, strict=False))
+        if now != before and self.drawn.fill == drawing.EACH and name in self._labels:
+            self._fill(name, style.colour)
 
     @property
     def drawn(self) -> Drawn:
@@ -184,7 +243,8 @@ class ResultLayers:
         layer = self._labels[name]
         if layer in self.viewer.layers:
             with self.hand.working():
-                drawing.style_labels(layer, colour, self.drawn.fill)
+                tracks = self._tracks.get(name)
+                drawing.style_labels(layer, colour, self.drawn.fill, tracks)
 
     def bring_back(self) -> None:
         """Draw again what the person took away."""
@@ -218,7 +278,9 @@ class ResultLayers:
     def _show_images(self, images: Images) -> None:
         active = set(self.viewer.layers.selection)
         for output in images.maps:
-            for data, arguments in layers.image_layers(self.source, images, output):
+            for data, arguments in from_napari.image_layers(
+                self.source, images, output
+            ):
                 name = arguments["name"]
                 layer = self._images.get(name)
                 if layer is not None and layer in self.viewer.layers:
@@ -265,25 +327,24 @@ class ResultLayers:
         if layer is not None and lazy != lazy_labels.is_shown_lazily(layer):
             self.edits.leave(layer)
             self._remove(layer)
-        corrected = self.edits.ids(name)
         if layer is not None and layer in self.viewer.layers:
             edited = self.edits.is_edited(name)
-            if drawing.update_labels(layer, mine, self.source, edited, corrected):
+            before = self.edits.shown(name)
+            if drawing.update_labels(layer, mine, edited, before):
                 self.edits.forget_history(name)
                 self.edits.settle(name, found, mine)
             elif not self.edits.is_found(name, found):
                 self.edits.settle(name, found, mine)
-            layers.move(layer, self.source, mine.frame.origin)
+            from_napari.move(layer, self.source, mine.frame.origin)
             return []
         self._labels[name] = self.viewer.add_labels(
             lazy_labels.data_of(mine) if lazy else drawing.label_data(mine),
             multiscale=lazy,
             name=title(self.source, name),
-            features=drawing.label_table(mine, self.source, corrected),
             colormap=drawing.one_colour(style.colour),
             opacity=0.35,
             visible=style.visible,
-            **layers.placed(self.source, mine.frame.origin),
+            **from_napari.placed(self.source, mine.frame.origin),
         )
         if self.drawn.fill != drawing.ONE:
             self._fill(name, style.colour)
@@ -297,6 +358,7 @@ class ResultLayers:
         for name in [name for name in self._labels if name not in wanted]:
             self._remove(self._labels.pop(name))
         self._drawings.retire(wanted)
+        self._ways.retire(wanted)
 
     def _remove(self, layer: Layer) -> None:
         self.edits.leave(layer)
@@ -359,11 +421,12 @@ class ResultLayers:
 
     @property
     def drawing(self) -> bool:
-        """Whether outlines are being drawn in the background."""
-        return self._drawings.busy
+        """Whether tables are being written or outlines drawn, a few at a time."""
+        return self._drawings.busy or self._turns.busy
 
     def stop(self) -> None:
         """Draw and notice nothing any more."""
+        self._turns.stop()
         self._drawings.stop()
         self.edits.stop()
         self.viewer.layers.events.removed.disconnect(self._removed)
@@ -389,7 +452,7 @@ class ResultLayers:
             mine.append(labels)
             mine += [one for (_, of), one in drawn.items() if of == name]
         mine += [one for one in drawn.values() if one not in mine]
-        mine += self._images.values()
+        mine += [*self._ways.layers().values(), *self._images.values()]
         return [layer for layer in mine if layer in self.viewer.layers]
 
 

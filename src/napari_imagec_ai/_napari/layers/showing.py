@@ -30,7 +30,7 @@ from napari_imagec_ai.results.scores import Scores
 from napari_imagec_ai.run.settings import RunSettings
 
 if TYPE_CHECKING:
-    from napari_imagec_ai._napari.layers.layers import Source, Style
+    from napari_imagec_ai._napari.layers.from_napari import Source, Style
     from napari_imagec_ai.recipes.session import Session
     from napari_imagec_ai.results.result import Result
 
@@ -220,7 +220,11 @@ class Showing:
             self._desk.tune()
 
     def show(
-        self, result: Result, styles: Mapping[str, Style], outlines: bool
+        self,
+        result: Result,
+        styles: Mapping[str, Style],
+        outlines: bool,
+        by_turns: bool = False,
     ) -> list[str]:
         """Bring the layers up to date; gives sentences on what was not shown."""
         self.scores.value = _score_lines(result) if isinstance(result, Scores) else ""
@@ -232,7 +236,7 @@ class Showing:
             if isinstance(result, Objects):
                 self.results.styles = dict(styles)
                 self.results.drawn = self.options.drawn()
-                notes = self.results.show(result, outlines)
+                notes = self.results.show(result, outlines, by_turns)
                 if self.live is not None:
                     self._show_corrections(self.live)
                 self.inspector.watch(self.results)

@@ -27,7 +27,7 @@ from napari_imagec_ai.results.correction.read_back import (
     read_outlines,
 )
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.results.placing import in_whole
+from napari_imagec_ai.results.part_to_whole import in_whole
 
 LayerData = tuple[Any, dict[str, Any], str]
 

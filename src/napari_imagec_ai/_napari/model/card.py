@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_imagec_ai.library.folders import ModelEntry
 from napari_imagec_ai.library.selftest import Verdict
 from napari_imagec_ai.model.description import FixedSize, Model, SteppedSize, TensorSpec
-from napari_imagec_ai.run.published import TestResult
+from napari_imagec_ai.run.published_tests import TestResult
 
 GIVES = {
     "foreground": "objects (foreground map)",
@@ -124,6 +124,7 @@ def card(entry: ModelEntry | None, tested: Verdict = "") -> str:
     lines = [
         f"<b>{escape(model.name)}</b>",
         problem,
+        f"<b>Another model.</b> {escape(entry.note)}" if entry.note else "",
         f"<i>{escape(model.description)}</i>" if model.description else "",
     ]
     lines.append(

@@ -18,11 +18,11 @@ from napari_imagec_ai.library import trust
 from napari_imagec_ai.library.package.model_folder import Packaged
 from napari_imagec_ai.library.undescribed import SUFFIXES
 from napari_imagec_ai.model.description import Model
-from napari_imagec_ai.run.published import TestResult
+from napari_imagec_ai.run.published_tests import TestResult
 
 if TYPE_CHECKING:
-    from napari_imagec_ai._napari.model.consent import Consent
     from napari_imagec_ai._napari.model.model_choice import ModelChoice
+    from napari_imagec_ai._napari.model.yes_no_question import Consent
 
 CONVERTED = (".keras", ".pt2", ".pth")
 """Endings of files that other programs save models, and nothing else, in."""

@@ -16,7 +16,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QListWidget, QScrollArea
 
 from napari_imagec_ai._napari.controls import NARROW, Fold, column, put, row, text
-from napari_imagec_ai._napari.model.consent import Consent
+from napari_imagec_ai._napari.model.yes_no_question import Consent
 from napari_imagec_ai.export.writing import EXPORTS, USUAL
 
 _ACROSS = 3

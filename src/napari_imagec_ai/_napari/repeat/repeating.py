@@ -12,7 +12,7 @@ from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.image.image_controls import SOME_PLANES
 from napari_imagec_ai._napari.image.origin import Origin, origin
 from napari_imagec_ai._napari.image.region_choice import rings
-from napari_imagec_ai._napari.layers.layers import placed
+from napari_imagec_ai._napari.layers.from_napari import placed
 from napari_imagec_ai._napari.repeat.batch_panel import BatchPanel
 from napari_imagec_ai._napari.repeat.recipe_form import RecipeForm
 from napari_imagec_ai.decoders.registry import decoders
@@ -24,7 +24,7 @@ from napari_imagec_ai.run.settings import RunSettings
 
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.image.feeding import Feeding
-    from napari_imagec_ai._napari.model.opening import Opening
+    from napari_imagec_ai._napari.model.opening_models import Opening
     from napari_imagec_ai._napari.tune.tuning import Tuning
 
 _FILES = "Recipes (*.yaml *.yml)"

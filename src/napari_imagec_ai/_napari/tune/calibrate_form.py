@@ -11,8 +11,8 @@ from napari.layers import Labels, Layer, Points
 from scipy import ndimage
 
 from napari_imagec_ai._napari.controls import Eliding, Fold, column, text
-from napari_imagec_ai._napari.layers import layers
-from napari_imagec_ai._napari.layers.layers import Source
+from napari_imagec_ai._napari.layers import from_napari
+from napari_imagec_ai._napari.layers.from_napari import Source
 from napari_imagec_ai._napari.layers.marks import METADATA
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import Frame
@@ -127,7 +127,7 @@ def _points(layer: Points, source: Source, frame: Frame) -> Any:
     if not len(layer.data):
         return np.zeros((0, len(frame.shape)))
     world = np.asarray([layer.data_to_world(point) for point in layer.data], float)
-    pixels = layers.in_pixels(source, world) - np.asarray(frame.origin)
+    pixels = from_napari.in_pixels(source, world) - np.asarray(frame.origin)
     at = np.rint(pixels)
     return pixels[((at >= 0) & (at < np.asarray(frame.shape))).all(axis=1)]
 

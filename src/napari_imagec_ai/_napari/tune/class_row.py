@@ -25,9 +25,9 @@ from napari_imagec_ai._napari.controls import (
     shown,
     tool,
 )
-from napari_imagec_ai._napari.tune.eye import Eye
+from napari_imagec_ai._napari.tune.eye_button import Eye
 from napari_imagec_ai._napari.tune.filter_rows import FilterRows
-from napari_imagec_ai.results.classes import ClassRule
+from napari_imagec_ai.results.class_map import ClassRule
 
 NO_NAME = "(no name)"
 """What stands for an empty name."""

@@ -8,10 +8,11 @@ from typing import Any
 from magicgui.widgets import Container, Label, LineEdit
 
 from napari_imagec_ai._napari.controls import column, row, text
-from napari_imagec_ai._napari.layers.layers import COLOURS, Style
+from napari_imagec_ai._napari.layers.from_napari import COLOURS, Style
 from napari_imagec_ai._napari.tune.class_row import NO_NAME, ClassRow, Look, spread
 from napari_imagec_ai._napari.tune.filter_rows import USUAL
-from napari_imagec_ai.results.classes import ClassMap
+from napari_imagec_ai._napari.tune.linking_form import Following
+from napari_imagec_ai.results.class_map import ClassMap
 
 MANY = 12
 """More classes than these are searched: rows stand for those that were found."""
@@ -48,7 +49,9 @@ class ClassRows(Container):  # type: ignore[type-arg]
         self.more = text("more_classes")
         self.made = column(labels=False, name="made")
         self.merged = text("merged")
+        self.following = Following(changed)
         parts = [self.search, self.heads, self.rows, self.more, self.made, self.merged]
+        parts.append(self.following)
         super().__init__(labels=False, name="classes", widgets=parts)
         self.margins = (0, 0, 0, 0)
         self._changed, self._styled = changed, styled
@@ -151,7 +154,8 @@ class ClassRows(Container):  # type: ignore[type-arg]
             If a limit of a filter is no number.
         """
         rules = tuple(line.rule() for line in self._lines)
-        return ClassMap(rules=rules, class_threshold=class_threshold)
+        linking = self.following.linking()
+        return ClassMap(rules=rules, class_threshold=class_threshold, linking=linking)
 
     def set_map(self, class_map: ClassMap) -> None:
         """Show these rules; tells nobody."""
@@ -159,6 +163,7 @@ class ClassRows(Container):  # type: ignore[type-arg]
         for line in self._lines:
             if line.source in rules:
                 line.set_rule(rules[line.source])
+        self.following.set_linking(class_map.linking)
         self._tell()
 
     def styles(self) -> dict[str, Style]:

@@ -11,7 +11,7 @@ from magicgui.widgets import CheckBox, ComboBox, Container, LineEdit
 from napari_imagec_ai._napari.controls import put, row, tool
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.image.units import length
-from napari_imagec_ai.results.classes import Filter
+from napari_imagec_ai.results.filters import Filter
 
 USUAL = ("area", "circularity", "mean_intensity", "touches_edge", "confidence")
 """Features to choose from while nothing was run yet."""

@@ -45,6 +45,10 @@ class Tuner:
         self._again = False
         self._glance: Run | None = None
         self._look_again = False
+        # How often a whole result, or why there is none, was shown: a part that was
+        # begun before comes too late. And what there is none for: nothing follows.
+        self._shown = 0
+        self._hopeless: State | None = None
         # The mouse moves faster than layers can be drawn: Labels follow it; outlines,
         # and touching objects taken apart anew, come when it rests.
         self._soon = qthrottled(self._move, timeout=40)
@@ -74,6 +78,8 @@ class Tuner:
         state, seen = self._state(), self._seen()
         if state is None or seen is None or state[0].is_decoded(state[1]):
             return
+        if state == self._hopeless:
+            return
         self._glance_at(state, seen)
 
     def _glance_at(self, state: State, seen: Seen) -> None:
@@ -86,15 +92,19 @@ class Tuner:
                 seen.index,
                 seen.step,
                 progressed=lambda *_: None,
-                returned=partial(self._glimpsed, state, seen),
+                returned=partial(self._glimpsed, state, seen, self._shown),
                 failed=self._failed,
                 finished=self._looked,
             )
             self._glance.start()
 
-    def _glimpsed(self, state: State, seen: Seen, outcome: work.Outcome) -> None:
+    def _glimpsed(
+        self, state: State, seen: Seen, shown: int, outcome: work.Outcome
+    ) -> None:
         now = self._state()
-        if now is not None and now[0] is state[0] and not now[0].is_decoded(now[1]):
+        if now is None or now[0] is not state[0] or now[0].is_decoded(now[1]):
+            return
+        if shown == self._shown:
             self._glimpse(outcome, seen)
 
     def _looked(self) -> None:
@@ -115,7 +125,7 @@ class Tuner:
             self._again = True
             return
         if work.is_small(state[0].prediction):
-            self._show(work.tune(*state, moving), not moving)
+            self._show_whole(work.tune(*state, moving), not moving)
             return
         self._run = Run(
             work.tune,
@@ -136,10 +146,15 @@ class Tuner:
     def _tuned(self, session: Session, outlines: bool, outcome: work.Outcome) -> None:
         state = self._state()
         if state is not None and state[0] is session and not self._again:
-            self._show(outcome, outlines)
+            self._show_whole(outcome, outlines)
 
     def _failed(self, sentence: str) -> None:
-        self._show(work.Outcome(problem=sentence), False)
+        self._show_whole(work.Outcome(problem=sentence), False)
+
+    def _show_whole(self, outcome: work.Outcome, outlines: bool) -> None:
+        self._shown += 1
+        self._hopeless = self._state() if outcome.problem else None
+        self._show(outcome, outlines)
 
     def _finished(self) -> None:
         self._run = None

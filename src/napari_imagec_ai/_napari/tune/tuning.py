@@ -20,8 +20,9 @@ from napari_imagec_ai.decoders.decoder import Settings, settings_with
 from napari_imagec_ai.decoders.registry import class_threshold
 from napari_imagec_ai.errors import DecodeError, ImagecAIError
 from napari_imagec_ai.results.calibration import counted, shares
-from napari_imagec_ai.results.classes import ClassMap
+from napari_imagec_ai.results.class_map import ClassMap
 from napari_imagec_ai.results.images import Images
+from napari_imagec_ai.results.linking.assign_tracks import TRACK
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.result import Result
 
@@ -222,7 +223,7 @@ class Tuning:
 
     # -- the result --------------------------------------------------------------------
 
-    def show(self, result: Result, outlines: bool) -> str:
+    def show(self, result: Result, outlines: bool, by_turns: bool = False) -> str:
         """Show a result with the settings that gave it; gives a sentence on it."""
         state = self.state()
         if self._showing.results is None or state is None:
@@ -231,11 +232,15 @@ class Tuning:
         sentence, result = "", self._showing.corrected(result)
         if isinstance(result, Objects) and isinstance(session.decoded, Objects):
             self.classes.set_features(tuple(session.decoded.features))
+            self.classes.following.set_planes(session.decoded.plane_axes)
             self.classes.show_counts(result.counts())
             self.thresholds.show_histogram(shares(counted(session.decoded, class_map)))
             every = len(session.decoded)
             what = f"{self._showing.results.source.name}, {session.model.name}"
             sentence = f"{len(result)} of {every} objects kept ({what})."
+            if (tracks := result.features.get(TRACK)) is not None:
+                many = f"{len(result)} of {every} objects"
+                sentence = f"{many} in {len(set(tracks.tolist()))} tracks ({what})."
             corrected = self._showing.results.edits.count()
             if corrected:
                 sentence = (
@@ -247,7 +252,8 @@ class Tuning:
         live = self._showing.live
         if live is not None:
             live.tuned = settings, class_map
-        notes = self._showing.show(result, self.classes.styles(), outlines)
+        styles = self.classes.styles()
+        notes = self._showing.show(result, styles, outlines, by_turns)
         if outlines:
             ran = self._showing.ran_with
             self._showing.note(session.recipe(ran, settings, class_map))
@@ -259,7 +265,7 @@ class Tuning:
             self._showing.drop_preview()
             self._desk.say(outcome.problem, bad=True)
         elif self._showing.results is not None:
-            self._desk.say(self.show(outcome.result, outlines))
+            self._desk.say(self.show(outcome.result, outlines, by_turns=True))
 
     def _previewed(self, outcome: work.Outcome, seen: Seen) -> None:
         """Show the visible part of a large result, while the rest is being decoded."""

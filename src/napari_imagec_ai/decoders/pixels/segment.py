@@ -87,6 +87,16 @@ class RegionSettings(Settings):
 R = TypeVar("R", bound=RegionSettings)
 
 
+_NOTICED = 0.01
+"""Share of the pixels above the threshold whose loss is told."""
+
+_OWN_LEVELS = (
+    "Parts that look like several objects, or have very soft edges, were taken above "
+    "the mask threshold, each at a level of its own: they are smaller than all pixels "
+    "above the threshold. Without Split touching objects every such pixel counts."
+)
+
+
 def settled(
     resolve: Callable[[Prediction, R], tuple[Activation, str]],
 ) -> Callable[[Prediction, R], tuple[R, str]]:
@@ -126,11 +136,12 @@ class Evidence:
 
 def segment(evidence: Evidence, settings: RegionSettings, grid: Grid) -> Regions:
     """Label the objects of one plane or volume."""
-    known, mask = _masks(evidence, settings)
+    known, mask, sentence = _masks(evidence, settings)
     labels, count = part(mask, known, evidence, settings, grid)
     if evidence.membranes:
         labels = splitting.close_gaps(labels, count, _reach(grid.spacing))
-    return Regions(labels, count, evidence.whole, known, smallest=settings.min_size)
+    smallest = settings.min_size
+    return Regions(labels, count, evidence.whole, known, None, smallest, sentence)
 
 
 def carry(
@@ -151,10 +162,11 @@ def carry(
     evidence, settings, grid
         As for :func:`segment`.
     """
-    known, mask = _masks(evidence, settings)
+    known, mask, sentence = _masks(evidence, settings)
     smallest = grid.scaled(settings.min_size)
     labels, count = splitting.carry(mask, before, highest, smallest)
-    return Regions(labels, count, evidence.whole, known, smallest=settings.min_size)
+    smallest = settings.min_size
+    return Regions(labels, count, evidence.whole, known, None, smallest, sentence)
 
 
 def only_threshold(settings: R, before: R) -> bool:
@@ -165,16 +177,19 @@ def only_threshold(settings: R, before: R) -> bool:
 
 def _masks(
     evidence: Evidence, settings: RegionSettings
-) -> tuple[splitting.Mask, splitting.Mask]:
-    """Pixels that the network calls foreground, and those with holes filled."""
-    known = evidence.whole >= settings.mask_threshold
+) -> tuple[splitting.Mask, splitting.Mask, str]:
+    """Pixels that the network calls foreground, with holes filled; what was assumed."""
+    known, sentence = evidence.whole >= settings.mask_threshold, ""
     if settings.split and _is_plain(evidence):
+        above = int(np.count_nonzero(known))
         known = own_levels(known, evidence.whole)
+        if above - int(np.count_nonzero(known)) > _NOTICED * above:
+            sentence = _OWN_LEVELS
     if not settings.fill_holes:
-        return known, known
+        return known, known, sentence
     if evidence.membranes:
-        return known, fill_membranes(known)
-    return known, splitting.fill_holes(known)
+        return known, fill_membranes(known), sentence
+    return known, splitting.fill_holes(known), sentence
 
 
 def _is_plain(evidence: Evidence) -> bool:

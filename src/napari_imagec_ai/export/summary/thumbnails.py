@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from napari_imagec_ai.export.formats import Beside
+from napari_imagec_ai.export.format import Beside
 from napari_imagec_ai.export.overlay import Picture, as_png, draw_image, draw_outlines
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.results.objects import Objects

@@ -1,7 +1,8 @@
 """Builds a network of somebody's code and writes it as ONNX, in a process of its own.
 
 This file is run as a script by :mod:`.state_dict`, never imported by the package: it
-executes code of strangers. What it answers is data: an ONNX file in a numpy archive.
+executes code of strangers. What it answers is data: ONNX and TorchScript in a numpy
+archive.
 """
 
 from __future__ import annotations
@@ -69,9 +70,6 @@ def main() -> None:
     inputs = tuple(torch.from_numpy(archive[f"input{n}"]) for n in range(job["inputs"]))
     written = io.BytesIO()
     with no_grad():
-        outputs = network(*inputs)
-        if isinstance(outputs, torch.Tensor):
-            outputs = (outputs,)
         export.export(
             network,
             inputs,
@@ -85,12 +83,24 @@ def main() -> None:
                 for name, axes in job["dynamic"].items()
             },
         )
+        script = scripted(torch, network, inputs)
     with answer:
         np.savez(
             answer,
             onnx=np.frombuffer(written.getvalue(), np.uint8),
-            **{f"output{n}": o.detach().numpy() for n, o in enumerate(outputs)},
+            torchscript=np.frombuffer(script, np.uint8),
         )
+
+
+def scripted(torch: Any, network: Any, inputs: tuple[Any, ...]) -> bytes:
+    """The network as TorchScript; nothing, where it does not give the same then."""
+    file = io.BytesIO()
+    try:
+        traced = torch.jit.trace(network, inputs)
+        torch.jit.save(traced, file)
+    except Exception:  # noqa: BLE001  (of any network: ONNX is there already)
+        return b""
+    return file.getvalue()
 
 
 def make(job: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from napari_imagec_ai.library.convert.cellpose_network import CellposeNetwork, S
 from napari_imagec_ai.library.convert.rebuilt import Rebuilt
 from napari_imagec_ai.library.package.facts import Facts
 from napari_imagec_ai.library.package.network import Network
-from napari_imagec_ai.library.package.placing import Growth, Output, Span
+from napari_imagec_ai.library.package.output_geometry import Growth, Output, Span
 from napari_imagec_ai.model.weights import sha256
 
 _DIAMETER = 30.0

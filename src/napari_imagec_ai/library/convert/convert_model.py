@@ -62,6 +62,9 @@ def convert_model(
     path = Path(source).expanduser()
     tick = progress or (lambda _: None)
     target = Path(folder) if folder is not None else Path("models") / _name(path)
+    if folder is None and target.exists() and target.resolve() == path.resolve():
+        # Where trainings are kept in ./models themselves, theirs stay as they are.
+        target = target.with_name(f"{target.name}-converted")
     if target.exists() and target.resolve() == path.resolve():
         raise ModelError(
             f"The model folder '{target}' would replace its own source; choose another "

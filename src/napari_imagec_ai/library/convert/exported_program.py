@@ -50,7 +50,6 @@ def read_exported_program(path: Path, scratch: Path, tick: Tick) -> Conversion:
         path.read_bytes(),
         [],
         lambda: tick("Writing ONNX"),
-        temporary=True,
     )
     onnx = scratch / "weights.onnx"
     onnx.write_bytes(answer)

@@ -1,7 +1,8 @@
 """Runs one Python program of ours that executes code of strangers, as alone as can be.
 
 On Linux with bubblewrap the program has no network, no home folder, no temporary files
-of others, no processes but its own, and may write nothing. Elsewhere only its memory,
+of others, no processes but its own, and may write nothing but a few
+temporary files in memory. Elsewhere only its memory,
 time and environment are limited; :func:`guards` says which.
 """
 
@@ -27,6 +28,11 @@ SECONDS = 900.0
 
 MOST_BYTES = 4 << 30
 """What it may answer."""
+
+_TEMPORARY = "/tmp/imagec-ai"
+"""The one place inside that may be written to; it ends with the process."""
+
+_MOST_TEMPORARY = 1 << 30
 
 _PROBE = "true"
 
@@ -71,8 +77,6 @@ def run_alone(
     job: bytes,
     readable: Sequence[Path],
     tick: Callable[[], None],
-    *,
-    temporary: bool = False,
 ) -> bytes:
     """Run a Python script in a process of its own.
 
@@ -87,8 +91,6 @@ def run_alone(
         Folders that it needs, although they lie where nothing is shown to it.
     tick : callable
         Called about five times a second; may raise to stop.
-    temporary : bool
-        Whether it needs a folder for temporary files, which lies in memory.
 
     Returns
     -------
@@ -104,7 +106,7 @@ def run_alone(
     command = [sys.executable, "-P", "-I", "-c", script]
     isolating = bubblewrap()
     if isolating:
-        command = [isolating, *_ALONE, *_view(paths, readable, temporary), *command]
+        command = [isolating, *_ALONE, *_view(paths, readable), *command]
     environment = {
         "PATH": os.defpath,
         "HOME": "/nonexistent",
@@ -112,6 +114,8 @@ def run_alone(
         "IMAGEC_AI_PATHS": os.pathsep.join(paths),
         "OMP_NUM_THREADS": "2",
     }
+    if isolating:
+        environment["TMPDIR"] = _TEMPORARY
     if sys.platform == "win32":
         environment["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")
     with (
@@ -142,7 +146,7 @@ def run_alone(
         return answer.read()
 
 
-def _view(paths: Sequence[str], readable: Sequence[Path], temporary: bool) -> list[str]:
+def _view(paths: Sequence[str], readable: Sequence[Path]) -> list[str]:
     """Everything may be read, but what lies in people's own places."""
     view = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
     hidden = {"/home", "/root", "/tmp", "/run", "/var/tmp", str(Path.home())}
@@ -157,10 +161,10 @@ def _view(paths: Sequence[str], readable: Sequence[Path], temporary: bool) -> li
     for place in dict.fromkeys([sys.executable, *paths]):
         if os.path.islink(place):
             view += ["--ro-bind-try", os.path.dirname(place), os.path.dirname(place)]
+    # Packages want a place for temporary files: a small one, in memory.
+    view += ["--size", str(_MOST_TEMPORARY), "--tmpfs", _TEMPORARY]
     # Memory, too, could be filled with files.
     for place in [*empty, "/dev"]:
-        if temporary and place == "/tmp":
-            continue
         view += ["--remount-ro", place]
     return view
 

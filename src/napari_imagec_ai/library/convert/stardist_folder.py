@@ -15,7 +15,7 @@ from napari_imagec_ai.library.convert.stardist_network import (
 )
 from napari_imagec_ai.library.package.facts import Facts
 from napari_imagec_ai.library.package.network import Network
-from napari_imagec_ai.library.package.placing import Growth, Output, Span
+from napari_imagec_ai.library.package.output_geometry import Growth, Output, Span
 from napari_imagec_ai.model.weights import sha256
 
 _WEIGHTS = ("weights_best.h5", "weights_last.h5", "weights_now.h5")

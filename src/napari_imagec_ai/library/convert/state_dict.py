@@ -1,11 +1,13 @@
 """A BioImage.IO folder whose weights are a PyTorch state dict, made to run by itself.
 
 The network is code: of a stranger, in the folder, or of an installed package. It is run
-once, alone (:mod:`.sandbox`), to write the network as ONNX; what comes back is data.
+once, alone (:mod:`.sandbox`), to write the network as ONNX and TorchScript; what comes
+back is data.
 """
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import json
 from collections.abc import Iterator, Mapping
@@ -23,6 +25,7 @@ from napari_imagec_ai.library.convert.architecture import (
     Architecture,
     read_architecture,
 )
+from napari_imagec_ai.library.convert.newer_description import as_newer
 from napari_imagec_ai.library.convert.rebuilt import OPSET
 from napari_imagec_ai.library.convert.sandbox import (
     SECONDS,
@@ -37,7 +40,7 @@ from napari_imagec_ai.library.package.onnx_file import opset
 from napari_imagec_ai.library.selftest import test_model
 from napari_imagec_ai.model.description import FixedSize, Model
 from napari_imagec_ai.model.weights import sha256
-from napari_imagec_ai.run.published import prepared, published_inputs
+from napari_imagec_ai.run.published_tests import prepared, published_inputs
 from napari_imagec_ai.system import whole_files
 from napari_imagec_ai.system.safe_yaml import read_yaml
 
@@ -73,6 +76,8 @@ class StateDictFolder:
         Its description.
     onnx : bytes
         The network.
+    torchscript : bytes
+        The same; empty where PyTorch cannot write it.
     said : tuple of str
         Sentences: what protected while the code ran.
     """
@@ -80,6 +85,7 @@ class StateDictFolder:
     model: Model
     rdf: Mapping[str, Any]
     onnx: bytes
+    torchscript: bytes
     said: tuple[str, ...]
 
     def make(self, target: Path, replace: bool, untested: bool) -> Packaged:
@@ -94,19 +100,13 @@ class StateDictFolder:
         return Packaged(target, load_model(target), None, (), (*checked, *self.said))
 
     def _fill(self, folder: Path, untested: bool) -> str:
-        (folder / "weights.onnx").write_bytes(self.onnx)
-        rdf = {k: v for k, v in self.rdf.items() if k not in _OF_THE_OLD}
+        rdf = as_newer(self.rdf, self.model)
+        rdf = {k: v for k, v in rdf.items() if k not in _OF_THE_OLD}
         for path in _named_files([rdf.get(k) for k in _TAKEN_ALONG], self.model.folder):
             place = folder / path.relative_to(self.model.folder)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(path.read_bytes())
-        rdf["weights"] = {
-            "onnx": {
-                "source": "weights.onnx",
-                "sha256": sha256(folder / "weights.onnx"),
-                "opset_version": opset(folder / "weights.onnx"),
-            }
-        }
+        rdf["weights"] = self._weights(folder)
         if self.rdf.get("id"):
             rdf["parent"] = {"id": str(self.rdf["id"])}
         file = self.model.weights[FORMAT].file
@@ -114,13 +114,32 @@ class StateDictFolder:
         own = dict(config.get("napari_imagec_ai") or {})
         own["converted_from"] = {
             "kind": "PyTorch state dict",
+            "id": str(self.rdf.get("id") or ""),
             "file": Path(file.source).name,
             "sha256": file.sha256 or (sha256(file.path) if file.path else ""),
         }
         rdf["config"] = config | {"napari_imagec_ai": own}
         text = yaml.safe_dump(rdf, sort_keys=False, allow_unicode=True)
         (folder / "rdf.yaml").write_text(text, encoding="utf-8")
-        return _tested(load_model(folder), untested)
+        said = _tested(load_model(folder), untested)
+        if not self.torchscript:
+            return f"{said} PyTorch could not write it as TorchScript."
+        return said
+
+    def _weights(self, folder: Path) -> dict[str, Any]:
+        onnx = folder / "weights.onnx"
+        onnx.write_bytes(self.onnx)
+        written: dict[str, Any] = {"onnx": _entry(onnx, opset_version=opset(onnx))}
+        if self.torchscript:
+            script = folder / "weights.pt"
+            script.write_bytes(self.torchscript)
+            version = importlib.metadata.version("torch").partition("+")[0]
+            written["torchscript"] = _entry(script, pytorch_version=version)
+        return written
+
+
+def _entry(path: Path, **more: Any) -> dict[str, Any]:
+    return {"source": path.name, "sha256": sha256(path)} | more
 
 
 def read_state_dict_folder(
@@ -176,7 +195,7 @@ def read_state_dict_folder(
         lambda: tick("Building the network"),
     )
     said = (guards(),) if made.file is not None else ()
-    return StateDictFolder(model, rdf, _onnx_in(answer), said)
+    return StateDictFolder(model, rdf, *_networks_in(answer), said)
 
 
 def _script() -> str:
@@ -230,10 +249,11 @@ def _job(model: Model, made: Architecture, weights: Path) -> bytes:
     return packed.getvalue()
 
 
-def _onnx_in(answer: bytes) -> bytes:
+def _networks_in(answer: bytes) -> tuple[bytes, bytes]:
+    """What came back: ONNX, and TorchScript where there is any."""
     try:
         with np.load(io.BytesIO(answer), allow_pickle=False) as archive:
-            return bytes(archive["onnx"].tobytes())
+            return archive["onnx"].tobytes(), archive["torchscript"].tobytes()
     except (ValueError, KeyError, OSError, EOFError) as error:
         raise ModelError(
             "The code of the network gave no ONNX file; export it by hand."

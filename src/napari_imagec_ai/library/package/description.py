@@ -19,7 +19,7 @@ from napari_imagec_ai.library.package.meaning import (
     output_names,
 )
 from napari_imagec_ai.library.package.network import Network, probe
-from napari_imagec_ai.library.package.placing import Growth, Output
+from napari_imagec_ai.library.package.output_geometry import Growth, Output
 from napari_imagec_ai.library.undescribed import bare_model
 from napari_imagec_ai.model.kinds import DETECTORS
 from napari_imagec_ai.system.safe_yaml import read_yaml

@@ -22,7 +22,7 @@ from napari_imagec_ai.image.samples import sample_image
 from napari_imagec_ai.model.description import Model, TensorSpec
 from napari_imagec_ai.model.kinds import DETECTORS
 from napari_imagec_ai.model.steps import steps as processing
-from napari_imagec_ai.results.classes import classify
+from napari_imagec_ai.results.classifying import classify
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.letterbox import FILL, fit
 from napari_imagec_ai.results.objects import Objects

@@ -10,7 +10,7 @@ from napari_imagec_ai.decoders.registry import get_decoder
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.library.package.facts import Facts
 from napari_imagec_ai.library.package.network import Network
-from napari_imagec_ai.library.package.placing import Output
+from napari_imagec_ai.library.package.output_geometry import Output
 from napari_imagec_ai.model.description import Kind
 
 _KINDS_OF_MAPS: dict[int, Kind] = {

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from numpy.typing import NDArray
 
 from napari_imagec_ai.engines.engine import Engine
-from napari_imagec_ai.engines.opening import open_file
+from napari_imagec_ai.engines.opening_weights import open_file
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.library.folders import load_model
@@ -182,6 +183,7 @@ def _fill(
         example.save(folder / name, array)
         output["test_tensor"] = _file(folder, name)
         output["data"] = {"type": str(array.dtype)}
+        _allow_little(rdf, output["id"], array)
     rdf["weights"] = _weights(folder, paths)
     _write(folder, rdf)
     made = load_model(folder)
@@ -261,6 +263,21 @@ def _weights(folder: Path, paths: Mapping[str, Path]) -> Rdf:
             entry["parent"] = main
         entries[framework] = entry
     return entries
+
+
+def _allow_little(rdf: dict[str, Any], output: str, values: NDArray[Any]) -> None:
+    """Say how near small values have to come: format 0.5 allows 1 % of the largest."""
+    largest = float(values.max(initial=0)) if values.dtype.kind == "f" else 1.0
+    if largest >= 0.1:  # the format's own 0.001 is less
+        return
+    told = rdf["config"].setdefault("bioimageio", {})
+    told.setdefault("reproducibility_tolerance", []).append(
+        {
+            "output_ids": [output],
+            "relative_tolerance": 1e-3,
+            "absolute_tolerance": max(0.0, largest) / 200,
+        }
+    )
 
 
 def _check(model: Model) -> None:

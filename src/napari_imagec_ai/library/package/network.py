@@ -12,7 +12,7 @@ import numpy as np
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import EngineError, ModelError
 from napari_imagec_ai.library.package.facts import Facts
-from napari_imagec_ai.library.package.placing import Output, Shape, Span, placed
+from napari_imagec_ai.library.package.output_geometry import Output, Shape, Span, placed
 
 _STEPS = {
     "z": (1, 2, 4, 8, 16, 32, 64),

@@ -37,7 +37,7 @@ from napari_imagec_ai.run.in_blocks.run_in_blocks import (
 from napari_imagec_ai.run.maps.dense_run import DenseRun
 from napari_imagec_ai.system import own_files
 from napari_imagec_ai.system import whole_files as files
-from napari_imagec_ai.system.contents import sha256, sha256_of_all
+from napari_imagec_ai.system.contents import sha256_of_all, sha256_of_samples
 from napari_imagec_ai.system.file_changes import CHANGED, last_change
 from napari_imagec_ai.system.progress import Progress
 from napari_imagec_ai.system.scratch import check_there
@@ -256,19 +256,16 @@ def _beside(batch: Batch) -> list[tuple[str, str]]:
 
 
 _MOST_READ = 1 << 30
-"""Bytes of an image that is known by its content; of a larger one the time counts."""
+"""Bytes of an image that are read to know it; of a larger one evenly spread blocks."""
 
 
 def _written(image: Path) -> tuple[int | str, ...]:
-    """What an image is and when it was last written to.
+    """What an image, a file or a Zarr folder, is and when it was last written to.
 
     One that is not there is told as it opens.
     """
     try:
-        change = last_change(image)
-        if image.is_file() and change[1] <= _MOST_READ:
-            return (*change, sha256(image))
-        return change
+        return (*last_change(image), sha256_of_samples(image, _MOST_READ))
     except OSError:
         return ()
 

@@ -207,7 +207,10 @@ class _Hand:
         try:
             send(process.stdin, task)
             told = receive(process.stdout)
-        except (OSError, ValueError) as error:  # a broken or a closed pipe
+        except (EOFError, OSError, ValueError) as error:  # a broken or a closed pipe
+            # Its pipes close before it is gone: the next task must not go to it.
+            process.kill()
+            process.wait()
             raise EOFError from error
         well, found = cloudpickle.loads(told)
         if not well:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.image.image_input import ImageInput
-from napari_imagec_ai.results.correction.beside import beside
 from napari_imagec_ai.results.correction.read_back import read_labels
+from napari_imagec_ai.results.correction.side_by_side import beside
 from napari_imagec_ai.results.objects import Objects
 
 _MOSTLY = 0.5

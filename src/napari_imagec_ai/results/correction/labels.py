@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import Frame, ImageInput
-from napari_imagec_ai.image.opening import open_image
-from napari_imagec_ai.results.correction.before import Before, Columns, intensities
+from napari_imagec_ai.image.opening_files import open_image
+from napari_imagec_ai.results.correction.carried_over import (
+    Before,
+    Columns,
+    intensities,
+)
 from napari_imagec_ai.results.measure import measure
 
 HIGHEST = (1 << 31) - 1

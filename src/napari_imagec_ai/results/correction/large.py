@@ -9,7 +9,11 @@ import numpy as np
 
 from napari_imagec_ai.image.blocks import LARGE, SIDE, grid, with_rim
 from napari_imagec_ai.image.image_input import ImageInput
-from napari_imagec_ai.results.correction.before import Before, Columns, intensities
+from napari_imagec_ai.results.correction.carried_over import (
+    Before,
+    Columns,
+    intensities,
+)
 from napari_imagec_ai.results.correction.labels import as_ids
 from napari_imagec_ai.results.measure import Sums
 

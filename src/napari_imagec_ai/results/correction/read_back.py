@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.image.image_input import Frame, ImageInput
-from napari_imagec_ai.results.correction.before import (
+from napari_imagec_ai.results.correction.carried_over import (
     Before,
     Classes,
     before_of,
@@ -23,6 +23,7 @@ from napari_imagec_ai.results.correction.before import (
     carried,
     objects,
 )
+from napari_imagec_ai.results.correction.join_objects import joined
 from napari_imagec_ai.results.correction.labels import (
     as_ids,
     measured_labels,
@@ -30,7 +31,7 @@ from napari_imagec_ai.results.correction.labels import (
     unique_over_planes,
 )
 from napari_imagec_ai.results.correction.large import is_large, measured_in_blocks
-from napari_imagec_ai.results.correction.shapes import (
+from napari_imagec_ai.results.correction.outlines_to_masks import (
     masks,
     measured_masks,
     numbers,
@@ -39,7 +40,6 @@ from napari_imagec_ai.results.correction.shapes import (
     span,
     vertices,
 )
-from napari_imagec_ai.results.correction.together import joined
 from napari_imagec_ai.results.objects import Objects
 
 __all__ = ["joined", "read_labels", "read_outlines"]

@@ -16,9 +16,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.engines.calls import Calls
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.faults import is_memory
+from napari_imagec_ai.engines.timed_calls import Calls
 from napari_imagec_ai.errors import EngineError, ImageError, OutOfMemory
 from napari_imagec_ai.model.description import FixedSize, Model, SteppedSize
 from napari_imagec_ai.results.letterbox import Letterbox, fit
@@ -30,6 +30,7 @@ from napari_imagec_ai.run.failures import Failures
 from napari_imagec_ai.run.feed.feed import clean
 from napari_imagec_ai.run.feed.inputs import Inputs
 from napari_imagec_ai.run.settings import RunSettings
+from napari_imagec_ai.run.tiles.tiling import other_than_asked
 from napari_imagec_ai.system.progress import Progress
 
 FITS_ONCE = 2.0
@@ -71,10 +72,13 @@ class DetectRun:
         # A slide has thousands of windows: half precision is enough to draw a mask.
         self._precision = np.float16 if len(self.places) > _MANY else np.float32
         self._failures = Failures()
-        self._say_scale()
+        self._say_sizes()
 
-    def _say_scale(self) -> None:
+    def _say_sizes(self) -> None:
         box, _ = self.places[0]
+        asked = self.settings.windows(self.feed.space)
+        if said := other_than_asked(asked, box.window, self.feed.shape[:2]):
+            self.notices.append(said)
         if len(self.places) == 1 and box.inner != box.piece:
             height, width = box.window
             self.notices.append(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from napari_imagec_ai.image.appearance import Looks, look_at
 from napari_imagec_ai.image.image_input import ImageInput
-from napari_imagec_ai.image.looks import Looks, look_at
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.domain import Domain, domain_of
 

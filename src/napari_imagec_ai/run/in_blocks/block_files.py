@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.image.scales import scaled_size
+from napari_imagec_ai.image.output_scale import scaled_size
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.run.feed.feed import Feed
 from napari_imagec_ai.run.in_blocks.mosaic import Mosaic, Piece

@@ -14,9 +14,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from napari_imagec_ai.engines.calls import Calls, called
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.faults import is_memory
+from napari_imagec_ai.engines.timed_calls import Calls, called
 from napari_imagec_ai.errors import EngineDied, EngineError, ModelError, OutOfMemory
 from napari_imagec_ai.image.blocks import Blocks
 from napari_imagec_ai.model.description import Model
@@ -25,14 +25,14 @@ from napari_imagec_ai.run.failures import Failures
 from napari_imagec_ai.run.feed.feed import Feed
 from napari_imagec_ai.run.feed.inputs import Inputs
 from napari_imagec_ai.run.maps import batches
-from napari_imagec_ai.run.maps import receptive_field as reach
+from napari_imagec_ai.run.maps import measure_overlap as reach
 from napari_imagec_ai.run.maps.larger_windows import free_step
 from napari_imagec_ai.run.maps.smaller_windows import Job, covered, halved
 from napari_imagec_ai.run.maps.sources import Source, load, make_source
 from napari_imagec_ai.run.maps.stitch import Stitcher
 from napari_imagec_ai.run.settings import Normalize, RunSettings
 from napari_imagec_ai.run.tiles.blending import LEAST, Blend
-from napari_imagec_ai.run.tiles.tiling import Tile, plan_tiles
+from napari_imagec_ai.run.tiles.tiling import Tile, other_than_asked, plan_tiles
 from napari_imagec_ai.run.tiles.window_limits import (
     Geometry,
     check_window,
@@ -108,6 +108,8 @@ class DenseRun:
     def steps(self) -> Generator[Progress, None, None]:
         """Run; yields before the first and after each call of the network."""
         yield from self._plan()
+        used = self._tiles[0].shape
+        self._say(other_than_asked(self._wanted, used, self._padded_shape))
         self.stitcher = self._canvases()
         planes = math.prod(len(span) for span in self.feed.ranges)
         self._left = len(self._tiles) * planes

@@ -19,7 +19,7 @@ from napari_imagec_ai.model import memory as model_memory
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.weights import fingerprint
 from napari_imagec_ai.run.feed.feed import from_network
-from napari_imagec_ai.run.published import prepared, published_inputs, reproduces
+from napari_imagec_ai.run.published_tests import prepared, published_inputs, reproduces
 from napari_imagec_ai.run.tiles.window_limits import geometry, main_input, window_sizes
 
 _TOPIC = "sizes"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.image.blocks import LARGE, grid
-from napari_imagec_ai.image.scales import scaled_size
+from napari_imagec_ai.image.output_scale import scaled_size
 from napari_imagec_ai.model.description import Model, Step, TensorSpec
 from napari_imagec_ai.model.kinds import channel_count, channel_roles, gives_numbers
 from napari_imagec_ai.model.steps import steps as processing

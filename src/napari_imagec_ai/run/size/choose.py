@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.image.appearance import look_at
 from napari_imagec_ai.image.blocks import LARGE
-from napari_imagec_ai.image.looks import look_at
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.object_size import known_sizes, size_to_aim_at
 from napari_imagec_ai.run.feed.feed import Feed

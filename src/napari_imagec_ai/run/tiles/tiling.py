@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.image.scales import scaled_size
+from napari_imagec_ai.image.output_scale import scaled_size
 
 _CALL = 1 << 12
 """What a call of a network costs beside its pixels, in pixels."""
@@ -176,6 +176,25 @@ def plan_tiles(
         )
         for choice in itertools.product(*spans)
     ]
+
+
+def other_than_asked(
+    asked: Sequence[int] | None, used: Sequence[int], shape: Sequence[int]
+) -> str:
+    """A sentence where windows have another size than was asked for; else empty.
+
+    One window over a small image is what everybody expects.
+    """
+    if asked is None or all(
+        size == wanted or (size < wanted and size >= length)
+        for wanted, size, length in zip(asked, used, shape, strict=True)
+    ):
+        return ""
+    wanted, taken = (" x ".join(map(str, sizes)) for sizes in (asked, used))
+    return (
+        f"Tiles of {wanted} pixels were asked for; the network does not take them, and "
+        f"{taken} were used."
+    )
 
 
 def _cheapest(

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai.results.correction.join_objects import joined
 from napari_imagec_ai.results.correction.labels import fresh_ids
-from napari_imagec_ai.results.correction.together import joined
 from napari_imagec_ai.results.objects import Objects
 
 

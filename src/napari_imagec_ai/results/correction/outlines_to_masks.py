@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import Frame, ImageInput
 from napari_imagec_ai.results import outlines
-from napari_imagec_ai.results.correction.before import Before, Columns, intensities
+from napari_imagec_ai.results.correction.carried_over import (
+    Before,
+    Columns,
+    intensities,
+)
 from napari_imagec_ai.results.correction.labels import HIGHEST, fresh_ids
 from napari_imagec_ai.results.masks import Masks
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from napari.layers import Shapes
 
 from napari_imagec_ai._napari.layers import drawing, lazy_labels
+from napari_imagec_ai._napari.layers.draw_kinds import Drawn
 from napari_imagec_ai._napari.layers.drawing import Kind
-from napari_imagec_ai._napari.layers.drawn import Drawn
-from napari_imagec_ai._napari.layers.layers import Source, Style, move, placed
+from napari_imagec_ai._napari.layers.from_napari import Source, Style, move, placed
 from napari_imagec_ai._napari.layers.many_shapes import ManyShapes
 
 if TYPE_CHECKING:
+    import pandas as pd
     from napari.components import ViewerModel
     from napari.layers import Layer, Points
 
@@ -29,6 +30,9 @@ MANY = f"Outlines above {MAX_SHAPES} objects"
 
 PIECEWISE = 1000
 """More outlines than these are added some at a time."""
+
+Table = Callable[[], "pd.DataFrame"]
+"""Gives the table of objects; made once for all layers that hold it."""
 
 Key = tuple[Kind, str]
 """What is drawn, and of which class."""
@@ -78,49 +82,74 @@ class Drawings:
         """Draw again what the person took away."""
         self._dismissed.clear()
 
-    def show(self, name: str, mine: Objects, style: Style) -> list[str]:
-        """Bring what is drawn of a class up to date; gives sentences on what is not."""
+    def prepare(self, name: str, mine: Objects, style: Style) -> list[str]:
+        """Have a layer for all that is to be drawn of a class, empty where it is new.
+
+        Gives sentences on what is not drawn.
+        """
         notes: list[str] = []
-        for kind in self.drawn.kinds:
-            flat = kind == "points" or len(mine.space) == 2
-            if flat and (kind, name) not in self._dismissed:
-                notes += self._draw(kind, name, mine, style)
+        for kind in self._kinds(name, mine):
+            layer = self._layers.get((kind, name))
+            if layer is None or layer not in self.viewer.layers:
+                layer = self._new(kind, name, mine)
+                layer.visible = style.visible
+                style_drawn(kind, layer, style.colour)
+            if self._is_slow(kind, mine) and self.drawn.many:
+                notes.append(f"{len(mine)} {kind} are being drawn in the background.")
+            elif self._is_slow(kind, mine):
+                notes.append(
+                    f"{name}: {len(mine)} {kind} take napari long to build, so the "
+                    f"Shapes layer has none above {MAX_SHAPES}; '{MANY}' in the tab "
+                    "'Results' draws them."
+                )
         return notes
 
-    def _draw(self, kind: Kind, name: str, mine: Objects, style: Style) -> list[str]:
-        notes = []
-        slow = kind != "points" and len(mine) > MAX_SHAPES
-        if slow and self.drawn.many:
-            notes.append(f"{len(mine)} {kind} are being drawn in the background.")
-        elif slow:
-            notes.append(
-                f"{name}: {len(mine)} {kind} take napari long to build, so the Shapes "
-                f"layer has none above {MAX_SHAPES}; '{MANY}' in the tab 'Results' "
-                "draws them."
-            )
-            mine = mine[np.zeros(len(mine), bool)]
-        layer = self._layers.get((kind, name))
-        if layer is None or layer not in self.viewer.layers:
-            layer = self._new(kind, name, mine)
-            layer.visible = style.visible
-            style_drawn(kind, layer, style.colour)
+    def draw(self, name: str, mine: Objects, table: Table) -> None:
+        """Fill the layers of a class, which are prepared; the table is its objects'."""
+        for kind in self._kinds(name, mine):
+            layer = self._layers.get((kind, name))
+            if layer is not None and layer in self.viewer.layers:
+                self._draw(kind, name, layer, mine, table)
+
+    def _kinds(self, name: str, mine: Objects) -> list[Kind]:
+        """What is to be drawn of a class."""
+        return [
+            kind
+            for kind in self.drawn.kinds
+            if (kind == "points" or len(mine.space) == 2)
+            and (kind, name) not in self._dismissed
+        ]
+
+    def _is_slow(self, kind: Kind, mine: Objects) -> bool:
+        return kind != "points" and len(mine) > MAX_SHAPES
+
+    def _draw(
+        self,
+        kind: Kind,
+        name: str,
+        layer: Shapes | Points,
+        mine: Objects,
+        table: Table,
+    ) -> None:
+        slow, features = self._is_slow(kind, mine), table()
+        if slow and not self.drawn.many:
+            mine, features = mine[np.zeros(len(mine), bool)], features[:0]
         self._many.leave(layer)
         in_depth = bool(self.viewer.dims.ndisplay == 3)
         if kind == "points":
-            drawing.update_points(cast("Points", layer), mine, self.source)
+            drawing.update_points(cast("Points", layer), mine, features)
         elif (slow and self.drawn.many) or len(mine) > PIECEWISE:
             shapes = cast("Shapes", layer)
             self._edits.leave(shapes)
-            self._many.draw(shapes, mine, self.source, kind, in_depth)
+            self._many.draw(shapes, mine, features, kind, in_depth)
         else:
             shapes = cast("Shapes", layer)
             own = self._edits.own_outlines(name) if kind == "outlines" else {}
-            drawing.update_shapes(shapes, mine, self.source, kind, in_depth, own)
+            drawing.update_shapes(shapes, mine, features, kind, in_depth, own)
             small = mine.has_pixels and not lazy_labels.is_lazy(mine)
             if kind == "outlines" and small and not slow:
                 self._edits.watch_outlines(name, shapes, mine)
         move(layer, self.source, mine.frame.origin)
-        return notes
 
     def _new(self, kind: Kind, name: str, mine: Objects) -> Shapes | Points:
         named = title(self.source, name, kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from napari_imagec_ai.model.description import Model
     from napari_imagec_ai.recipes.recipe import Recipe
+    from napari_imagec_ai.results.linking.link_settings import Linking
 
 N = TypeVar("N", int, float)
 
@@ -26,7 +28,7 @@ def recipe_of(options: argparse.Namespace, model: Model) -> Recipe:
         class_threshold,
     )
     from napari_imagec_ai.recipes import recipe
-    from napari_imagec_ai.results.classes import ClassMap
+    from napari_imagec_ai.results.class_map import ClassMap
 
     decoder = choose_decoder(model, options.decoder)
     settings = decoder.defaults(model)
@@ -48,8 +50,29 @@ def recipe_of(options: argparse.Namespace, model: Model) -> Recipe:
         model=recipe.describe_model(model),
         decoder=decoder.name,
         settings=settings.model_dump(mode="json"),
-        classes=ClassMap.identity(model.classes, threshold),
+        classes=ClassMap.identity(model.classes, threshold).model_copy(
+            update={"linking": _linking(options.follow, options.max_distance)}
+        ),
     )
+
+
+def _linking(follow: str | None, farthest: float | None) -> Linking | None:
+    """How objects are followed through a stack, as flags say it."""
+    from napari_imagec_ai.results.linking.link_settings import Linking
+
+    if farthest is not None and not 0 < farthest < math.inf:
+        raise ImagecAIError(
+            f"Expected pixels above 0 for --max-distance, found {farthest:g}."
+        )
+    if follow is None:
+        if farthest is not None:
+            raise ImagecAIError(
+                "--max-distance says how far followed objects move; add --follow time "
+                "or --follow depth."
+            )
+        return None
+    along = "depth" if follow == "volumes" else follow
+    return Linking(along=along, max_distance=farthest, volumes=follow == "volumes")
 
 
 def exports(text: str | None) -> tuple[str, ...] | None:
@@ -91,7 +114,7 @@ def told_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def packaging(options: argparse.Namespace) -> dict[str, Any]:
     """What a person tells about bare weights, as far as flags say it."""
-    from napari_imagec_ai.image.opening import open_image
+    from napari_imagec_ai.image.opening_files import open_image
 
     names = ("decoder", "description", "license", "axes", "scaling", "replace")
     told = {name: getattr(options, name) for name in names} | {"name": options.title}
