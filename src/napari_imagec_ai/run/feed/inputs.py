@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -150,8 +151,27 @@ def _takes_image(spec: TensorSpec) -> bool:
     return {"y", "x"} <= set(spec.space)
 
 
+def _bare(images: object) -> str:
+    """What was given in the place of an image and its axes; empty where it is one."""
+    if isinstance(images, (str, os.PathLike)):
+        return f"the path '{os.fspath(images)}'; open it with open_image(path)"
+    if isinstance(images, (Mapping, Sequence)):
+        return ""
+    shape = getattr(images, "shape", None)
+    if shape is None:
+        return f"{type(images).__name__}; give an ImageInput"
+    size = " x ".join(map(str, shape)) or "no"
+    axes = {2: "YX", 3: "CYX"}.get(len(shape), "TCZYX")
+    return (
+        f"an array of {size} pixels; give ImageInput(array, axes), with a letter for "
+        f"each of its dimensions, such as '{axes}'"
+    )
+
+
 def _by_input(model: Model, images: InputImages) -> dict[str, Given]:
     """What was given for each input, by the input's name."""
+    if not isinstance(images, ImageInput) and (found := _bare(images)):
+        raise ImageError(f"Expected an ImageInput, found {found}.")
     names = [spec.id for spec in model.inputs]
     if isinstance(images, ImageInput):
         given: dict[str, Given] = {main_input(model).id: images}
