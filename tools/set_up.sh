@@ -15,6 +15,9 @@ export VIRTUAL_ENV=.venv UV_FIND_LINKS="${UV_FIND_LINKS:-${PIP_FIND_LINKS:-}}"
     exit 1
 }
 
+# Where Python may keep no bytecode, every start would compile all that it imports anew.
+[ -z "${PYTHONDONTWRITEBYTECODE:-}" ] || export UV_COMPILE_BYTECODE=1
+
 # Debian and its kin, as root: the only place where libraries are added unasked.
 may_install() {
     [ "$(uname -s)" = Linux ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.background import Run
 from napari_imagec_ai._napari.controls import keep_low, row, shown, text
 from napari_imagec_ai._napari.desk import Desk
+from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai._napari.model.yes_no_question import Consent
 from napari_imagec_ai.library import trust
 from napari_imagec_ai.system.progress import Progress
@@ -84,7 +84,8 @@ class Running:
 
     def say(self, *sentences: str, bad: bool = False) -> None:
         """Show sentences under the Run button; those about a failure stand out."""
-        self.status.value = shown(" ".join(filter(None, sentences)), bold=bad)
+        said = (in_form_words(sentence) for sentence in sentences if sentence)
+        self.status.value = shown(" ".join(said), bold=bad)
 
     def paint(self, accent: str) -> None:
         """Let Run stand out, in the colours of the theme."""
@@ -190,7 +191,7 @@ class Running:
     ) -> None:
         mine = session is self._desk.session
         if outcome.prediction is None or outcome.result is None:
-            problem = without_flags(outcome.problem)
+            problem = outcome.problem
             self._desk.say(problem, bad=True)
             if outcome.other_weights and mine:
                 question = "Run the weights that are there, knowingly?"
@@ -220,8 +221,3 @@ def ran_on(prediction: Prediction) -> str:
         f"tile{'' if calls == 1 else 's'}, {prediction.network_seconds:.1f} s in the "
         "network."
     )
-
-
-def without_flags(sentence: str) -> str:
-    """A sentence without the flags of the command line, which mean nothing here."""
-    return re.sub(r" \(--[a-z][^()]*\)", "", sentence)

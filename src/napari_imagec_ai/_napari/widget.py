@@ -20,6 +20,7 @@ from napari_imagec_ai._napari.controls import Undocking, column
 from napari_imagec_ai._napari.desk import State
 from napari_imagec_ai._napari.export.exporting import Exporting
 from napari_imagec_ai._napari.form import MODEL, RESULTS, TUNE, Form
+from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai._napari.image.feeding import Feeding
 from napari_imagec_ai._napari.image.moved import ImageWatch
 from napari_imagec_ai._napari.layers.changes import CanvasGuard
@@ -29,7 +30,7 @@ from napari_imagec_ai._napari.model.card import FAILED
 from napari_imagec_ai._napari.model.model_actions import ModelActions
 from napari_imagec_ai._napari.model.opening_models import Opening
 from napari_imagec_ai._napari.repeat.repeating import Repeating
-from napari_imagec_ai._napari.running import Running, ran_on, without_flags
+from napari_imagec_ai._napari.running import Running, ran_on
 from napari_imagec_ai._napari.selecting import Selecting
 from napari_imagec_ai._napari.tune.calibrating import Calibrating
 from napari_imagec_ai._napari.tune.tuning import Tuning
@@ -245,7 +246,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         try:
             self.feeding.check(self.session.model)
         except ImagecAIError as error:
-            return without_flags(str(error))
+            return in_form_words(str(error))
         return ""
 
     def check(self) -> str:

@@ -11,6 +11,7 @@ from magicgui.widgets import ComboBox, FileEdit, LineEdit
 from qtpy.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout
 
 from napari_imagec_ai._napari.controls import column, text
+from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai.decoders.registry import decoders
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.library.folders import user_models
@@ -126,7 +127,7 @@ class PackageDialog(QDialog):  # type: ignore[misc]
         try:
             told = self.told()
         except ImagecAIError as error:
-            self.said.value = str(error)
+            self.said.value = in_form_words(str(error))
             return
         self.accept()
         self._make(told)

@@ -15,7 +15,16 @@ from magicgui.widgets import (
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QListWidget, QScrollArea
 
-from napari_imagec_ai._napari.controls import NARROW, Fold, column, put, row, text
+from napari_imagec_ai._napari.controls import (
+    NARROW,
+    Fold,
+    column,
+    put,
+    row,
+    shown,
+    text,
+)
+from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai._napari.model.yes_no_question import Consent
 from napari_imagec_ai.export.writing import EXPORTS, USUAL
 
@@ -178,4 +187,4 @@ class BatchForm(Container):  # type: ignore[type-arg]
 
     def say(self, sentence: str, bad: bool = False) -> None:
         """Show a sentence; one about a failure stands out."""
-        self.status.value = f"<b>{sentence}</b>" if bad else sentence
+        self.status.value = shown(in_form_words(sentence), bold=bad)

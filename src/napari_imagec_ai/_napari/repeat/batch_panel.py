@@ -15,7 +15,8 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog
 
 from napari_imagec_ai._napari.background import Run, duration
-from napari_imagec_ai._napari.controls import Undocking
+from napari_imagec_ai._napari.controls import Undocking, shown
+from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai._napari.repeat.batch_form import BatchForm
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.image.zarr_images import is_zarr
@@ -172,7 +173,7 @@ class BatchPanel(BatchForm):
         try:
             paths = self.paths()
         except (ImagecAIError, OSError) as error:
-            self.found.value = f"<b>{error}</b>"
+            self.found.value = shown(in_form_words(str(error)), bold=True)
             paths = []
         else:
             missing = [path.name for path in paths if not path.exists()]

@@ -17,6 +17,7 @@ from napari_imagec_ai._napari.controls import (
     text,
     whole_numbers,
 )
+from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai._napari.tune.settings_form import SettingsForm
 from napari_imagec_ai.decoders.decoder import Settings
 from napari_imagec_ai.run.boxes.yolo_rows import numbered
@@ -210,7 +211,8 @@ class Assumptions(Fold):
 
     def show_sentences(self, sentences: Sequence[str]) -> None:
         """List what was assumed in the last run."""
-        lines = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+        said = (escape(in_form_words(sentence)) for sentence in sentences)
+        lines = "".join(f"<li>{sentence}</li>" for sentence in said)
         self.sentences.value = (
             f"<ul style='margin-left: -24px'>{lines}</ul>"
             if lines
