@@ -13,7 +13,7 @@ from conftest import discs, finish
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from scipy.ndimage import gaussian_filter
-from test_widget_classes import settle
+from test_widget_classes import settle, two_classes, typed
 
 from napari_imagec_ai._napari.layers.corrections_row import NEW
 
@@ -80,7 +80,17 @@ def untick(widget: Any) -> None:
     widget.classes[0].keep.native.click()
 
 
-@pytest.mark.parametrize("act", [slide, reset, points, enter, mask, again, untick])
+def enter_while_left_out(widget: Any) -> None:
+    """Another name for a class that no objects have at the moment."""
+    widget.classes[0].keep.native.click()
+    enter(widget)
+    widget.classes[0].keep.native.click()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [slide, reset, points, enter, enter_while_left_out, mask, again, untick],
+)
 def test_an_edit_outlives_whatever_the_person_does_next(
     qtbot: Any, open_widget: Open, scene: np.ndarray, act: Callable[[Any], None]
 ) -> None:
@@ -90,7 +100,7 @@ def test_an_edit_outlives_whatever_the_person_does_next(
     act(widget)
     finish(qtbot, widget)
     qtbot.wait(500)
-    name = "cell" if act is enter else "thing"
+    name = "cell" if act in (enter, enter_while_left_out) else "thing"
     labels = viewer.layers[f"{name} (dish)"]
     assert (labels.data[mine] == 99).all()
     assert not labels.data[25, 70]
@@ -101,6 +111,23 @@ def test_an_edit_outlives_whatever_the_person_does_next(
     assert len(viewer.layers[f"{name} outlines (dish)"].data) == 4
     assert set(widget.objects().id.tolist()) == ids
     settle(qtbot, lambda: widget.classes[0].number.value == "4")
+    assert "2 objects corrected" in widget.showing.corrections.said.value
+
+
+def test_edits_outlive_that_two_classes_become_one(
+    qtbot: Any, open_widget: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer, widget = two_classes(qtbot, open_widget, monkeypatch)
+    layers = viewer.layers
+    layers["round (dish)"].paint((32, 10), 77)
+    mine = layers["round (dish)"].data == 77
+    erase(layers["rod (dish)"], (45, 50))
+    settle(qtbot, lambda: widget.classes[1].number.value == "0")
+    typed(qtbot, widget.classes[1].target, "round")
+    settle(qtbot, lambda: "rod (dish)" not in layers)
+    labels = layers["round (dish)"]
+    settle(qtbot, lambda: (labels.data[mine] == 77).all())
+    assert not labels.data[45, 50]
     assert "2 objects corrected" in widget.showing.corrections.said.value
 
 

@@ -84,6 +84,17 @@ class ClassMap(BaseModel):
         return self.model_copy(update={"linking": None})
 
     @property
+    def named(self) -> dict[tuple[str, str], str]:
+        """The person's class at each place that names one: (source, part of a rule)."""
+        found: dict[tuple[str, str], str | None] = {}
+        for rule in self.rules:
+            found[rule.source, "becomes"] = rule.becomes
+            found[rule.source, "otherwise"] = rule.otherwise
+            for i, one in enumerate(rule.filters):
+                found[rule.source, f"filter {i}"] = one.becomes
+        return {place: name for place, name in found.items() if name}
+
+    @property
     def targets(self) -> tuple[str, ...]:
         """The person's classes, in the order of the rules, each once."""
         named: list[str | None] = []

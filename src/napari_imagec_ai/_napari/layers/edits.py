@@ -15,6 +15,7 @@ from napari_imagec_ai._napari.layers import lazy_labels
 from napari_imagec_ai._napari.layers.outlines_to_pixels import redrawn
 from napari_imagec_ai.results.correction.by_hand import (
     ByHand,
+    joined,
     laid_over,
     noticed,
     renamed,
@@ -209,6 +210,17 @@ class Edits:
                     corrections[name] = renamed(corrections[name], name)
         for name, watch in self._outlines.items():
             watch.told = _named(self._draw, name)
+
+    def join(self, old: str, new: str) -> None:
+        """The objects of a class belong to another one now, which was there before."""
+        gone = self.by_hand.get(old)
+        self.drop([old])
+        if gone is not None:
+            kept = self.by_hand.get(new)
+            self.by_hand[new] = renamed(
+                gone if kept is None else joined(kept, gone), new
+            )
+            self._found.pop(new, None)
 
     def take(self, corrections: Mapping[str, ByHand]) -> None:
         """Take over corrections of an earlier time; those made since count before."""

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
+    from napari_imagec_ai.results.class_map import ClassMap
+
 
 MANY = 250
 """Tables and outlines of more objects than these follow class by class."""
@@ -87,14 +89,19 @@ class ResultLayers:
         self._images: dict[str, Image] = {}
         self._place: dict[str, list[int]] = {}
         self._found: Objects | None = None
+        self._named: dict[tuple[str, str], str] = {}
         self._turns = Turns()
         viewer.layers.events.removed.connect(self._removed)
 
-    def corrected(self, objects: Objects) -> Objects:
-        """Objects as they were found, with what the person corrected of them."""
+    def corrected(self, objects: Objects, class_map: ClassMap) -> Objects:
+        """Objects as they were found, with what the person corrected of them.
+
+        ``class_map`` is what their classes come from: one that has another name now,
+        also after a time without any objects, keeps its layers and corrections.
+        """
         with self.hand.working():
             self.edits.look()
-            self._follow_names(objects.classes)
+            self._follow_names(class_map.named)
             self._found = here = self._here(objects)
             if self.into_new:
                 self._part_with(
@@ -379,18 +386,28 @@ class ResultLayers:
         if not self.all_layers:
             self._emptied()
 
-    def _follow_names(self, classes: tuple[str, ...]) -> None:
-        """A class that has another name now keeps its layers."""
-        before = self._found.classes if self._found is not None else ()
-        if len(before) != len(classes):
-            return
-        names = {
-            old: new
-            for old, new in zip(before, classes, strict=True)
-            if old != new and new not in before
-        }
-        if not names:
-            return
+    def _follow_names(self, now: Mapping[tuple[str, str], str]) -> None:
+        """A class that has another name now keeps its layers and its corrections."""
+        before = self._named
+        # A place that names nothing now may do so again, by another name.
+        stay = {name for place, name in before.items() if now.get(place, name) == name}
+        moved = {before.get(place, name): name for place, name in now.items()}
+        names: dict[str, str] = {}
+        for old, new in moved.items():
+            if old == new or old in stay:
+                continue
+            if (new in stay and self._is_known(new)) or new in names.values():
+                self.edits.join(old, new)
+            else:
+                names[old] = new
+        self._named = {**before, **now}
+        if names:
+            self._rename(names)
+
+    def _is_known(self, name: str) -> bool:
+        return self._has(name) or name in self.edits.by_hand
+
+    def _rename(self, names: Mapping[str, str]) -> None:
         self.edits.rename(names)
         self._drawings.rename(names)
         for old, labels in self._labels.items():

@@ -32,6 +32,7 @@ from napari_imagec_ai.run.settings import RunSettings
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.layers.from_napari import Source, Style
     from napari_imagec_ai.recipes.session import Session
+    from napari_imagec_ai.results.class_map import ClassMap
     from napari_imagec_ai.results.result import Result
 
 
@@ -183,22 +184,23 @@ class Showing:
     ) -> None:
         """Show a result that is not tuned now."""
         with self._alone():
-            if isinstance(result, Objects):
+            if isinstance(result, Objects) and live.tuned is not None:
                 live.results.styles = dict(styles)
                 live.results.drawn = self.options.drawn()
-                live.results.show(live.results.corrected(result), True)
+                corrected = live.results.corrected(result, live.tuned[1])
+                live.results.show(corrected, True)
             elif isinstance(result, Images):
                 live.results.show_images(result)
             if live.tuned is not None:
                 recipe = live.session.recipe(live.ran_with, *live.tuned)
                 live.results.note(recipe.model_dump(mode="json"))
 
-    def corrected(self, result: Result) -> Result:
+    def corrected(self, result: Result, class_map: ClassMap) -> Result:
         """A result with what the person corrected of it by hand."""
         if self.results is None or not isinstance(result, Objects):
             return result
         self.results.into_new = self.corrections.into_new
-        return self.results.corrected(result)
+        return self.results.corrected(result, class_map)
 
     def _edited(self) -> None:
         """The person painted, drew or erased: table, counts and outlines follow."""

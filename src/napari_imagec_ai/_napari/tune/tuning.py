@@ -150,7 +150,7 @@ class Tuning:
         result = session.result(settings, class_map)
         if not isinstance(result, Objects):
             raise DecodeError(f"'{session.model.name}' gives no objects.")
-        corrected = self._showing.corrected(result)
+        corrected = self._showing.corrected(result, class_map)
         return corrected if isinstance(corrected, Objects) else result
 
     def set_thresholds(self, mask: float | None, of_class: float) -> None:
@@ -229,7 +229,7 @@ class Tuning:
         if self._showing.results is None or state is None:
             return ""
         session, settings, class_map = state
-        sentence, result = "", self._showing.corrected(result)
+        sentence, result = "", self._showing.corrected(result, class_map)
         if isinstance(result, Objects) and isinstance(session.decoded, Objects):
             self.classes.set_features(tuple(session.decoded.features))
             self.classes.following.set_planes(session.decoded.plane_axes)

@@ -141,6 +141,17 @@ def laid_over(found: Objects, by_hand: ByHand) -> Objects:
     return beside(parts, found)
 
 
+def joined(one: ByHand, other: ByHand) -> ByHand:
+    """Corrections of two classes that are one now; ids of ``one`` stay.
+
+    Of another part of the image, ``other`` counts alone.
+    """
+    if one.taken.shape != other.taken.shape:
+        return other
+    kept = beside([one.kept, renamed(other, one.kept.classes[0]).kept], one.kept)
+    return ByHand(kept, one.taken | other.taken, one.erased + other.erased)
+
+
 def renamed(by_hand: ByHand, name: str) -> ByHand:
     """The same corrections, of a class that has another name now."""
     kept = by_hand.kept
