@@ -212,7 +212,7 @@ ALL: dict[str, Mutant] = {
     "content of results": Mutant(
         "results of a batch are known by their content",
         "promises",
-        _set("recipes.batch.jobs:_content", lambda path: []),
+        _set("recipes.batch.done_notes:_content", lambda path: []),
         "done_means_whole",
     ),
     "content of packages": Mutant(
@@ -245,13 +245,13 @@ ALL: dict[str, Mutant] = {
     "external data": Mutant(
         "files that a network names lie in its folder",
         "promises",
-        _set("engines.onnx_other_files:external_files", lambda *_: []),
+        _set("engines.onnx_external_data:external_files", lambda *_: []),
         "files_only_from_inside",
     ),
     "bytes of names": Mutant(
         "names are found by parsing, not by their bytes",
         "promises",
-        _set("engines.onnx_other_files:named_files", _named_by_bytes),
+        _set("engines.onnx_external_data:named_files", _named_by_bytes),
         "no_name_is_hidden",
     ),
     "sha256": Mutant(

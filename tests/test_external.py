@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from napari_imagec_ai.engines import onnx_named_files, onnx_other_files
+from napari_imagec_ai.engines import onnx_external_data, onnx_external_names
 from napari_imagec_ai.engines.opening_weights import open_file
 from napari_imagec_ai.errors import EngineError
 
@@ -109,20 +109,20 @@ def varint(value: int, overlong: int) -> bytes:
 def spelled(source: bytes, overlong: int, kind: str | None = "model") -> bytes:
     """The same message, with numbers that are longer than they need be."""
     told = b""
-    inside = {**onnx_named_files._INSIDE, "entry": {}}.get(kind or "", {})
+    inside = {**onnx_external_names._INSIDE, "entry": {}}.get(kind or "", {})
     at, view = 0, memoryview(source)
     while at < len(source):
-        tag, at = onnx_named_files._number(view, at, len(source))
+        tag, at = onnx_external_names._number(view, at, len(source))
         told += varint(tag, min(overlong, 1) if told else 0)
         if tag & 7 == 2:
-            size, at = onnx_named_files._number(view, at, len(source))
+            size, at = onnx_external_names._number(view, at, len(source))
             content = source[at : at + size]
             if tag >> 3 in inside:
                 content = spelled(content, overlong, inside[tag >> 3])
             told += varint(len(content), overlong) + content
             at += size
         elif tag & 7 == 0:
-            value, at = onnx_named_files._number(view, at, len(source))
+            value, at = onnx_external_names._number(view, at, len(source))
             told += varint(value, min(overlong, 1))
         else:
             size = 8 if tag & 7 == 1 else 4
@@ -175,8 +175,10 @@ def test_numbers_too_many_for_one_file_are_handed_over_apart(
     model = in_initializer("w.bin")
     (folder / "a.onnx").write_bytes(model.SerializeToString())
     (folder / "w.bin").write_bytes(NUMBERS.tobytes())
-    monkeypatch.setattr(onnx_other_files, "LARGEST", len(model.SerializeToString()) + 2)
-    assert list(onnx_other_files.read_network(folder / "a.onnx").apart) == ["w"]
+    monkeypatch.setattr(
+        onnx_external_data, "LARGEST", len(model.SerializeToString()) + 2
+    )
+    assert list(onnx_external_data.read_network(folder / "a.onnx").apart) == ["w"]
     np.testing.assert_array_equal(ran(folder / "a.onnx"), NUMBERS)
 
 
@@ -282,4 +284,4 @@ def test_what_is_walked_through_is_what_the_format_has() -> None:
             for field in fields
             if field.message_type is not None and leads(field.message_type)
         }
-        assert ways == onnx_named_files._INSIDE[word], name
+        assert ways == onnx_external_names._INSIDE[word], name

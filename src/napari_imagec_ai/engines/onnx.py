@@ -16,7 +16,7 @@ from napari_imagec_ai.engines import onnx_graph as graphs
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.faults import reason, runtime_error
 from napari_imagec_ai.engines.numbers import cast
-from napari_imagec_ai.engines.onnx_other_files import Network, read_network
+from napari_imagec_ai.engines.onnx_external_data import Network, read_network
 from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.system import threads
 

@@ -325,7 +325,7 @@ class RunSettings(BaseModel):
         """The window's size along each space axis; None: to be chosen."""
         return _for_each_axis(self.tile, space, "tile")
 
-    def overlaps(self, space: str) -> tuple[int, ...] | None:
+    def halo_along(self, space: str) -> tuple[int, ...] | None:
         """How far windows overlap along each space axis; None: to be found out."""
         return _for_each_axis(self.halo, space, "halo")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from napari_imagec_ai.engines.onnx_other_files import read_network
+from napari_imagec_ai.engines.onnx_external_data import read_network
 from napari_imagec_ai.errors import EngineError, ModelError
 
 

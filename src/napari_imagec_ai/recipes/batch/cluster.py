@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.recipes.batch import on_worker
-from napari_imagec_ai.recipes.batch.jobs import Batch, Outcome
+from napari_imagec_ai.recipes.batch.batch import Batch, Outcome
 from napari_imagec_ai.recipes.batch.workers import Failed, Workers
 from napari_imagec_ai.run.in_blocks.plan import Plan
 from napari_imagec_ai.system.progress import Progress

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from napari_imagec_ai.recipes.batch import jobs
-from napari_imagec_ai.recipes.batch.jobs import Batch, Outcome
+from napari_imagec_ai.recipes.batch.batch import Batch, Outcome
+from napari_imagec_ai.recipes.batch.done_notes import digest
 from napari_imagec_ai.recipes.runner import Runner
 from napari_imagec_ai.run.in_blocks.plan import Plan
 from napari_imagec_ai.system import threads
@@ -51,7 +52,7 @@ def finish_job(batch: Batch, count: int | None, image: Path, plan: Plan) -> Outc
 def _runner(batch: Batch, count: int | None) -> Iterator[Runner]:
     global _open_runner
     with _alone:
-        name = jobs.digest(batch.recipe) + batch.state
+        name = digest(batch.recipe) + batch.state
         # As long as it runs: a network may be opened again, for larger windows.
         before = threads.limit()
         threads.use(_own_threads() if count is None else count)

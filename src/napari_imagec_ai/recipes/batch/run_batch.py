@@ -21,17 +21,16 @@ from napari_imagec_ai.export.summary.coco_set import write_coco_set
 from napari_imagec_ai.export.writing import EXPORTS, USUAL, expected_files
 from napari_imagec_ai.image.zarr_images import stem_of
 from napari_imagec_ai.model.description import Model
-from napari_imagec_ai.recipes.batch.image_files import expand, images_in
-from napari_imagec_ai.recipes.batch.jobs import (
+from napari_imagec_ai.recipes.batch.batch import Batch, Outcome
+from napari_imagec_ai.recipes.batch.done_notes import (
     DONE,
-    Batch,
-    Outcome,
-    do_image,
     model_state,
     noted,
     thumbnail_of,
     written_before,
 )
+from napari_imagec_ai.recipes.batch.image_files import expand, images_in
+from napari_imagec_ai.recipes.batch.jobs import do_image
 from napari_imagec_ai.recipes.runner import Runner
 from napari_imagec_ai.system import own_files
 from napari_imagec_ai.system import whole_files as files

@@ -25,7 +25,7 @@ from napari_imagec_ai.run.failures import Failures
 from napari_imagec_ai.run.feed.feed import Feed
 from napari_imagec_ai.run.feed.inputs import Inputs
 from napari_imagec_ai.run.maps import batches
-from napari_imagec_ai.run.maps import measure_overlap as reach
+from napari_imagec_ai.run.maps.find_halo import known_halo, measure_halo
 from napari_imagec_ai.run.maps.larger_windows import free_step
 from napari_imagec_ai.run.maps.smaller_windows import Job, covered, halved
 from napari_imagec_ai.run.maps.sources import Source, load, make_source
@@ -95,7 +95,7 @@ class DenseRun:
         self._said: set[str] = set()
         self.settings = settings
         self._wanted = settings.windows(self.feed.space)
-        self._halo = settings.overlaps(self.feed.space)
+        self._halo = settings.halo_along(self.feed.space)
         self._free = 0
         self._geometry: Geometry
         self._tiles: list[Tile] = []
@@ -267,7 +267,7 @@ class DenseRun:
     # -- planning ----------------------------------------------------------------------
 
     def _plan(self) -> Generator[Progress, None, None]:
-        """Choose windows; measures the overlap that they need if nothing says it."""
+        """Choose windows and their halo: as told, as described, or as measured."""
         space, none = self.feed.space, (0,) * len(self.feed.space)
         halo = (
             self._halo if self._halo is not None else declared_halo(self.model, space)
@@ -295,23 +295,23 @@ class DenseRun:
             self._arrange(halo or none)
         if halo is not None or len(self._tiles) == 1 or not seen:
             return
-        overlap = reach.known_overlap(self.model, space, self.engine)
-        if overlap is None:
+        found = known_halo(self.model, space, self.engine)
+        if found is None:
             sources, _ = self._sources([span.start for span in self.feed.ranges])
             middle = tuple(map(_middle, self._padded_shape))
             window = Tile(middle, middle, pad=none)
             sample = [_window(source, window) for source in sources]
-            overlap = yield from called(
+            found = yield from called(
                 self.engine,
                 Progress(0, 1, "measuring how far the network looks"),
-                reach.measure_overlap,
+                measure_halo,
                 *(self.model, space, self.engine, sample),
             )
-        self.notices.append(overlap.sentence)
-        self.measured = overlap.halo
+        self.notices.append(found.sentence)
+        self.measured = found.sizes
         if self._wanted is not None:  # small, perhaps, for what the network sees
             room = (max(1, size // 4) for size in self._wanted)
-            self.measured = tuple(map(min, overlap.halo, room))
+            self.measured = tuple(map(min, found.sizes, room))
         self._arrange(self.measured)
 
     def _arrange(self, halo: Sequence[int]) -> None:

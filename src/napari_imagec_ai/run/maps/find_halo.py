@@ -1,4 +1,4 @@
-"""How far a network looks: the overlap that its tiles need.
+"""Finds the halo of a network whose description has none: how far it looks.
 
 Measured on the network itself. Everything beyond a line is changed, and the output
 shows how far before the line that still makes a difference: the reach of a changed
@@ -47,35 +47,35 @@ _MOST = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Overlap:
-    """Overlap of the tiles of a network whose description has no halo.
+class Halo:
+    """Halo of a network whose description has none.
 
     Attributes
     ----------
-    halo : tuple of int
+    sizes : tuple of int
         Input pixels at each side of a window, along each space axis.
     sentence : str
         How it was found.
     """
 
-    halo: tuple[int, ...]
+    sizes: tuple[int, ...]
     sentence: str
 
 
-def known_overlap(model: Model, space: str, engine: Engine) -> Overlap | None:
-    """The overlap that was measured earlier, or None."""
+def known_halo(model: Model, space: str, engine: Engine) -> Halo | None:
+    """The halo that was measured earlier, or None."""
     known = model_memory.recall(model, _TOPIC)
     reach = known.get(space)
     if known.get("weights") != fingerprint(model, engine.name) or not isinstance(
         reach, list
     ):
         return None
-    return _overlap(model, space, [int(pixels) for pixels in reach])
+    return _halo(model, space, [int(pixels) for pixels in reach])
 
 
-def measure_overlap(
+def measure_halo(
     model: Model, space: str, engine: Engine, sample: Sequence[NDArray[Any]]
-) -> Overlap:
+) -> Halo:
     """Measure how far the network looks, and keep it with the model.
 
     Parameters
@@ -98,7 +98,7 @@ def measure_overlap(
         halo = tuple(
             min(_USUAL.get(len(space), 16), most) for most in _most(model, space)
         )
-        return Overlap(
+        return Halo(
             halo,
             "The description has no halo, and how far the network looks could not be "
             f"measured: tiles overlap by {_listed(halo)} pixels ({space}) at each "
@@ -109,10 +109,10 @@ def measure_overlap(
     if known.get("weights") != mark:
         known = {"weights": mark}
     model_memory.keep(model, _TOPIC, known | {space: reach})
-    return _overlap(model, space, reach)
+    return _halo(model, space, reach)
 
 
-def _overlap(model: Model, space: str, reach: Sequence[int]) -> Overlap:
+def _halo(model: Model, space: str, reach: Sequence[int]) -> Halo:
     most = _most(model, space)
     # Ids of objects are continued in what two windows see of them.
     least = _USUAL.get(len(space), 16) if model.kind == "labels" else 0
@@ -123,8 +123,8 @@ def _overlap(model: Model, space: str, reach: Sequence[int]) -> Overlap:
         f"({space}) at each side, "
     )
     if list(halo) == list(reach):
-        return Overlap(halo, sentence + "as far as the network was measured to look.")
-    return Overlap(
+        return Halo(halo, sentence + "as far as the network was measured to look.")
+    return Halo(
         halo,
         sentence + f"while the network was measured to look {_listed(reach)} pixels "
         "far; objects at seams may differ a little.",

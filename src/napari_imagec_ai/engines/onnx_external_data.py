@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.engines.onnx_named_files import named_files
+from napari_imagec_ai.engines.onnx_external_names import named_files
 from napari_imagec_ai.errors import EngineError
 
 LARGEST = (1 << 31) - 1
