@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from test_widget_lasting import another
 
 import napari_imagec_ai as ai
 from napari_imagec_ai._napari import chosen_before
+from napari_imagec_ai._napari.model import model_choice
 from napari_imagec_ai.decoders.registry import get_decoder
 from napari_imagec_ai.results.filters import Filter
 
@@ -268,3 +270,37 @@ def test_a_model_with_a_borrowed_name_says_so_before_it_runs(
     assert "bears the name of 'nuclei-unet'" in said
     widget.choose("blood-yolov5")
     assert "bears the name" not in widget.choice.card.value
+
+
+def test_a_person_who_chose_nothing_begins_with_a_model_that_was_measured(
+    make_napari_viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(model_choice.remembered, "recall", lambda _: None)
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget(
+        "napari-imagec-ai", "AI classifier"
+    )
+    assert widget.choice.entry.path.name == "nuclei-unet"
+    said = html.unescape(widget.choice.card.value)
+    assert "For bright objects on dark, in grey, 10 to 48 pixels across" in said
+    assert "Measured: mean AP 0." in said
+    listed = [name for name, _ in widget.choice._choices()]
+    assert listed.index("Nuclei U-Net") < listed.index("Cell detector")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"measured": ["<b>"], "domain": 3},
+        {"measured": "<script>" * 100, "object_size": "large"},
+    ],
+)
+def test_a_card_says_nothing_of_what_a_description_tells_wrongly(
+    open_widget: Open, told: dict[str, Any]
+) -> None:
+    _, widget = open_widget(GREY, config={"napari_imagec_ai": told})
+    said = widget.choice.card.value
+    assert "For " not in said
+    assert "<script>" not in said
+    assert len(said) < 2000

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.library.folders import ModelEntry
 from napari_imagec_ai.library.selftest import Verdict
 from napari_imagec_ai.model.description import FixedSize, Model, SteppedSize, TensorSpec
+from napari_imagec_ai.model.domain import domain_of
+from napari_imagec_ai.model.object_size import known_sizes
 from napari_imagec_ai.run.published_tests import TestResult
 
 GIVES = {
@@ -53,6 +56,14 @@ GROUPS = {
 """What models give, as the list is grouped."""
 
 OTHER = "Other"
+
+_POLARITY = {
+    "bright on dark": "bright objects on dark",
+    "dark on bright": "dark objects on bright",
+}
+
+_LONGEST = 200
+"""Letters of a sentence from a description that has any length."""
 
 MOST_NAMES = 6
 """Names of channels that are listed; the others are counted."""
@@ -121,8 +132,11 @@ def card(entry: ModelEntry | None, tested: Verdict = "") -> str:
     )
     if model is None:
         return problem
+    reached = measured(entry)
+    known = [made_for(model), f"Measured: {reached}." if reached else ""]
     lines = [
         f"<b>{escape(model.name)}</b>",
+        escape(" ".join(part for part in known if part)),
         problem,
         f"<b>Another model.</b> {escape(entry.note)}" if entry.note else "",
         f"<i>{escape(model.description)}</i>" if model.description else "",
@@ -134,6 +148,28 @@ def card(entry: ModelEntry | None, tested: Verdict = "") -> str:
     if entry.problem is None:
         lines.append(TESTED[tested])
     return "<br>".join(line for line in lines if line)
+
+
+def measured(entry: ModelEntry) -> str:
+    """What its description says was reached on images with truth; empty: nothing."""
+    told = entry.model.settings.get("measured") if entry.model is not None else None
+    return told[:_LONGEST] if isinstance(told, str) else ""
+
+
+def made_for(model: Model) -> str:
+    """The images that a model is for, as its description tells; empty: it does not."""
+    try:
+        looks, sizes = domain_of(model), known_sizes(model)
+    except ModelError:
+        return ""  # a run says what is wrong
+    parts = [_POLARITY.get(looks.polarity or "", "")]
+    if looks.colours is not None:
+        parts.append(f"in {looks.colours}")
+    if sizes is not None:
+        span = f"{sizes.least:.0f} to {sizes.most:.0f} pixels across"
+        parts.append(f"{'' if any(parts) else 'objects '}{span} (others are resized)")
+    told = ", ".join(part for part in parts if part)
+    return f"For {told}." if told else ""
 
 
 def details(entry: ModelEntry | None) -> str:

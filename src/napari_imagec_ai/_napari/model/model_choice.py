@@ -32,6 +32,7 @@ from napari_imagec_ai._napari.model.card import (
     details,
     fits,
     group,
+    measured,
     names,
 )
 from napari_imagec_ai._napari.model.folders import (
@@ -233,17 +234,22 @@ class ModelChoice(Container):  # type: ignore[type-arg]
         self._mark()
 
     def _choices(self, _widget: Any = None) -> list[tuple[str, int]]:
-        """Models with their numbers, under headings with numbers below 0."""
+        """Models with their numbers, under headings with numbers below 0.
+
+        Those that were measured come first: a person who knows none begins there.
+        """
         named = names(self._entries)
         choices: list[tuple[str, int]] = []
         for number, title in enumerate((*GROUPS, OTHER), start=1):
             mine = [
-                (self._title(entry, named[i]), i)
+                i
                 for i, entry in enumerate(self._entries)
                 if group(entry) == title and self._is_listed(entry)
             ]
+            mine.sort(key=lambda i: not measured(self._entries[i]))
             if mine:
-                choices += [(title, -number), *mine]
+                choices += [(title, -number)]
+                choices += [(self._title(self._entries[i], named[i]), i) for i in mine]
         return choices
 
     def _is_listed(self, entry: ModelEntry) -> bool:
