@@ -304,3 +304,20 @@ def test_an_activation_that_does_not_fit_the_values_is_named(
     told = " ".join(found.assumed)
     assert words in told
     assert bool(words) == bool(told)
+
+
+def test_settings_can_be_changed_by_name() -> None:
+    made = prediction(maps(pairs(), "foreground"))
+    usual = default_settings(made.model)
+    by_name = ai.decode(made, mask_threshold=0.7, min_size=30)
+    whole = ai.decode(
+        made, usual.model_copy(update={"mask_threshold": 0.7, "min_size": 30})
+    )
+    assert isinstance(by_name, ai.Objects)
+    assert isinstance(whole, ai.Objects)
+    np.testing.assert_array_equal(by_name.as_labels(), whole.as_labels())
+    other = ai.decode(made, usual.model_copy(update={"min_size": 30}), min_size=40)
+    assert isinstance(other, ai.Objects)
+    assert (other.features["area"] >= 40).all()
+    with pytest.raises(ai.DecodeError, match="'mask_treshold'"):
+        ai.decode(made, mask_treshold=0.4)

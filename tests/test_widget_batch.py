@@ -197,3 +197,34 @@ def test_another_scene_of_each_file_is_chosen(
     end(qtbot, panel)
     table = (tmp_path / "out" / "dish.ome.objects.csv").read_text(encoding="utf-8")
     assert table.count("\n") == 1 + 2
+
+
+def test_images_with_a_warning_are_listed_at_the_end(
+    qtbot: Any, open_widget: Open, plate: Path, tmp_path: Path
+) -> None:
+    known = {"domain": {"polarity": "bright on dark", "colours": "grey"}}
+    first = tifffile.imread(plate / "well0.tif")
+    _, widget = open_widget(first, config={"napari_imagec_ai": known})
+    for name in ("well1.tif", "well2.tif", "broken.tif"):
+        (plate / name).unlink()
+    tifffile.imwrite(plate / "stained.tif", 1 - first)
+    panel = batch(widget)
+    panel.images.value = str(plate)
+    panel.output.value = str(tmp_path / "panel")
+    panel.run_button.native.click()
+    end(qtbot, panel)
+    assert "2 of 2 images done" in panel.status.value
+    assert "1 with a warning: see below" in panel.status.value
+    said = [panel.failures.item(i).text() for i in range(panel.failures.count())]
+    assert all(sentence.startswith("stained.tif: ") for sentence in said)
+    assert said
+
+
+def test_what_is_not_there_is_not_counted(open_widget: Open, tmp_path: Path) -> None:
+    _, widget = open_widget(np.zeros((32, 32), np.float32))
+    panel = batch(widget)
+    panel.images.value = str(tmp_path / "plaet")
+    assert panel.found.value == "0 images; not there: plaet."
+    (tmp_path / "empty").mkdir()
+    panel.images.value = str(tmp_path / "empty")
+    assert f"no images in '{tmp_path / 'empty'}'" in panel.status.value

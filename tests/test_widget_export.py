@@ -71,6 +71,24 @@ def test_a_click_writes_the_chosen_formats(
     assert widget.export_section.show_folder.enabled
 
 
+def test_a_bare_name_is_a_folder_that_is_said_in_full(
+    qtbot: Any,
+    open_widget: Open,
+    scene: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, widget = ran(qtbot, open_widget, scene)
+    monkeypatch.chdir(tmp_path)
+    said = export(qtbot, widget, Path("for me"), "csv")
+    assert str(tmp_path / "for me") in said
+    assert (tmp_path / "for me" / "dish.objects.csv").is_file()
+    (tmp_path / "a file").write_text("mine", encoding="utf-8")
+    said = export(qtbot, widget, tmp_path / "a file", "csv")
+    assert "Errno" not in said
+    assert "The system refused" in said
+
+
 def test_selected_objects_or_layers_alone_are_written(
     qtbot: Any, open_widget: Open, scene: np.ndarray, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ from napari_imagec_ai.library.folders import install, user_models
 from napari_imagec_ai.library.package.model_folder import Packaged
 from napari_imagec_ai.library.selftest import keep_results, test_model
 from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.recipes.in_words import in_words
 from napari_imagec_ai.recipes.session import Session
 from napari_imagec_ai.results.calibration import (
     MASK_THRESHOLDS,
@@ -185,7 +186,8 @@ def exported(
             objects, folder, stem, words, image, recipe, overwrite=overwrite
         )
     except (ImagecAIError, OSError) as error:
-        return re.sub(r", or say --overwrite [^.;]*", _TICK, str(error))
+        words = in_words(error) or str(error)
+        return re.sub(r", or say --overwrite [^.;]*", _TICK, words)
 
 
 def converted(source: Path, trust_code: bool) -> Packaged | str:

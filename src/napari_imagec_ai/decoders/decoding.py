@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from napari_imagec_ai.decoders.decoder import (
     Decoder,
     S,
     Settings,
+    settings_with,
 )
 from napari_imagec_ai.decoders.plausible import implausible
 from napari_imagec_ai.decoders.registry import (
@@ -40,7 +42,9 @@ def prepare() -> None:
     splitting.prepare()
 
 
-def decode(prediction: Prediction, settings: Settings | None = None) -> Result:
+def decode(
+    prediction: Prediction, settings: Settings | None = None, **changes: Any
+) -> Result:
     """Turn a network's raw output into objects, images or scores.
 
     Parameters
@@ -50,6 +54,9 @@ def decode(prediction: Prediction, settings: Settings | None = None) -> Result:
     settings : Settings, optional
         Of one of the decoders, which they choose; by default the model's own decoder
         with the model's own settings.
+    **changes
+        Fields of these settings by name, such as ``mask_threshold=0.4``, in the place
+        of what they say.
 
     Returns
     -------
@@ -66,6 +73,8 @@ def decode(prediction: Prediction, settings: Settings | None = None) -> Result:
         settings = decoder.defaults(prediction.model)
     else:
         decoder = decoder_of(settings)
+    if changes:
+        settings = settings_with(settings, changes)
     return run_decoder(decoder, prediction, settings)
 
 

@@ -16,7 +16,7 @@ from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.background import Jobs
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.export.export_form import LAYERS, SELECTED, ExportForm
-from napari_imagec_ai._napari.image.origin import origin
+from napari_imagec_ai._napari.image.origin import file_of
 from napari_imagec_ai._napari.layers.writers import objects_of
 from napari_imagec_ai.errors import DecodeError, ImagecAIError
 
@@ -64,20 +64,23 @@ class Exporting:
     def suggest(self) -> None:
         """Fill in a folder, where the person chose none: that of the image's file."""
         layer = self._feeding.source.layer.value
-        if self.form.place() is not None or layer is None:
-            return
-        try:
-            found = origin(layer, self._feeding.source.whole().image)
-        except ImagecAIError:
-            return
-        beside = Path(found.path).parent if found.path is not None else Path.cwd()
-        self.form.folder.value = str(beside / "results")
+        if self.form.place() is None and layer is not None:
+            self.form.folder.value = str(self._beside() / "results")
+
+    def _beside(self) -> Path:
+        """The folder of the image's file; without one, that of the program."""
+        layer = self._feeding.source.layer.value
+        path = file_of(layer) if layer is not None else None
+        return path.parent if path is not None else Path.cwd()
 
     def start(self) -> None:
         """Write the chosen formats."""
         form = self.form
         self.suggest()
         folder, words = form.place(), form.words()
+        if folder is not None and not folder.is_absolute():
+            folder = self._beside() / folder
+            form.folder.value = str(folder)
         if not words:
             form.say("Choose a format to write.", bad=True)
         elif folder is None:

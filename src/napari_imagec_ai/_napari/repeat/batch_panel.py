@@ -177,7 +177,8 @@ class BatchPanel(BatchForm):
             paths = []
         else:
             missing = [path.name for path in paths if not path.exists()]
-            said = f"{len(paths)} image{'' if len(paths) == 1 else 's'}"
+            there = len(paths) - len(missing)
+            said = f"{there} image{'' if there == 1 else 's'}"
             gone = f"; not there: {', '.join(missing[:3])}" if missing else ""
             self.found.value = f"{said}{gone}." if self.images.value else ""
         if paths and not self.output.value:
@@ -207,7 +208,9 @@ class BatchPanel(BatchForm):
         try:
             paths = self.paths()
             if not paths:
-                return "Choose a folder with images, or files."
+                asked = str(self.images.value).strip()
+                none = f"There are no images in '{asked}'; c" if asked else "C"
+                return f"{none}hoose a folder with images, or files."
             if not any(path.exists() for path in paths):
                 return f"'{paths[0]}' is not there; choose another folder, or files."
         except (ImagecAIError, OSError) as error:
@@ -290,8 +293,9 @@ class BatchPanel(BatchForm):
     def _progressed(self, outcome: Any, _: str) -> None:
         self._outcomes.append(outcome)
         self.progress.value = len(self._outcomes)
-        if outcome.problem:
-            self.failures.addItem(f"{outcome.image.name}: {outcome.problem}")
+        for sentence in filter(None, (outcome.problem, *_warnings(outcome))):
+            said = in_form_words(sentence)
+            self.failures.addItem(f"{outcome.image.name}: {said}")
             self.failures.show()
         self._tell()
 
@@ -316,7 +320,11 @@ class BatchPanel(BatchForm):
         elif len(self._outcomes) < self._total:
             self.say(f"Cancelled: {words}. The next batch goes on from there.")
         else:
-            self.say(f"{words}. They lie in {self.output.value}.")
+            doubtful = sum(bool(_warnings(outcome)) for outcome in self._outcomes)
+            found = f"{words}. They lie in {self.output.value}."
+            self.say(
+                found + (f" {doubtful} with a warning: see below." * (doubtful > 0))
+            )
 
     def _finished(self) -> None:
         self._run = None
@@ -324,6 +332,12 @@ class BatchPanel(BatchForm):
         self.cancel_button.enabled = False
         self.progress.visible = False
         self.run_button.enabled = not self._reason()
+
+
+def _warnings(outcome: Outcome) -> list[str]:
+    """What makes the result of an image doubtful, as sentences."""
+    found: list[str] = (outcome.report or {}).get("warnings", [])
+    return found
 
 
 def _counts(outcomes: Sequence[Outcome], total: int) -> str:

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.image.image_controls import SOME_PLANES
-from napari_imagec_ai._napari.image.origin import Origin, origin
+from napari_imagec_ai._napari.image.origin import Origin, file_of, origin
 from napari_imagec_ai._napari.image.region_choice import rings
 from napari_imagec_ai._napari.layers.from_napari import placed
 from napari_imagec_ai._napari.repeat.batch_panel import BatchPanel
@@ -86,8 +86,13 @@ class Repeating:
     # -- recipes -----------------------------------------------------------------------
 
     def _ask_where(self) -> None:
+        layer = self._feeding.source.layer.value
+        image = file_of(layer) if layer is not None else None
+        place = (
+            "my.recipe.yaml" if image is None else str(image.parent / "my.recipe.yaml")
+        )
         name, _ = QFileDialog.getSaveFileName(
-            self._desk.native, "Save the recipe", "my.recipe.yaml", _FILES
+            self._desk.native, "Save settings", place, _FILES
         )
         if name:
             self.save(Path(name))
@@ -108,7 +113,7 @@ class Repeating:
 
     def _ask_which(self) -> None:
         name, _ = QFileDialog.getOpenFileName(
-            self._desk.native, "Load a recipe", "", _FILES
+            self._desk.native, "Load settings", "", _FILES
         )
         if name:
             self.load(Path(name))

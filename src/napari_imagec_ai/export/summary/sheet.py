@@ -165,7 +165,8 @@ def _caption(
         draw.text((left, top), _fitted(_best(line), SIDE, _SMALL), _PALE, font)
         return
     start = left
-    for name in sorted(counts, key=names.index):
+    # What there is most of first: of many classes the last ones are left out.
+    for name in sorted(counts, key=lambda one: (-counts[one], names.index(one))):
         words = f"{counts[name]} {name}" if len(counts) < 4 else f"{counts[name]}"
         words = _fitted(words, SIDE - 17, _SMALL)
         room = int(draw.textlength(words, font)) + 30
