@@ -111,6 +111,12 @@ def test_a_stardist_folder_becomes_a_model_that_runs(
     ai.decode(raw)
 
 
+def test_the_weights_in_a_stardist_folder_mean_the_folder(tmp_path: Path) -> None:
+    source = _stardist("colour_classes", tmp_path / "my stardist")
+    (weights,) = source.glob("weights_*.h5")
+    assert ai.convert_model(weights, tmp_path / "out").model.kind == "stardist"
+
+
 def test_a_cellpose_file_becomes_a_model_that_takes_grey_images(tmp_path: Path) -> None:
     made = ai.convert_model(_cellpose("cyto_like", tmp_path), tmp_path / "out")
     assert made.model.kind == "cellpose"

@@ -135,6 +135,20 @@ def test_an_empty_folder_is_no_model_and_the_error_says_what_is_missing(
         load_model(tmp_path)
 
 
+def test_a_folder_here_does_not_hide_the_model_that_was_made_of_it(
+    make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_model("my-stardist")
+    monkeypatch.setenv("IMAGEC_AI_MODELS", str(folder.parent))
+    source = tmp_path / "work" / "my-stardist"
+    source.mkdir(parents=True)
+    (source / "weights_best.h5").write_bytes(b"")
+    monkeypatch.chdir(source.parent)
+    assert load_model("my-stardist").folder == folder
+    with pytest.raises(ModelError, match="imagec-ai convert .*my-stardist"):
+        load_model(source)
+
+
 def test_a_file_of_weights_is_no_model_and_the_error_says_what_to_do(
     make_model: MakeModel,
 ) -> None:

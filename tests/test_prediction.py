@@ -416,3 +416,16 @@ def test_tiles_of_a_detector_are_its_windows() -> None:
     pixels = np.full((900, 900, 3), 220, np.uint8)
     found = ai.predict(model, ai.ImageInput(pixels, axes="YXC"), tile=1024)
     assert any("Tiles of 1024 x 1024" in sentence for sentence in found.assumed)
+
+
+def test_what_is_no_model_or_no_image_is_told_with_the_call_that_makes_one(
+    tmp_path: Path,
+) -> None:
+    image: Any = ai.ImageInput(np.zeros((8, 8), np.float32), "YX")
+    name: Any = "nuclei-unet"
+    with pytest.raises(ai.ModelError, match=r"found 'nuclei-unet'; .*load_model"):
+        ai.predict(name, image)
+    with pytest.raises(ai.ModelError, match="found ImageInput"):
+        ai.predict(image, image)
+    with pytest.raises(ai.ImageError, match=r"found the folder .* one of its images"):
+        ai.open_image(tmp_path)

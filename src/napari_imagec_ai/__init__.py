@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         ImageError,
         ModelError,
     )
+    from napari_imagec_ai.export.tables import table
     from napari_imagec_ai.export.writing import write
     from napari_imagec_ai.image.image_input import ImageInput
     from napari_imagec_ai.image.opening_files import open_image
@@ -89,6 +90,7 @@ _HOME = {
     "write": "export.writing",
     "ImageInput": "image.image_input",
     "open_image": "image.opening_files",
+    "table": "export.tables",
     "ModelEntry": "library.folders",
     "find_models": "library.folders",
     "load_model": "library.folders",
@@ -139,6 +141,7 @@ __all__ = [
     "predict_iter",
     "read_labels",
     "read_outlines",
+    "table",
     "test_model",
     "write",
 ]

@@ -65,7 +65,7 @@ def _sizes(model: Model, scale: tuple[float, ...], objects: Objects) -> str:
         f"Most objects are of a size that '{model.name}' does not know: the middle one "
         f"is {middle:.0f} px wide, and as the image was fed it knows "
         f"{known.least / gain:.0f} to {known.most / gain:.0f} px; give the diameter of "
-        "an object as the object size."
+        "an object as the object size, or let it be found ('auto')."
     )
 
 

@@ -18,11 +18,20 @@ from napari_imagec_ai.results.objects import Objects
 
 
 def table(objects: Objects) -> dict[str, Any]:
-    """Columns of the objects' table, in the order in which files have them.
+    """Columns of the objects' table, for ``pandas.DataFrame`` and its like.
 
-    ``id``, ``class``, ``confidence``, ``area``, positions along plane axes, centroid
-    and box for each space axis (pixels of the image; centres at integers, boxes
-    half-open), then the other features, and centroids in the image's unit.
+    Parameters
+    ----------
+    objects : Objects
+        Of N objects.
+
+    Returns
+    -------
+    dict of str to (N,) array
+        In the order in which files have them: ``id``, ``class``, ``confidence``,
+        ``area``, positions along plane axes, centroid and box for each space axis
+        (pixels of the image; centres at integers, boxes half-open), then the other
+        features, and centroids in the image's unit.
     """
     space = [axis.lower() for axis in objects.space]
     features = dict(objects.features)

@@ -65,6 +65,10 @@ def open_image(
     suffix = path.suffix.lower()
     if os.path.isdir(path) and (suffix == ".zarr" or is_zarr(path)):
         return open_zarr(path, axes, scene)
+    if os.path.isdir(path):
+        raise ImageError(
+            f"Expected an image, found the folder '{path}'; give one of its images."
+        )
     if not os.path.isfile(path):
         raise ImageError(f"There is no image '{path}'; check the name.")
     if suffix not in SUFFIXES:

@@ -33,6 +33,10 @@ _WEIGHTS = (".onnx", ".pt", ".pth", ".torchscript", ".pt2")
 """Weights that may run without a description."""
 
 
+_OF_OTHERS = ("weights_best.h5", "weights_last.h5", "saved_model.pb")
+"""What StarDist and TensorFlow write: a folder that can be converted."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
     """One model of the library.
@@ -185,10 +189,7 @@ def load_model(path: str | Path) -> Model:
     if os.path.isdir(place):
         rdf = find_rdf(place)
         if rdf is None:
-            raise ModelError(
-                f"The folder '{place}' has no model description (rdf.yaml or "
-                "bioimageio.yaml); choose the folder that has one."
-            )
+            return _of_library_instead(str(path), place)
         return read_rdf(rdf)
     if os.path.isfile(place) and place.suffix.lower() in czann.SUFFIXES:
         return czann.package_model(unpacked(place, czann.network_in), place)
@@ -202,10 +203,27 @@ def load_model(path: str | Path) -> Model:
         return bare_model(place)
     if os.path.isfile(place):
         raise ModelError(
-            f"'{place}' is no model: expected a folder, an rdf.yaml or a .zip; put an "
-            "rdf.yaml beside the weights and give the folder."
+            f"'{place}' is no model: expected a folder, an rdf.yaml or a .zip; if "
+            "Cellpose, Keras or PyTorch saved it, make a model folder of it with "
+            f"'imagec-ai convert {place}'."
         )
     return _by_name(str(path))
+
+
+def _of_library_instead(name: str, place: Path) -> Model:
+    """The model of the library that is called as a folder here which is none."""
+    if place.name == name and any(name == e.path.name for e in find_models()):
+        return _by_name(name)
+    saved = any((place / one).exists() for one in _OF_OTHERS)
+    how = (
+        f"make a model folder of it with 'imagec-ai convert {place}'"
+        if saved
+        else "choose the folder that has one"
+    )
+    raise ModelError(
+        f"The folder '{place}' has no model description (rdf.yaml or "
+        f"bioimageio.yaml); {how}."
+    )
 
 
 def install(package: str | Path, folder: str | Path | None = None) -> Path:

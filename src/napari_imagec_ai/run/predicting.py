@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from typing import Any
 
 from napari_imagec_ai.engines.engine import Engine, completed
 from napari_imagec_ai.engines.opening_weights import open_engine
-from napari_imagec_ai.errors import OutOfMemory
+from napari_imagec_ai.errors import ModelError, OutOfMemory
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.region import Cut, whole
 from napari_imagec_ai.model.description import Model
@@ -111,6 +112,7 @@ def _asked(
     dense: Callable[..., DenseRun],
 ) -> Generator[Progress, None, Prediction]:
     """The steps of a run, from what its caller gave."""
+    _check_is_model(model)
     strange = [name for name in chosen if name not in RunSettings.model_fields]
     if strange:
         raise TypeError(f"predict() got an unexpected keyword argument '{strange[0]}'")
@@ -118,6 +120,16 @@ def _asked(
     opened = None if isinstance(engine, str) else engine
     told = {name: chosen[name] for name in chosen if name != "engine" or opened is None}
     return _steps(model, image, settings_of(told, settings), opened, dense)
+
+
+def _check_is_model(model: object) -> None:
+    if isinstance(model, Model):
+        return
+    named = isinstance(model, (str, os.PathLike))
+    told = repr(model) if named else type(model).__name__
+    raise ModelError(
+        f"Expected a Model, found {told:.80}; read it with load_model(...) first."
+    )
 
 
 def drained(

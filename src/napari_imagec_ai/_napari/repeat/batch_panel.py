@@ -321,10 +321,8 @@ class BatchPanel(BatchForm):
             self.say(f"Cancelled: {words}. The next batch goes on from there.")
         else:
             doubtful = sum(bool(_warnings(outcome)) for outcome in self._outcomes)
-            found = f"{words}. They lie in {self.output.value}."
-            self.say(
-                found + (f" {doubtful} with a warning: see below." * (doubtful > 0))
-            )
+            doubts = f" {doubtful} with a warning: see below." if doubtful else ""
+            self.say(f"{words}. They lie in {self.output.value}.{doubts}")
 
     def _finished(self) -> None:
         self._run = None

@@ -88,11 +88,9 @@ class Repeating:
     def _ask_where(self) -> None:
         layer = self._feeding.source.layer.value
         image = file_of(layer) if layer is not None else None
-        place = (
-            "my.recipe.yaml" if image is None else str(image.parent / "my.recipe.yaml")
-        )
+        place = (image.parent if image is not None else Path()) / "my.recipe.yaml"
         name, _ = QFileDialog.getSaveFileName(
-            self._desk.native, "Save settings", place, _FILES
+            self._desk.native, "Save settings", str(place), _FILES
         )
         if name:
             self.save(Path(name))

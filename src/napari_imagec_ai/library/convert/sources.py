@@ -16,7 +16,11 @@ from napari_imagec_ai.library.convert.exported_program import (
     is_exported_program,
     read_exported_program,
 )
-from napari_imagec_ai.library.convert.stardist_folder import is_stardist, read_stardist
+from napari_imagec_ai.library.convert.stardist_folder import (
+    WEIGHTS,
+    is_stardist,
+    read_stardist,
+)
 from napari_imagec_ai.library.convert.state_dict import (
     FORMAT,
     StateDictFolder,
@@ -61,6 +65,8 @@ def rebuilt_of(
     """
     if not path.exists():
         raise ModelError(f"Expected {KNOWN}, found nothing at '{path}'.")
+    if path.name in WEIGHTS and is_stardist(path.parent):
+        path = path.parent
     if is_stardist(path):
         return conversion_of(read_stardist(path), scratch, tick)
     _refuse_by_name(path)

@@ -18,7 +18,7 @@ from napari_imagec_ai.library.package.network import Network
 from napari_imagec_ai.library.package.output_geometry import Growth, Output, Span
 from napari_imagec_ai.model.weights import sha256
 
-_WEIGHTS = ("weights_best.h5", "weights_last.h5", "weights_now.h5")
+WEIGHTS = ("weights_best.h5", "weights_last.h5", "weights_now.h5")
 """As training names them, the best first."""
 
 _MOST_BYTES = 1 << 20
@@ -41,7 +41,7 @@ def is_stardist(folder: Path) -> bool:
     """Whether a folder looks like one, also like half of one."""
     if not folder.is_dir():
         return False
-    if any((folder / name).is_file() for name in (*_WEIGHTS, "thresholds.json")):
+    if any((folder / name).is_file() for name in (*WEIGHTS, "thresholds.json")):
         return True
     try:
         return "n_rays" in _json(folder / "config.json")
@@ -151,7 +151,7 @@ def _config(folder: Path) -> Config:
 
 
 def _weights(folder: Path, config: Config) -> Path:
-    named = [config.get("train_checkpoint"), *_WEIGHTS]
+    named = [config.get("train_checkpoint"), *WEIGHTS]
     for name in named:
         # A name only: nothing outside of the folder is read.
         if isinstance(name, str) and Path(name).name == name and name:
@@ -162,7 +162,7 @@ def _weights(folder: Path, config: Config) -> Path:
     if len(others) == 1:
         return others[0]
     raise ModelError(
-        f"Expected weights ({', '.join(_WEIGHTS)}) in '{folder.name}', found "
+        f"Expected weights ({', '.join(WEIGHTS)}) in '{folder.name}', found "
         f"{'several others' if others else 'none'}; give the whole folder that "
         "StarDist saved."
     )

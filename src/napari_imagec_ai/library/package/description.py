@@ -115,8 +115,8 @@ def _of_detector(path: Path, facts: Facts) -> Rdf:
         from napari_imagec_ai.decoders.registry import decoders
 
         raise ModelError(
-            f"'{path.name}' is no YOLO export, so it does not tell what it gives; say "
-            f"it with --decoder: {', '.join(decoders())}."
+            "The network is no YOLO export, so it does not tell what it gives; say it "
+            f"with --decoder: {', '.join(decoders())}."
         ) from error
     rdf: Rdf = read_yaml(model.source)
     own = rdf["config"]["napari_imagec_ai"]

@@ -95,7 +95,9 @@ class Packaged:
             said.append(f"{self.found} objects in the example ({classes}).")
         said += [f"assumed: {sentence}" for sentence in self.assumed]
         if not model.license:
-            said.append("No licence was named; do so (--license) before you share it.")
+            said.append(
+                "No licence was named; write it into rdf.yaml before you share it."
+            )
         return said
 
 
