@@ -145,7 +145,7 @@ def test_a_folder_here_does_not_hide_the_model_that_was_made_of_it(
     (source / "weights_best.h5").write_bytes(b"")
     monkeypatch.chdir(source.parent)
     assert load_model("my-stardist").folder == folder
-    with pytest.raises(ModelError, match="imagec-ai convert .*my-stardist"):
+    with pytest.raises(ModelError, match=r"imagec-ai convert .*my-stardist"):
         load_model(source)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 import napari_imagec_ai as ai
 from napari_imagec_ai.cli import main
 from napari_imagec_ai.errors import ImageError, ModelError
+from napari_imagec_ai.image.samples import sample_path
 from napari_imagec_ai.model.object_size import known_sizes
 from napari_imagec_ai.recipes.recipe import Recipe
 
@@ -235,3 +238,23 @@ def test_the_command_line_and_the_recipe_hold_the_size(
     assert json.loads(capsys.readouterr().out)["scale"] == [1.0, 1.0]
     assert main([*args[:3], "-o", str(tmp_path / "u"), "--object-size", "0"]) == 1
     assert "diameter of an object" in capsys.readouterr().err
+
+
+def test_a_recipe_says_where_its_size_comes_from(
+    tmp_path: Path,
+    run_cli: Callable[..., tuple[int, str, str]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plate = tmp_path / "plate"
+    plate.mkdir()
+    for name in "ab":
+        shutil.copy(sample_path("nuclei"), plate / f"{name}.tif")
+    out = str(tmp_path / "out")
+    assert run_cli("predict", "nuclei-unet", str(plate / "a.tif"), "-o", out)[0] == 0
+    recipe = str(tmp_path / "out" / "a.recipe.yaml")
+    assert run_cli("run", recipe, str(plate), "-o", out, "--no-summary")[0] == 0
+    assert "found on the image that it was made with; --object-size auto" in caplog.text
+    caplog.clear()
+    again = ("run", recipe, str(plate), "-o", out, "--object-size", "auto")
+    assert run_cli(*again, "--no-summary")[0] == 0
+    assert "found on the image that" not in caplog.text

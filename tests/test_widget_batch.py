@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_imagec_ai import cli
 from napari_imagec_ai.recipes import runner
+from napari_imagec_ai.recipes.recipe import Recipe
 
 Open = Callable[..., tuple[Any, Any]]
 
@@ -228,3 +229,34 @@ def test_what_is_not_there_is_not_counted(open_widget: Open, tmp_path: Path) -> 
     (tmp_path / "empty").mkdir()
     panel.images.value = str(tmp_path / "empty")
     assert f"no images in '{tmp_path / 'empty'}'" in panel.status.value
+
+
+def test_an_automatic_size_is_found_on_each_image(
+    qtbot: Any, open_widget: Open, tmp_path: Path
+) -> None:
+    known = {"object_size": [10, 20, 40]}
+    plate = tmp_path / "plate"
+    plate.mkdir()
+    for name, radius in {"small": 8, "large": 32}.items():
+        pixels = discs((256, 256), [(64, 64), (64, 190), (190, 64)], (radius,) * 3) > 0
+        soft = gaussian_filter(pixels * 0.96 + 0.02, 1).astype(np.float32)
+        tifffile.imwrite(plate / f"{name}.tif", soft)
+    first = tifffile.imread(plate / "small.tif")
+    _, widget = open_widget(first, config={"napari_imagec_ai": known})
+    widget.run()
+    qtbot.waitUntil(lambda: not widget.running, timeout=30_000)
+    found = widget.recipe()
+    assert found.used.found == ("object_size",)
+    panel = batch(widget)
+    panel.images.value = str(plate)
+    panel.output.value = str(tmp_path / "panel")
+    panel.run_button.native.click()
+    end(qtbot, panel)
+    sizes = {
+        name: Recipe.load(
+            tmp_path / "panel" / f"{name}.recipe.yaml"
+        ).predict.object_size
+        for name in ("small", "large")
+    }
+    assert sizes["small"] == found.predict.object_size
+    assert sizes["large"] != sizes["small"]

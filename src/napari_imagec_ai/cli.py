@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import time
 import traceback
@@ -24,6 +25,9 @@ from napari_imagec_ai.system import own_files
 
 if TYPE_CHECKING:
     from napari_imagec_ai.run.published_tests import TestResult
+
+
+_log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -157,6 +161,7 @@ def _run(options: argparse.Namespace) -> int:
     told.pop("axes", None)  # of this batch, and no part of the recipe
     if "object_size" in told:
         told["scale"] = None  # the recipe's own is no longer meant
+        recipe = recipe.for_other_images()
     settings = settings_of(told, recipe.predict)
     recipe = recipe.model_copy(update={"predict": settings})
     terminal.ask_before(recipe, options.trust)
@@ -184,6 +189,14 @@ def _each_image(
     from napari_imagec_ai.recipes.batch.run_batch import Batch, expand, run_batch
 
     images = expand(options.images, recipe.predict.scene, Path(options.output))
+    if len(images) > 1 and "object_size" in recipe.used.found:
+        size = recipe.predict.object_size
+        told = size if isinstance(size, str) else f"{size:g} pixels"
+        _log.warning(
+            "The object size of the recipe (%s) was found on the image that it was "
+            "made with; --object-size auto looks at each image.",
+            told,
+        )
     batch = Batch(
         recipe=recipe,
         folder=Path(options.output),

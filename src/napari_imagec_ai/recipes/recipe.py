@@ -52,13 +52,15 @@ class Used(_Part):
     """What really ran, and what was assumed; for people to read.
 
     ``files`` are those that the run wrote, by name, each with what tells whether it is
-    still as it was written.
+    still as it was written. ``found`` names settings that nobody chose: they were found
+    on the image.
     """
 
     engine: str = ""
     device: str = ""
     napari_imagec_ai: str = ""
     assumed: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
     files: dict[str, str] = Field(default_factory=dict)
 
 
@@ -184,6 +186,15 @@ class Recipe(_Part):
                 )
         return ""
 
+    def for_other_images(self) -> Recipe:
+        """The same, but what was found on one image is found anew on each."""
+        if "object_size" not in self.used.found:
+            return self
+        told = {"object_size": None, "scale": None}
+        used = self.used.model_copy(update={"found": ()})
+        predict = self.predict.model_copy(update=told)
+        return self.model_copy(update={"predict": predict, "used": used})
+
     def decoder_settings(self, model: Model) -> Settings:
         """Settings of the decoder: the model's own, changed as the recipe says."""
         decoder = choose_decoder(model, self.decoder)
@@ -242,12 +253,18 @@ def _first(error: ValidationError) -> tuple[str, str]:
 def settled(settings: RunSettings, prediction: Prediction) -> RunSettings:
     """The same, with what a run found out: elsewhere it may be found otherwise."""
     found: dict[str, Any] = {"halo": settings.halo or prediction.halo}
-    if settings.scale is None and settings.object_size in (None, "auto"):
+    if found_out(settings):
         size = prediction.object_size
         found["object_size"] = "as described" if size is None else size
         if size is None and settings.object_size == "auto":
             found["scale"] = prediction.scale or None
     return settings.model_copy(update=found)
+
+
+def found_out(settings: RunSettings) -> tuple[str, ...]:
+    """Names of the settings that a run finds out on its image."""
+    automatic = settings.scale is None and settings.object_size in (None, "auto")
+    return ("object_size",) if automatic else ()
 
 
 def describe_model(model: Model) -> ModelRef:

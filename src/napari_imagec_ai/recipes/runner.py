@@ -18,7 +18,7 @@ from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.opening_files import open_image
 from napari_imagec_ai.image.zarr_images import stem_of
 from napari_imagec_ai.model.description import Model
-from napari_imagec_ai.recipes.recipe import Recipe, Used, settled
+from napari_imagec_ai.recipes.recipe import Recipe, Used, found_out, settled
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.results.result import Result
@@ -158,6 +158,7 @@ class Runner:
             device=prediction.device,
             napari_imagec_ai=version(),
             assumed=result.assumed,
+            found=found_out(chosen),
         )
         # What was measured on the network may be measured otherwise elsewhere.
         # Which engine is faster is measured, and may be measured otherwise elsewhere.

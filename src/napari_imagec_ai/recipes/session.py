@@ -20,6 +20,7 @@ from napari_imagec_ai.recipes.recipe import (
     Recipe,
     Used,
     describe_model,
+    found_out,
     settled,
 )
 from napari_imagec_ai.results.class_map import ClassMap
@@ -265,6 +266,7 @@ class Session:
                 device=ran.device if ran else "",
                 napari_imagec_ai=version(),
                 assumed=ran.assumed if ran else (),
+                found=found_out(predicted) if ran else (),
             ),
         )
 

@@ -239,7 +239,7 @@ class BatchPanel(BatchForm):
             self.consent.ask(asked, partial(self._run_trusted, model, *chosen))
             return
         self.consent.drop()
-        images = self.paths()
+        recipe, images = recipe.for_other_images(), self.paths()
         if (scene := self._scene()) is not None:
             chosen_too = recipe.predict.model_copy(update={"scene": scene})
             recipe = recipe.model_copy(update={"predict": chosen_too})
