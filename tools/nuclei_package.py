@@ -70,7 +70,7 @@ Measured with `python -m benchmarks.accuracy` at default settings on {validation
 of the same collection, drawn at random and kept out of the training; AP is
 TP / (TP + FP + FN). On another split of the same pool the literature reports at an IoU
 of 0.5: StarDist 0.86, Mask R-CNN 0.83, a U-Net with three classes 0.81 and one with two
-0.61 (Schmidt et al., Cell Detection with Star-convex Polygons, MICCAI 2018).
+0.67 (Schmidt et al., Cell Detection with Star-convex Polygons, MICCAI 2018).
 
 Nuclei are taken apart by the distance; the boundary is drawn for those who want it
 (`boundary: 1`). Objects with a confidence below 0.42 are left out (`min_confidence`).

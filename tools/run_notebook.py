@@ -33,7 +33,7 @@ def main() -> None:
         code = (cell for cell in notebook["cells"] if cell["cell_type"] == "code")
         for number, cell in enumerate(code, start=1):
             cell["execution_count"] = number
-            cell["outputs"] = _outputs(shell, cell["source"], number)
+            cell["outputs"] = _outputs(shell, "".join(cell["source"]), number)
         os.chdir(NOTEBOOK.parent)
     text = json.dumps(notebook, indent=1, ensure_ascii=False)
     NOTEBOOK.write_text(f"{text}\n", encoding="utf-8")

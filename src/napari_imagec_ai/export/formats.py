@@ -48,6 +48,7 @@ FORMATS: tuple[Format, ...] = (
         write_geojson,
         lacks=needs_planes,
     ),
+    Format("rois", "ImageJ ROI set", ".rois.zip", write_rois, (".zip",)),
     Format(
         "ometiff",
         "Labels (OME-TIFF)",
@@ -78,7 +79,6 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "parquet", "Table (Parquet)", ".objects.parquet", write_parquet, (".parquet",)
     ),
-    Format("rois", "ImageJ ROI set", ".rois.zip", write_rois, (".zip",)),
     Format("coco", "COCO annotations", ".coco.json", write_coco, lacks=needs_planes),
     Format(
         "yolo",

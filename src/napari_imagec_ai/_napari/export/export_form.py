@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, LineEdit, PushButton
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QListWidget,
+    QListWidgetItem,
+    QSizePolicy,
+)
 
 from napari_imagec_ai._napari.controls import Fold, column, put, row, shown, text
 from napari_imagec_ai.export.writing import FORMATS, USUAL
@@ -34,8 +39,8 @@ OPENED_BY = {
 }
 """Who opens a format, and what it holds."""
 
-_LINES = 2.5
-"""Formats in sight at once: the half one shows that there are more to scroll to."""
+_LEAST, _MOST = 2.5, 7.5
+"""Formats in sight: the half one shows that there are more to scroll to."""
 
 
 class ExportForm(Fold):
@@ -137,9 +142,22 @@ class ExportForm(Fold):
         self.said.visible = bool(sentence)  # an empty line would still have its height
 
 
+class _Formats(QListWidget):  # type: ignore[misc]
+    """Takes room where there is some, and gives it back in a low window."""
+
+    def sizeHint(self) -> QSize:
+        return QSize(super().sizeHint().width(), self._height(_MOST))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(super().minimumSizeHint().width(), self._height(_LEAST))
+
+    def _height(self, formats: float) -> int:
+        return int(formats * (2 * self.fontMetrics().lineSpacing() + 8))
+
+
 def _list_of_formats() -> Any:
     """A line for each format: its name, and who opens it."""
-    listed = QListWidget()
+    listed = _Formats()
     listed.setAccessibleName("Formats")
     listed.setToolTip("Formats to write, and who opens them.")
     listed.setWordWrap(True)
@@ -155,6 +173,5 @@ def _list_of_formats() -> Any:
         item.setCheckState(Qt.CheckState.Checked if usual else Qt.CheckState.Unchecked)
         listed.addItem(item)
     listed.setStyleSheet("QListWidget::item { padding: 3px 0; }")
-    line = listed.fontMetrics().lineSpacing()
-    listed.setFixedHeight(int(_LINES * (2 * line + 8)))
+    listed.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
     return listed

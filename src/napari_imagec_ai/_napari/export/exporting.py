@@ -70,7 +70,9 @@ class Exporting:
     def _beside(self) -> Path:
         """The folder of the image's file; without one, that of the program."""
         layer = self._feeding.source.layer.value
-        path = file_of(layer) if layer is not None else None
+        # A sample's file lies among those of a package, which are nobody's own.
+        own = layer is not None and layer.source.sample is None
+        path = file_of(layer) if own else None
         return path.parent if path is not None else Path.cwd()
 
     def start(self) -> None:

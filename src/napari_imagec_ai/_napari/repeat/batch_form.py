@@ -26,7 +26,7 @@ from napari_imagec_ai._napari.controls import (
 )
 from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai._napari.model.yes_no_question import Consent
-from napari_imagec_ai.export.writing import EXPORTS, USUAL
+from napari_imagec_ai.export.writing import FORMATS, USUAL
 
 _ACROSS = 3
 """Formats side by side."""
@@ -43,6 +43,8 @@ _WORDS = {
     "coco": "COCO",
     "yolo": "YOLO",
     "overlay": "Overlay",
+    "tracks": "Tracks",
+    "tracklabels": "Track labels",
     "report": "Report",
 }
 """Formats in words."""
@@ -97,13 +99,13 @@ class BatchForm(Container):  # type: ignore[type-arg]
             tooltip="Show it in the file manager.",
         )
         self.formats = {
-            word: CheckBox(
-                value=word in USUAL,
-                text=_WORDS.get(word, word),
-                name=word,
-                tooltip=f"Write *{suffix} for each image.",
+            each.word: CheckBox(
+                value=each.word in USUAL,
+                text=_WORDS.get(each.word, each.title),
+                name=each.word,
+                tooltip=f"{each.title}: writes *{each.suffix} for each image.",
             )
-            for word, suffix in EXPORTS.items()
+            for each in FORMATS
         }
         self.workers = SpinBox(
             value=1,

@@ -87,7 +87,8 @@ class Repeating:
 
     def _ask_where(self) -> None:
         layer = self._feeding.source.layer.value
-        image = file_of(layer) if layer is not None else None
+        own = layer is not None and layer.source.sample is None
+        image = file_of(layer) if own else None
         place = (image.parent if image is not None else Path()) / "my.recipe.yaml"
         name, _ = QFileDialog.getSaveFileName(
             self._desk.native, "Save settings", str(place), _FILES
