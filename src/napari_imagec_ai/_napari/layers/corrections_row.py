@@ -11,7 +11,9 @@ from napari_imagec_ai._napari.controls import text
 
 KEEP, NEW = "stay as they are", "get layers of their own"
 
-_BEFORE = "This image was corrected before, and napari ended since."
+BEFORE = "This image was corrected before, and napari ended since."
+
+DISCARDED = "The corrections were discarded."
 
 _COUNT = "{n} object{s} corrected by hand."
 
@@ -70,19 +72,19 @@ class CorrectionsRow(Container):  # type: ignore[type-arg]
         """Whether what is found next goes into new layers."""
         return bool(self.choice.value == NEW)
 
-    def show_count(self, count: int, before: bool = False) -> None:
+    def show_count(self, count: int, offer: str = "") -> None:
         """Say how many objects were corrected; nothing of all this where none was.
 
         Parameters
         ----------
         count : int
             Corrected objects.
-        before : bool
-            Whether there are corrections of an earlier time, which are not shown.
+        offer : str
+            A sentence on corrections that are not shown and can be brought back.
         """
-        offered = before and not count
+        offered = bool(offer) and not count
         told = _COUNT.format(n=count, s="" if count == 1 else "s")
-        self.said.value = _BEFORE if offered else told
+        self.said.value = offer if offered else told
         self.visible = count > 0 or offered
         self.back.visible = offered
         self.choice.visible = self.drop.visible = count > 0

@@ -44,6 +44,8 @@ class Live:
         Settings that the person tried.
     kept : tuple of ByHand
         Corrections that a copy was made of.
+    discarded : dict of str to ByHand
+        Corrections that the person discarded last, by class.
     """
 
     session: Session
@@ -53,6 +55,7 @@ class Live:
     tuned: Tuned | None = None
     history: History[Any] = field(default_factory=History)
     kept: tuple[ByHand, ...] = ()
+    discarded: dict[str, ByHand] = field(default_factory=dict)
 
 
 class LiveResults:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
     from napari_imagec_ai.results.class_map import ClassMap
+    from napari_imagec_ai.results.correction.by_hand import ByHand
 
 
 MANY = 250
@@ -89,7 +90,7 @@ class ResultLayers:
         self._images: dict[str, Image] = {}
         self._place: dict[str, list[int]] = {}
         self._found: Objects | None = None
-        self._named: dict[tuple[str, str], str] = {}
+        self.named: dict[tuple[str, str], str] = {}
         self._turns = Turns()
         viewer.layers.events.removed.connect(self._removed)
 
@@ -137,15 +138,17 @@ class ResultLayers:
             return False
         with self.hand.working():
             self.edits.look()
-            corrections = safe_copy.bring(path, self._found)
+            corrections = safe_copy.bring(path, self._found, self.named)
             self.edits.take(corrections)
         return bool(corrections)
 
-    def drop_corrections(self) -> None:
-        """Forget what the person corrected: what is found counts again."""
+    def drop_corrections(self) -> dict[str, ByHand]:
+        """Forget what the person corrected, and give it: what is found counts again."""
         with self.hand.working():
             self.edits.look()
-            self.edits.drop(list(self.edits.by_hand))
+            dropped = dict(self.edits.by_hand)
+            self.edits.drop(list(dropped))
+        return dropped
 
     def show(
         self, objects: Objects, outlines: bool = True, by_turns: bool = False
@@ -388,7 +391,7 @@ class ResultLayers:
 
     def _follow_names(self, now: Mapping[tuple[str, str], str]) -> None:
         """A class that has another name now keeps its layers and its corrections."""
-        before = self._named
+        before = self.named
         # A place that names nothing now may do so again, by another name.
         stay = {name for place, name in before.items() if now.get(place, name) == name}
         moved = {before.get(place, name): name for place, name in now.items()}
@@ -400,7 +403,7 @@ class ResultLayers:
                 self.edits.join(old, new)
             else:
                 names[old] = new
-        self._named = {**before, **now}
+        self.named = {**before, **now}
         if names:
             self._rename(names)
 

@@ -53,6 +53,7 @@ class Safekeeping:
             safe_copy.keep,
             place,
             dict(live.results.edits.by_hand),
+            live.results.named,
             progressed=lambda *_: None,
             returned=lambda _: None,
             failed=_log.warning,

@@ -16,7 +16,11 @@ from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.controls import text
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.layers.changes import Hand, unasked
-from napari_imagec_ai._napari.layers.corrections_row import CorrectionsRow
+from napari_imagec_ai._napari.layers.corrections_row import (
+    BEFORE,
+    DISCARDED,
+    CorrectionsRow,
+)
 from napari_imagec_ai._napari.layers.inspector import Inspector
 from napari_imagec_ai._napari.layers.layer_options import LayerOptions
 from napari_imagec_ai._napari.layers.live import Live, LiveResults
@@ -165,19 +169,31 @@ class Showing:
 
     def _bring_back(self) -> None:
         """Corrections of an earlier time count again."""
-        if self.live is not None and self._safe.bring(self.live):
-            self._desk.tune()
+        live = self.live
+        if live is None:
+            return
+        if live.discarded:
+            live.results.edits.take(live.discarded)
+        elif not self._safe.bring(live):
+            return
+        live.discarded = {}
+        self._desk.tune()
 
     def _show_corrections(self, live: Live) -> None:
         """Say what was corrected, and keep a copy of it where that changed."""
         edits = live.results.edits
         now = tuple(edits.by_hand.values())
+        offer = ""
         if now != live.kept:
             live.kept = now
             self._safe.keep(live)
-            self.corrections.show_count(edits.count())
-        else:
-            self.corrections.show_count(edits.count(), self._safe.is_there(live))
+        elif self._safe.is_there(live):
+            offer = BEFORE
+        if edits.count():
+            live.discarded = {}
+        self.corrections.show_count(
+            edits.count(), DISCARDED if live.discarded else offer
+        )
 
     def show_aside(
         self, live: Live, result: Result, styles: Mapping[str, Style]
@@ -216,9 +232,9 @@ class Showing:
             self.results.into_new = self.corrections.into_new
 
     def _let_go(self) -> None:
-        """What was found counts again."""
-        if self.results is not None:
-            self.results.drop_corrections()
+        """What was found counts again, until the person wants corrections back."""
+        if self.live is not None:
+            self.live.discarded = self.live.results.drop_corrections()
             self._desk.tune()
 
     def show(
