@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from conftest import description, discs, finish, torchscript_network
 from napari.layers import Image
+from qtpy.QtWidgets import QApplication
 from scipy.ndimage import gaussian_filter
 from test_widget import setting
 from test_widget_lasting import another
 
 import napari_imagec_ai as ai
 from napari_imagec_ai._napari import chosen_before
+from napari_imagec_ai._napari.form import TUNE
 from napari_imagec_ai._napari.model import model_choice
 from napari_imagec_ai.decoders.registry import get_decoder
 from napari_imagec_ai.results.filters import Filter
@@ -304,3 +306,27 @@ def test_a_card_says_nothing_of_what_a_description_tells_wrongly(
     assert "For " not in said
     assert "<script>" not in said
     assert len(said) < 2000
+
+
+def test_a_demonstration_chooses_nothing_for_the_next_time(open_widget: Open) -> None:
+    _, widget = open_widget(GREY)
+    with model_choice.remembered.paused():
+        widget.choose("blood-yolov5")
+    assert "blood-yolov5" not in model_choice.remembered.recall("model")
+    widget.choose("nuclei-unet")
+    widget.choose("blood-yolov5")
+    assert "blood-yolov5" in model_choice.remembered.recall("model")
+
+
+def test_boxes_without_masks_have_no_mask_threshold(open_widget: Open) -> None:
+    _, widget = open_widget(GREY, show=True)
+
+    def moves_masks(model: str) -> bool:
+        widget.choose(model)
+        widget.form.front = TUNE
+        QApplication.processEvents()
+        return bool(widget.thresholds.rows[0].native.isVisible())
+
+    assert moves_masks("cells-yolov5seg")
+    assert not moves_masks("blood-yolov5")
+    assert moves_masks("nuclei-unet")

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_imagec_ai._napari import remembered
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export.writing import write
 from napari_imagec_ai.system import child_process
@@ -49,8 +50,9 @@ def run_demo(folder: Path, close: bool = False) -> None:
         widget = open_demo(viewer)
         lines = []
         for sample, model in STEPS:
-            start(widget, sample, model)
-            _wait(widget)
+            with remembered.paused():
+                start(widget, sample, model)
+                _wait(widget)
             lines.append(f"{sample}: {widget.status.value}")
             if close:
                 lines += _write_layers(widget, sample, folder)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
@@ -21,9 +23,22 @@ def recall(name: str) -> str:
     return found if isinstance(found, str) else ""
 
 
+_paused: list[bool] = []
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """Remember nothing meanwhile: it is no person who chooses."""
+    _paused.append(True)
+    try:
+        yield
+    finally:
+        _paused.pop()
+
+
 def keep(name: str, what: str) -> None:
     """Remember this; a folder that cannot be written to is no error."""
-    if recall(name) == what:
+    if _paused or recall(name) == what:
         return
     with turn(_place()):  # another window may remember something, too
         known = _read() | {name: what}

@@ -60,6 +60,7 @@ class ThresholdsForm(Fold):
         )
         self.rows = (mask, classes)
         self.mask, self.classes = mask.slider, classes.slider
+        self._masks = True
         self.histogram = Histogram(self._picked)
         self.split = CheckBox(
             value=True,
@@ -109,8 +110,14 @@ class ThresholdsForm(Fold):
     def _picked(self, threshold: float) -> None:
         self.classes.value = threshold
 
-    def show_settings(self, settings: Settings, class_threshold: float) -> None:
-        """Make the controls that this decoder needs; tells nobody."""
+    def show_settings(
+        self, settings: Settings, class_threshold: float, masks: bool = True
+    ) -> None:
+        """Make the controls that this decoder needs; tells nobody.
+
+        Without ``masks`` the network gives nothing that a mask threshold moves.
+        """
+        self._masks = masks
         here = [
             name
             for name in type(settings).model_fields
@@ -129,7 +136,7 @@ class ThresholdsForm(Fold):
             self.classes.value = class_threshold
             self.split.value = values.get("split", True)
         self.settings.set_values(values)
-        self.rows[0].visible = "mask_threshold" in values
+        self.rows[0].visible = "mask_threshold" in values and self._masks
         self.split.visible = "split" in values
 
     def values(self) -> dict[str, Any]:

@@ -82,7 +82,8 @@ class Tuning:
         """Show thresholds and classes as the model has them."""
         settings = chosen_before.settings_for(session.decoder, session.model)
         threshold = class_threshold(session.model, session.decoder)
-        self.thresholds.show_settings(settings, threshold)
+        masks = session.model.kind != "boxes"
+        self.thresholds.show_settings(settings, threshold, masks)
         self.classes.set_classes(session.model.classes)
         self._history.clear()
         self._note()
