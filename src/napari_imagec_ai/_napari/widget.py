@@ -70,6 +70,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         self._name_controls()
         self._arrange()
         self._connect()
+        self.showing.take_up()
         self.opening.choice.look()
         self._follow_active()
         self.form.remember()

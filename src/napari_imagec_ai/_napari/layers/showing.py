@@ -15,6 +15,7 @@ from superqt.utils import qdebounced
 from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.controls import text
 from napari_imagec_ai._napari.desk import Desk
+from napari_imagec_ai._napari.layers import left_behind
 from napari_imagec_ai._napari.layers.changes import Hand, unasked
 from napari_imagec_ai._napari.layers.corrections_row import CorrectionsRow
 from napari_imagec_ai._napari.layers.inspector import Inspector
@@ -90,7 +91,13 @@ class Showing:
         self.preview.stop()
         self.inspector.stop()
         for live in self.known:
-            live.results.stop()
+            left_behind.leave(live)
+
+    def take_up(self) -> None:
+        """Go on with results whose panel was closed."""
+        for live in left_behind.take_up(self._desk.viewer.layers):
+            live.results.tell(self._edited_soon, self._emptied)
+            self.known.add(live)
 
     @property
     def results(self) -> ResultLayers | None:
