@@ -133,9 +133,24 @@ class Showing:
 
     # -- the result --------------------------------------------------------------------
 
-    def place(self, session: Session, source: Source, predicted: RunSettings) -> Live:
-        """Choose the layers that a new result goes to; it is not selected by that."""
-        keep = self.options.keep.value
+    def place(
+        self,
+        session: Session,
+        source: Source,
+        predicted: RunSettings,
+        keep: bool = False,
+    ) -> Live:
+        """Choose the layers that a new result goes to; it is not selected by that.
+
+        Parameters
+        ----------
+        session, source, predicted
+            What ran, on what, and how.
+        keep : bool
+            Whether layers of an earlier result stay, also if the person did not ask for
+            that.
+        """
+        keep = keep or bool(self.options.keep.value)
         before = self.known.of(session.model, source.layer)
         same = before is not None and (
             before.results.source.image.key == source.image.key

@@ -37,9 +37,21 @@ class RecipeForm(Fold):
             name="batch",
             tooltip="Do the same to a folder of images, while you go on here.",
         )
+        self.save_result = PushButton(
+            text="Save result...",
+            name="save_result",
+            tooltip="Keep what the network gave, with everything that was chosen: open "
+            "it another day to go on tuning, without another run.",
+        )
+        self.open_result = PushButton(
+            text="Open result...",
+            name="open_result",
+            tooltip="Go on with a result that was saved, on its image.",
+        )
         super().__init__(
             "Batch and recipes",
             [
+                row(self.save_result, self.open_result),
                 row(self.save, self.load, self.batch),
                 row(self.python, self.command),
             ],
