@@ -17,6 +17,8 @@ from napari_imagec_ai.run.settings import RunSettings
 if TYPE_CHECKING:
     import napari
 
+    from napari_imagec_ai._napari.layers.live import Live
+
 State = tuple[Session, Settings, ClassMap]
 """What is tuned, and how."""
 
@@ -73,6 +75,9 @@ class Desk(Protocol):
 
     def recipe(self) -> Recipe | None:
         """What would make again what is shown; None, and the reason is said."""
+
+    def opened(self, live: Live) -> None:
+        """A saved result is tuned from here on."""
 
     def classes_told(self, names: tuple[str, ...] | None) -> bool:
         """Take classes that the person told; gives whether no run is needed for it."""

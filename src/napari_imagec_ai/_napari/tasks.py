@@ -19,6 +19,8 @@ from napari_imagec_ai.library.package.model_folder import Packaged
 from napari_imagec_ai.library.selftest import keep_results, test_model
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.recipes.in_words import in_words
+from napari_imagec_ai.recipes.recipe import Recipe
+from napari_imagec_ai.recipes.saved_run import SavedRun, load_run, save_run
 from napari_imagec_ai.recipes.session import Session
 from napari_imagec_ai.results.calibration import (
     MASK_THRESHOLDS,
@@ -39,6 +41,8 @@ from napari_imagec_ai.system.progress import Progress
 
 _LIVE_PIXELS = 1 << 21
 """Up to this many pixels are tuned on the spot, larger results by a worker."""
+
+_SAY_OVERWRITE = re.compile(r", or say --overwrite [^.;]*")
 
 _TICK = ", or let other files be replaced, too"
 """What a person does here instead of a flag of the command line."""
@@ -186,8 +190,23 @@ def exported(
             objects, folder, stem, words, image, recipe, overwrite=overwrite
         )
     except (ImagecAIError, OSError) as error:
-        words = in_words(error) or str(error)
-        return re.sub(r", or say --overwrite [^.;]*", _TICK, words)
+        return _SAY_OVERWRITE.sub(_TICK, in_words(error) or str(error))
+
+
+def loaded(path: Path) -> SavedRun | str:
+    """A run that was saved, or why it cannot be read."""
+    try:
+        return load_run(path)
+    except ImagecAIError as error:
+        return str(error)
+
+
+def saved(prediction: Prediction, recipe: Recipe, path: Path) -> list[Path] | str:
+    """The files that a run was saved in, or why it was not."""
+    try:
+        return save_run(prediction, recipe, path)
+    except (ImagecAIError, OSError) as error:
+        return _SAY_OVERWRITE.sub(_TICK, in_words(error) or str(error))
 
 
 def converted(source: Path, trust_code: bool) -> Packaged | str:

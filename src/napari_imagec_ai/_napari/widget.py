@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Container
@@ -31,6 +32,7 @@ from napari_imagec_ai._napari.model.model_actions import ModelActions
 from napari_imagec_ai._napari.model.opening_models import Opening
 from napari_imagec_ai._napari.repeat.repeating import Repeating
 from napari_imagec_ai._napari.running import Running, ran_on
+from napari_imagec_ai._napari.saved.resuming import Resuming
 from napari_imagec_ai._napari.selecting import Selecting
 from napari_imagec_ai._napari.tune.calibrating import Calibrating
 from napari_imagec_ai._napari.tune.tuning import Tuning
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_imagec_ai._napari.layers.from_napari import Source
-    from napari_imagec_ai._napari.layers.live import Tuned
+    from napari_imagec_ai._napari.layers.live import Live, Tuned
 
 
 _LIGHTEST = 150
@@ -70,6 +72,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         self._name_controls()
         self._arrange()
         self._connect()
+        self.showing.take_up()
         self.opening.choice.look()
         self._follow_active()
         self.form.remember()
@@ -95,6 +98,14 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         self.model_actions = ModelActions(self, self.opening.choice, consent)
         self.exporting = Exporting(self, self.tuning, self.showing, self.feeding)
         self.repeating = Repeating(self, self.opening, self.feeding, self.tuning)
+        self.resuming = Resuming(
+            self,
+            self.repeating,
+            self.opening,
+            self.feeding,
+            self.showing,
+            self.selecting,
+        )
 
     def _name_controls(self) -> None:
         """Names by which scripts drive the form."""
@@ -154,6 +165,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
             self.model_actions,
             self.exporting,
             self.repeating,
+            self.resuming,
             self.showing,
             self.opening,
             self.running_bar,
@@ -214,6 +226,10 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
     def run(self) -> None:
         """Run the network on the image layer as it is now."""
         self.running_bar.run()
+
+    def open_saved(self, path: Path) -> None:
+        """Go on with a saved result, or choose everything as a recipe says."""
+        self.resuming.open(path)
 
     def cancel(self) -> None:
         """Stop the run after the tile that it is at."""
@@ -333,6 +349,13 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
                 predicted = self.feeding.without_image()
         return session.recipe(predicted, settings, class_map)
 
+    def opened(self, live: Live) -> None:
+        """What is tuned from here on came from a run, or from a file."""
+        self.image_watch.look()
+        self.exporting.suggest()
+        objects = live.session.decoder.gives is Objects
+        self.form.front = TUNE if objects else RESULTS
+
     # -- what happens ------------------------------------------------------------------
 
     def _follow_active(self, event: Any = None) -> None:
@@ -370,13 +393,11 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         live.history = self.tuning.history
         self.selecting.stay()
         self.showing.select(live)
-        self.image_watch.look()
         if isinstance(session.decoded, Objects):  # detectors may tell classes only now
             self.classes.set_classes(session.decoded.classes)
         found = self.tuning.show(result, outlines=True)
         self.assumptions.show_sentences(result.assumed)
-        self.exporting.suggest()
-        self.form.front = TUNE if isinstance(result, Objects) else RESULTS
+        self.opened(live)
         self.say(
             f"{found} {ran_on(prediction)}",
             *result.assumed,

@@ -49,6 +49,11 @@ def harmless(value: Any) -> Any:
     return f"'{value}"
 
 
+def as_written(text: str) -> str:
+    """A text of a table as it was before it was made harmless."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_LIVE) else text
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)

@@ -444,6 +444,18 @@ class ResultLayers:
         """Whether tables are being written or outlines drawn, a few at a time."""
         return self._drawings.busy or self._turns.busy
 
+    def tell(
+        self, edited: Callable[[], None], emptied: Callable[[], None] = _nothing
+    ) -> None:
+        """From now on, these are told what the person does; see above."""
+        self.edits.told, self._emptied = edited, emptied
+
+    def rest(self) -> None:
+        """Draw nothing more and tell nobody, but go on noticing what is done."""
+        self._turns.stop()
+        self._drawings.stop()
+        self.tell(_nothing)
+
     def stop(self) -> None:
         """Draw and notice nothing any more."""
         self._turns.stop()

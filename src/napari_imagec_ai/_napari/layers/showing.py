@@ -15,6 +15,7 @@ from superqt.utils import qdebounced
 from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.controls import text
 from napari_imagec_ai._napari.desk import Desk
+from napari_imagec_ai._napari.layers import left_behind
 from napari_imagec_ai._napari.layers.changes import Hand, unasked
 from napari_imagec_ai._napari.layers.corrections_row import (
     BEFORE,
@@ -94,7 +95,13 @@ class Showing:
         self.preview.stop()
         self.inspector.stop()
         for live in self.known:
-            live.results.stop()
+            left_behind.leave(live)
+
+    def take_up(self) -> None:
+        """Go on with results whose panel was closed."""
+        for live in left_behind.take_up(self._desk.viewer.layers):
+            live.results.tell(self._edited_soon, self._emptied)
+            self.known.add(live)
 
     @property
     def results(self) -> ResultLayers | None:
@@ -130,9 +137,24 @@ class Showing:
 
     # -- the result --------------------------------------------------------------------
 
-    def place(self, session: Session, source: Source, predicted: RunSettings) -> Live:
-        """Choose the layers that a new result goes to; it is not selected by that."""
-        keep = self.options.keep.value
+    def place(
+        self,
+        session: Session,
+        source: Source,
+        predicted: RunSettings,
+        keep: bool = False,
+    ) -> Live:
+        """Choose the layers that a new result goes to; it is not selected by that.
+
+        Parameters
+        ----------
+        session, source, predicted
+            What ran, on what, and how.
+        keep : bool
+            Whether layers of an earlier result stay, also if the person did not ask for
+            that.
+        """
+        keep = keep or bool(self.options.keep.value)
         before = self.known.of(session.model, source.layer)
         same = before is not None and (
             before.results.source.image.key == source.image.key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from napari_imagec_ai._napari.controls import (
     shown,
     text,
 )
+from napari_imagec_ai._napari.layers.live import is_same_model
 from napari_imagec_ai._napari.model.card import (
     GROUPS,
     OTHER,
@@ -227,11 +228,24 @@ class ModelChoice(Container):  # type: ignore[type-arg]
             listed = [i for _, i in self._choices() if i >= 0]
             paths = {self._entries[i].path: i for i in listed}
             usable = [i for i in listed if self._entries[i].problem is None]
-            if chosen is not None and chosen.path in paths:
-                self.model.value = paths[chosen.path]
+            kept = self._place_of(chosen, paths)
+            if kept is not None:
+                self.model.value = kept
             elif usable or listed:
                 self.model.value = (usable or listed)[0]
         self._mark()
+
+    def _place_of(
+        self, entry: ModelEntry | None, paths: Mapping[Path, int]
+    ) -> int | None:
+        """Number of a model whose folder may have been renamed; None: it is gone."""
+        if entry is None or entry.path in paths:
+            return None if entry is None else paths[entry.path]
+        for number in paths.values():
+            other = self._entries[number].model
+            if entry.model and other and is_same_model(entry.model, other):
+                return number
+        return None
 
     def _choices(self, _widget: Any = None) -> list[tuple[str, int]]:
         """Models with their numbers, under headings with numbers below 0.

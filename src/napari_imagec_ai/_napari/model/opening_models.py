@@ -47,6 +47,11 @@ class Opening:
     def reason(self) -> str:
         """Why the chosen model cannot run; empty where it can."""
         entry = self.choice.entry
+        if entry and entry.model and entry.problem and self.session is not None:
+            return (  # it came with a saved result
+                f"'{entry.name}' cannot run here, but its result can be tuned: "
+                f"{entry.problem}"
+            )
         if entry is None or entry.problem is not None or entry.model is None:
             return "Choose a model that can run."
         if self.session is None:
@@ -57,9 +62,11 @@ class Opening:
         return ""
 
     def _model_changed(self) -> None:
-        model = self.model
+        entry = self.choice.entry
+        model = entry.model if entry is not None else None
         if self.session and model and is_same_model(self.session.model, model):
-            self.session.moved(model)  # its folder may have another name now
+            if self.model is not None:
+                self.session.moved(model)  # its folder may have another name now
             self._desk.check()
             return
         self._open()
@@ -117,6 +124,16 @@ class Opening:
                 self.choice.model.value = number
                 return True
         return False
+
+    def find(self, model: Model) -> Model:
+        """A model where it lies now, or as it was where it is not here any more."""
+        for entry in self.choice.entries:
+            if entry.model is not None and is_same_model(entry.model, model):
+                if entry.model.path == model.path:
+                    return model
+                told = model.classes if model.classes_by_hand else None
+                return entry.model.with_classes(told)
+        return model
 
     def begin(self, decoder: str | None) -> None:
         """Begin anew with the chosen model, with this decoder or its own."""

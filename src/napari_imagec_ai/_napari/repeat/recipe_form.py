@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from magicgui.widgets import PushButton
 
-from napari_imagec_ai._napari.controls import Fold, row
+from napari_imagec_ai._napari.controls import Fold, MenuItem, menu_button, put, row
 
 
 class RecipeForm(Fold):
@@ -22,26 +22,40 @@ class RecipeForm(Fold):
             name="load_recipe",
             tooltip="Choose everything here as a recipe says.",
         )
-        self.python = PushButton(
-            text="Copy as Python",
-            name="copy_python",
-            tooltip="A script that does the same, for a notebook.",
+        copying, menu = menu_button("Copy ▾", "What does the same outside of napari.")
+        self.python = MenuItem(
+            menu,
+            "Copy as Python",
+            "A script that does the same, for a notebook.",
+            "copy_python",
         )
-        self.command = PushButton(
-            text="Copy as command",
-            name="copy_command",
-            tooltip="A line that does the same, for a terminal.",
+        self.command = MenuItem(
+            menu,
+            "Copy as command",
+            "A line that does the same, for a terminal.",
+            "copy_command",
         )
         self.batch = PushButton(
             text="Batch...",
             name="batch",
             tooltip="Do the same to a folder of images, while you go on here.",
         )
+        self.save_result = PushButton(
+            text="Save result...",
+            name="save_result",
+            tooltip="Keep what the network gave, with everything that was chosen: open "
+            "it another day to go on tuning, without another run.",
+        )
+        self.open_result = PushButton(
+            text="Open result...",
+            name="open_result",
+            tooltip="Go on with a result that was saved, on its image.",
+        )
+        results = row(self.save_result, self.open_result, self.batch)
+        settings = row(self.save, self.load)
+        put(settings, 2, copying)
         super().__init__(
-            "Batch and recipes",
-            [
-                row(self.save, self.load, self.batch),
-                row(self.python, self.command),
-            ],
-            tooltip="Recipes, scripts, and many images at once.",
+            "Save, go on, batch",
+            [results, settings],
+            tooltip="Results to go on with, recipes, scripts, and many images at once.",
         )

@@ -54,8 +54,8 @@ class Repeating:
         self.form = form = RecipeForm()
         form.save.changed.connect(lambda: self._ask_where())
         form.load.changed.connect(lambda: self._ask_which())
-        form.python.changed.connect(lambda: self.copy_python())
-        form.command.changed.connect(lambda: self.copy_command())
+        form.python.connect(self.copy_python)
+        form.command.connect(self.copy_command)
         feeding.source.region.draw.changed.connect(lambda: self.draw_region())
         form.batch.changed.connect(lambda: self.open_batch())
 
@@ -128,7 +128,11 @@ class Repeating:
             # Without the classes that were told: those come with its other settings.
             bare = recipe.predict.model_copy(update={"classes": None})
             model = recipe.model_copy(update={"predict": bare}).open_model()
-            lost = self._restore(recipe, model)
+            lost = self.restore(recipe, model)
+            session = desk.session
+            if session is not None:
+                settings = recipe.decoder_settings(session.model)
+                lost += self._tuning.adopt(settings, recipe.classes)
         except ImagecAIError as error:
             self._desk.say(str(error), bad=True)
             return
@@ -139,19 +143,16 @@ class Repeating:
             ready or "Press Run to see what it finds in this image.",
         )
 
-    def _restore(self, recipe: Recipe, model: Model) -> list[str]:
+    def restore(self, recipe: Recipe, model: Model) -> list[str]:
+        """Choose model and all that a run takes; gives sentences on what was lost."""
         lost: list[str] = []
         self._opening.choice.choose_model(model)
         name = recipe.decoder
         if name is not None and name not in decoders():
             lost.append(f"The recipe's decoder '{name}' is not installed here.")
             name = None
-        session = self._desk.begin(name, recipe.predict)
-        if session is None:
-            return lost
-        lost += self._restore_feeding(recipe.predict)
-        settings = recipe.decoder_settings(session.model)
-        lost += self._tuning.adopt(settings, recipe.classes)
+        if self._desk.begin(name, recipe.predict) is not None:
+            lost += self._restore_feeding(recipe.predict)
         return lost
 
     def _restore_feeding(self, predict: RunSettings) -> list[str]:

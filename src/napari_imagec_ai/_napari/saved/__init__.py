@@ -1,0 +1,1 @@
+"""What this software wrote, opened again: runs to go on with, labels and outlines."""
