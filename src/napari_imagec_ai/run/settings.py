@@ -211,8 +211,9 @@ class RunSettings(BaseModel):
     )
     memory: float | None = _setting(
         None,
-        "Gigabytes that a run may take: windows are as large as they allow, and maps "
-        "that take more than a share of them go to the disk. By default what is free.",
+        "Gigabytes that windows and maps may take: windows are as large as they allow, "
+        "and maps that take more than a share go to the disk; the image comes on "
+        "top. By default what is free.",
         gt=0,
     )
     classes: tuple[str, ...] | None = _setting(
