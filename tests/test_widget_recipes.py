@@ -88,9 +88,9 @@ def test_the_copied_script_and_command_give_the_same_table(
     _, widget = tuned
     shown = tables(widget, tmp_path)
     assert shown.count(b"\n") == 1 + 4
-    widget.repeat.python.native.click()
+    widget.repeat.python.native.trigger()
     python = QApplication.clipboard().text()
-    widget.repeat.command.native.click()
+    widget.repeat.command.native.trigger()
     command = QApplication.clipboard().text()
     assert "--mask-threshold 0.4" in command
     assert "--normalize=range" in command

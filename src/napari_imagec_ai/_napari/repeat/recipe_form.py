@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from magicgui.widgets import PushButton
 
-from napari_imagec_ai._napari.controls import Fold, row
+from napari_imagec_ai._napari.controls import Fold, MenuItem, menu_button, put, row
 
 
 class RecipeForm(Fold):
@@ -22,15 +22,18 @@ class RecipeForm(Fold):
             name="load_recipe",
             tooltip="Choose everything here as a recipe says.",
         )
-        self.python = PushButton(
-            text="Copy as Python",
-            name="copy_python",
-            tooltip="A script that does the same, for a notebook.",
+        copying, menu = menu_button("Copy ▾", "What does the same outside of napari.")
+        self.python = MenuItem(
+            menu,
+            "Copy as Python",
+            "A script that does the same, for a notebook.",
+            "copy_python",
         )
-        self.command = PushButton(
-            text="Copy as command",
-            name="copy_command",
-            tooltip="A line that does the same, for a terminal.",
+        self.command = MenuItem(
+            menu,
+            "Copy as command",
+            "A line that does the same, for a terminal.",
+            "copy_command",
         )
         self.batch = PushButton(
             text="Batch...",
@@ -48,12 +51,11 @@ class RecipeForm(Fold):
             name="open_result",
             tooltip="Go on with a result that was saved, on its image.",
         )
+        results = row(self.save_result, self.open_result, self.batch)
+        settings = row(self.save, self.load)
+        put(settings, 2, copying)
         super().__init__(
-            "Batch and recipes",
-            [
-                row(self.save_result, self.open_result),
-                row(self.save, self.load, self.batch),
-                row(self.python, self.command),
-            ],
-            tooltip="Recipes, scripts, and many images at once.",
+            "Save, go on, batch",
+            [results, settings],
+            tooltip="Results to go on with, recipes, scripts, and many images at once.",
         )

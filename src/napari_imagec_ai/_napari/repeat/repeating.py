@@ -54,8 +54,8 @@ class Repeating:
         self.form = form = RecipeForm()
         form.save.changed.connect(lambda: self._ask_where())
         form.load.changed.connect(lambda: self._ask_which())
-        form.python.changed.connect(lambda: self.copy_python())
-        form.command.changed.connect(lambda: self.copy_command())
+        form.python.connect(self.copy_python)
+        form.command.connect(self.copy_command)
         feeding.source.region.draw.changed.connect(lambda: self.draw_region())
         form.batch.changed.connect(lambda: self.open_batch())
 
