@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import tifffile
 from conftest import discs, finish
 from qtpy.QtCore import Qt
 from scipy.ndimage import gaussian_filter
+from test_widget_classes import settle
 
 from napari_imagec_ai._napari.export.export_form import (
     ALL,
@@ -21,6 +23,8 @@ from napari_imagec_ai._napari.export.export_form import (
     SELECTED,
 )
 from napari_imagec_ai._napari.form import RESULTS
+from napari_imagec_ai._napari.image.region_choice import DRAWN
+from napari_imagec_ai.export.pace import Pace, Stopped
 from napari_imagec_ai.export.writing import EXPORTS
 
 Open = Callable[..., tuple[Any, Any]]
@@ -135,3 +139,92 @@ def test_what_cannot_be_written_is_said_beside_the_button(
 
 def test_every_format_says_who_opens_it() -> None:
     assert set(OPENED_BY) == set(EXPORTS)
+
+
+def test_a_long_export_shows_how_far_it_is_and_is_cancelled(
+    qtbot: Any,
+    open_widget: Open,
+    scene: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, widget = ran(qtbot, open_widget, scene)
+    form, at, go = widget.export_section, threading.Event(), threading.Event()
+    steps: list[float] = []
+
+    def slowly(pace: Pace, part: float) -> None:
+        steps.append(part)
+        if pace.number == 1 and not at.is_set():
+            at.set()
+            assert go.wait(20)
+        pace.part = part
+        if pace.stop:
+            raise Stopped
+
+    go_on = Pace.go_on
+    monkeypatch.setattr(Pace, "go_on", slowly)
+    form.check("csv", "geojson", "report")
+    form.folder.value = str(tmp_path)
+    qtbot.mouseClick(form.go.native, LEFT)
+    qtbot.waitUntil(at.is_set, timeout=30_000)
+    qtbot.waitUntil(lambda: "file 2 of 3" in form.said.value, timeout=30_000)
+    assert 30 <= form.progress.value < 67
+    assert form.progress.native.isVisible()
+    assert not form.go.native.isEnabled()
+    qtbot.mouseClick(form.cancel.native, LEFT)
+    go.set()
+    qtbot.waitUntil(lambda: not widget.exporting.busy, timeout=30_000)
+    assert form.said.value == "Cancelled. Written before: dish.objects.csv."
+    left = {path.name for path in tmp_path.iterdir()} - {"models"}
+    assert left == {"dish.objects.csv"}
+    assert not form.progress.native.isVisible()
+    assert not form.cancel.native.isVisible()
+    assert form.show_folder.native.isVisible()
+    monkeypatch.setattr(Pace, "go_on", go_on)
+    assert "Wrote" in export(qtbot, widget, tmp_path, "csv", "geojson")
+
+
+@pytest.mark.parametrize("colours", [False, True])
+def test_an_image_with_channels_last_lies_under_its_outlines(
+    qtbot: Any, open_widget: Open, scene: np.ndarray, tmp_path: Path, colours: bool
+) -> None:
+    import imageio.v3 as iio
+
+    image = np.stack([scene, scene * 0, scene * 0], axis=-1)
+    image = (image * 255).astype(np.uint8) if colours else image
+    viewer, widget = open_widget(None, show=True)
+    viewer.add_image(image, name="dish", rgb=colours)
+    if not colours:
+        widget.axes.value = "YXC"
+        settle(qtbot, lambda: len(widget.channels) > 0)
+        widget.channels[0].value = ("dish", 0)
+    widget.run()
+    finish(qtbot, widget)
+    widget.form.front = RESULTS
+    export(qtbot, widget, tmp_path, "overlay", "omezarr", "report")
+    picture = iio.imread(tmp_path / "dish.overlay.png")
+    zoom = picture.shape[0] // 96
+    assert picture.shape == (96 * zoom, 96 * zoom, 3)
+    inside, outside = picture[25 * zoom, 25 * zoom], picture[-zoom, -zoom]
+    assert int(inside[0]) > int(outside[0]) + 100
+    assert (int(inside[1]) < 50) == colours
+
+
+def test_a_part_that_was_run_lies_on_the_whole_image_in_its_overlay(
+    qtbot: Any, open_widget: Open, scene: np.ndarray, tmp_path: Path
+) -> None:
+    import imageio.v3 as iio
+
+    viewer, widget = open_widget(scene, show=True)
+    square = np.array([(40, 4), (40, 92), (92, 92), (92, 4)])
+    drawn = viewer.add_shapes([square], scale=(0.5, 0.5), name="mine")
+    viewer.layers.selection = {viewer.layers["dish"]}
+    widget.source.region.where.value = DRAWN
+    widget.source.region.shapes.value = drawn
+    widget.run()
+    finish(qtbot, widget)
+    widget.form.front = RESULTS
+    export(qtbot, widget, tmp_path, "overlay")
+    picture = iio.imread(tmp_path / "dish.overlay.png")
+    zoom = picture.shape[0] // 96
+    assert picture[25 * zoom, 25 * zoom].min() > 200  # not run, and bright

@@ -12,8 +12,10 @@ from napari_imagec_ai.decoders.decoder import Settings, settings_with
 from napari_imagec_ai.decoders.decoding import run_decoder
 from napari_imagec_ai.decoders.registry import get_decoder
 from napari_imagec_ai.errors import DecodeError, ImagecAIError, WeightsError
+from napari_imagec_ai.export.pace import Pace, Stopped
 from napari_imagec_ai.export.writing import write_all
 from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.image.opening_files import open_image
 from napari_imagec_ai.library.folders import install, user_models
 from napari_imagec_ai.library.package.model_folder import Packaged
 from napari_imagec_ai.library.selftest import keep_results, test_model
@@ -182,15 +184,36 @@ def exported(
     image: ImageInput | None,
     recipe: str,
     overwrite: bool,
+    pace: Pace,
 ) -> list[Path] | str:
     """The files that were written of a result, or why none was."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return write_all(
-            objects, folder, stem, words, image, recipe, overwrite=overwrite
+            objects,
+            folder,
+            stem,
+            words,
+            image,
+            recipe,
+            overwrite=overwrite,
+            pace=pace,
+        )
+    except Stopped:
+        done = ", ".join(path.name for path in pace.written)
+        return (
+            f"Cancelled. {f'Written before: {done}.' if done else 'No file changed.'}"
         )
     except (ImagecAIError, OSError) as error:
         return _SAY_OVERWRITE.sub(_TICK, in_words(error) or str(error))
+
+
+def scene(path: Path, number: int) -> ImageInput | str:
+    """One image of a file that holds several, or why it cannot be opened."""
+    try:
+        return open_image(path, scene=number)
+    except ImagecAIError as error:
+        return str(error)
 
 
 def loaded(path: Path) -> SavedRun | str:

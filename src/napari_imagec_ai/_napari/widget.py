@@ -160,6 +160,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         self.viewer.events.theme.connect(self._paint)
         self._paint()
         parts = (
+            self.feeding.scenes,
             self.tuning,
             self.calibrating,
             self.model_actions,

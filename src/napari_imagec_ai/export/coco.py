@@ -37,7 +37,7 @@ def write_coco(objects: Objects, path: Path, beside: Beside) -> None:
                 **{axis.lower(): at for axis, at in section.position.items()},
             }
         )
-        annotations += _annotations(objects, section, number)
+        annotations += _annotations(objects, section, number, beside)
     collection = {
         "info": {"description": f"Objects of {objects.frame.name or 'an image'}"},
         "images": images,
@@ -58,10 +58,13 @@ def _file_name(objects: Objects, beside: Beside) -> str:
 
 
 def _annotations(
-    objects: Objects, section: Section, number: int
+    objects: Objects, section: Section, number: int, beside: Beside
 ) -> list[dict[str, Any]]:
     found = []
-    for row, parts in zip(section.rows, section.outlines, strict=True):
+    every = zip(section.rows, section.outlines, strict=True)
+    one = not section.index  # of several planes, each is a step
+    pairs = beside.pace.along(every, len(section.rows)) if one else every
+    for row, parts in pairs:
         shown = parts if objects.has_pixels else []
         y0, x0, y1, x1 = objects.boxes[row].tolist()
         found.append(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from napari_imagec_ai.export.pace import Pace
 from napari_imagec_ai.image.image_input import Frame, ImageInput
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.outlines import Outline
@@ -21,10 +22,13 @@ class Beside:
         The pixels in which the objects were found.
     recipe : str
         The recipe of the run, as text.
+    pace : Pace
+        Told how far a file is.
     """
 
     image: ImageInput | None = None
     recipe: str = ""
+    pace: Pace = field(default_factory=Pace)
     _traced: list[list[Outline]] | None = field(default=None, repr=False)
     _of: Objects | None = field(default=None, repr=False)
 

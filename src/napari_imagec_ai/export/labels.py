@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def write_labels(objects: Objects, path: Path, beside: Beside) -> None:
         path,
         np.int32,
         frame.shape,
+        beside,
         description=_description(objects),
         metadata=None,
     )
@@ -63,7 +65,7 @@ def write_ome(objects: Objects, path: Path, beside: Beside) -> None:
         "Name": frame.name or "labels",
         "Channel": {"Name": [f"labels ({', '.join(objects.classes)})"]},
     } | in_ome(frame)
-    _save(objects, path, np.int32, frame.shape, ome=True, metadata=metadata)
+    _save(objects, path, np.int32, frame.shape, beside, ome=True, metadata=metadata)
 
 
 def write_imagej(objects: Objects, path: Path, beside: Beside) -> None:
@@ -78,7 +80,15 @@ def write_imagej(objects: Objects, path: Path, beside: Beside) -> None:
     shape = tuple(sizes.get(axis, 1) for axis in "TZCYXS")
     metadata = {"axes": "TZCYXS"} | in_imagej(frame)
     metadata |= {"min": 0.0, "max": float(max(objects.id.max(initial=1), 1))}
-    _save(objects, path, _imagej_type(objects), shape, imagej=True, metadata=metadata)
+    _save(
+        objects,
+        path,
+        _imagej_type(objects),
+        shape,
+        beside,
+        imagej=True,
+        metadata=metadata,
+    )
 
 
 def imagej_lacks(objects: Objects) -> str:
@@ -104,6 +114,7 @@ def _save(
     path: Path,
     dtype: type[np.generic],
     shape: tuple[int, ...],
+    beside: Beside,
     **options: Any,
 ) -> None:
     import tifffile
@@ -122,8 +133,11 @@ def _save(
     if "imagej" not in options and height * width > LARGE:
         options["tile"] = (_TILE, _TILE)
         data = _tiles(objects, dtype)
+        count = math.prod(frame.shape[:-2]) * -(-height // _TILE) * -(-width // _TILE)
     else:
         data = (part.astype(dtype) for _, part in parts(objects, max(height, width)))
+        count = math.prod(frame.shape[:-2])
+    data = beside.pace.along(data, count)
     if _pixels(frame) <= LARGE:
         data = np.concatenate([part.reshape(-1) for part in data]).reshape(shape)
         tifffile.imwrite(path, data, **options)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.export.format import Beside
+from napari_imagec_ai.export.pace import Pace
 from napari_imagec_ai.export.palette import colour
 from napari_imagec_ai.export.planes import Ids
 from napari_imagec_ai.export.sizes import in_zarr
@@ -45,7 +46,9 @@ def write_ome_zarr(objects: Objects, path: Path, beside: Beside) -> None:
     labels.attrs["labels"] = [NAME]
     group = labels.create_group(NAME)
     frame, name = objects.frame, objects.frame.name
-    levels = _pyramid(group, frame.axes, frame.shape, np.int32, Ids(objects).read, 1)
+    read = Ids(objects).read
+    pace = beside.pace
+    levels = _pyramid(group, frame.axes, frame.shape, np.int32, read, 1, pace)
     scales = _multiscales(frame, frame.axes, levels, f"{name} {NAME}".strip(), False)
     group.attrs["multiscales"] = scales
     group.attrs["image-label"] = _label_metadata(objects)
@@ -59,7 +62,7 @@ def write_ome_zarr(objects: Objects, path: Path, beside: Beside) -> None:
     shape = tuple(image.size(axis) for axis in axes)
     dtype = np.dtype(image.data.dtype)
     dtype = np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
-    levels = _pyramid(root, axes, shape, dtype, _reader(image, axes), 2)
+    levels = _pyramid(root, axes, shape, dtype, _reader(image, axes), 2, pace)
     title = image.name or "image"
     root.attrs["multiscales"] = _multiscales(image.frame, axes, levels, title, True)
 
@@ -86,6 +89,7 @@ def _pyramid(
     dtype: Any,
     read: Read,
     window: int,
+    pace: Pace,
 ) -> int:
     """Write all levels; gives how many.
 
@@ -105,7 +109,7 @@ def _pyramid(
             compressors=Blosc(cname="lz4"),  # which every reader of 0.4 has
             fill_value=0,
         )
-        for index, place in _places(shape):
+        for index, place in pace.along(list(_places(shape))):
             array[(*index, *place)] = read(index, place)
         level += 1
         if max(shape[-2:]) <= _CHUNK:

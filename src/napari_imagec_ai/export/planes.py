@@ -116,7 +116,9 @@ def sections(objects: Objects, beside: Beside) -> Iterator[Section]:
     axes, first = frame.axes[:-2], frame.origin[: len(frame.axes) - 2]
     volumes = objects.boxes.shape[1] != 4
     flat = [] if volumes else beside.outlines(objects)
-    for index in np.ndindex(frame.shape[:-2]):
+    several = list(np.ndindex(frame.shape[:-2]))
+    # Of one plane, who writes it tells more.
+    for index in beside.pace.along(several) if len(several) > 1 else several:
         at = [i + start for i, start in zip(index, first, strict=True)]
         position = dict(zip(axes, at, strict=True))
         if volumes:

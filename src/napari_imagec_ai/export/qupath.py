@@ -53,7 +53,7 @@ def geojson(objects: Objects) -> dict[str, Any]:
 def _features(objects: Objects, beside: Beside) -> Iterator[dict[str, Any]]:
     outlines = beside.outlines(objects)
     nucleus = _nuclei(objects)
-    for start in range(0, len(objects), _TOGETHER):
+    for start in beside.pace.along(range(0, len(objects), _TOGETHER)):
         some = range(start, min(start + _TOGETHER, len(objects)))
         held = [nucleus[row] for row in some if row in nucleus]
         measured = measurements(objects[slice(some.start, some.stop)], "box_")

@@ -42,7 +42,10 @@ def write_rois(objects: Objects, path: Path, beside: Beside) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for section in sections(objects, beside):
             position = _position(section, channels)
-            for row, parts in zip(section.rows, section.outlines, strict=True):
+            every = zip(section.rows, section.outlines, strict=True)
+            one = not section.index  # of several planes, each is a step
+            pairs = beside.pace.along(every, len(section.rows)) if one else every
+            for row, parts in pairs:
                 name = _name(objects, int(row), section)
                 roi = _roi(_rings(parts, objects.boxes[row]))
                 roi.name = name

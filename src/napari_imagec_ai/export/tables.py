@@ -77,7 +77,8 @@ def write_csv(objects: Objects, path: Path, beside: Beside) -> None:
     """Write the table as CSV, seven digits of each number; what is none is empty."""
     columns = table(objects)
     rows = zip(*(map(plain, column) for column in columns.values()), strict=True)
-    write_rows(path, list(columns), rows, objects.classes)
+    counted = beside.pace.along(rows, len(objects))
+    write_rows(path, list(columns), counted, objects.classes)
 
 
 def write_parquet(objects: Objects, path: Path, beside: Beside) -> None:

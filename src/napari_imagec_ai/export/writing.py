@@ -16,6 +16,7 @@ from napari_imagec_ai.export.format import (
 )
 from napari_imagec_ai.export.formats import EXPORTS, FORMATS
 from napari_imagec_ai.export.images import file_word, write_image, write_scores
+from napari_imagec_ai.export.pace import Pace
 from napari_imagec_ai.export.qupath import geojson
 from napari_imagec_ai.export.sizes import lost_in_imagej
 from napari_imagec_ai.export.tables import table
@@ -160,6 +161,7 @@ def write_all(
     recipe: str = "",
     *,
     overwrite: bool = False,
+    pace: Pace | None = None,
 ) -> list[Path]:
     """Write the files of a run.
 
@@ -176,6 +178,8 @@ def write_all(
         fit. Images and scores have a format of their own.
     image, recipe, overwrite
         See :func:`write`.
+    pace : Pace, optional
+        Told how far it is, and asked whether to go on.
 
     Returns
     -------
@@ -197,8 +201,10 @@ def write_all(
         for each in chosen:
             _check(result, each)
         own_files.check(files_of(chosen, folder, stem))
-        beside, written = Beside(image, recipe), []
-        for each in chosen:
+        pace = pace or Pace()
+        beside, written = Beside(image, recipe, pace), pace.written
+        for number, each in enumerate(chosen):
+            pace.begin(each.title, number, len(chosen))
             place = folder / f"{stem}{each.suffix}"
             written.append(_write(result, place, each, beside))
             written += [folder / each.also] if each.also else []

@@ -38,7 +38,7 @@ def write_yolo(objects: Objects, path: Path, beside: Beside) -> None:
     numbers = _numbers(path.parent / CLASSES_FILE, objects.classes)
     size = np.asarray(objects.frame.shape[:-3:-1], np.float64)  # (width, height)
     lines = []
-    for row, parts in enumerate(beside.outlines(objects)):
+    for row, parts in enumerate(beside.pace.along(beside.outlines(objects))):
         number = numbers[objects.classes[objects.class_id[row]]]
         if objects.has_pixels and parts:
             values = joined(parts) / size

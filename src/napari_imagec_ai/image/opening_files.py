@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.image import tiff_images
+from napari_imagec_ai.image import tiff_images, zarr_images
 from napari_imagec_ai.image.from_file import array_in
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.pictures import read_picture
@@ -82,6 +82,24 @@ def open_image(
         if found is not None:
             return found
         raise ImageError(cannot_be_read(path.name, error)) from error
+
+
+def scene_names(path: str | Path) -> tuple[str, ...]:
+    """Names of the images in a file, in order, where it holds several.
+
+    One may have no name. Files that cannot be read hold none.
+    """
+    path = Path(path)
+    try:
+        if os.path.isdir(path):
+            found = zarr_images.names_in(path) if is_zarr(path) else ()
+        elif path.suffix.lower() in tiff_images.SUFFIXES:
+            found = tiff_images.names_in(path)
+        else:
+            found = ()
+    except Exception:  # noqa: BLE001 - the readers' errors have no common root
+        return ()
+    return found if len(found) > 1 else ()
 
 
 def _open_known(

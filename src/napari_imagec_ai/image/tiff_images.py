@@ -104,6 +104,14 @@ def read_tiff(
     )
 
 
+def names_in(path: Path) -> tuple[str, ...]:
+    """Names of the images in a TIFF file; empty where one has none."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        return tuple(_name(file, number) for number in range(len(file.series)))
+
+
 def _name(file: Any, number: int) -> str:
     """Of an image, where the file has one that somebody gave."""
     name = str(file.series[number].name or "").strip()

@@ -120,6 +120,16 @@ def fields_of(path: Path) -> list[Path]:
     return []
 
 
+def names_in(path: Path) -> tuple[str, ...]:
+    """Names of the images in a container, a well or a plate; empty for one image."""
+    import zarr
+
+    group = zarr.open(str(path), mode="r")
+    if not isinstance(group, zarr.Group) or "multiscales" in _told(group):
+        return ()
+    return tuple(_fields(group, _told(group)))
+
+
 def _found(path: Path, scene: int | str | None) -> tuple[Any, Axes, tuple[str, ...]]:
     """The array that is meant, what is known of its axes, and what is said of it."""
     import zarr

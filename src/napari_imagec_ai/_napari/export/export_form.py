@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from magicgui.widgets import CheckBox, ComboBox, LineEdit, PushButton
+from magicgui.widgets import CheckBox, ComboBox, LineEdit, ProgressBar, PushButton
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -97,6 +97,12 @@ class ExportForm(Fold):
             tooltip="Show what was written in the file manager.",
         )
         self.show_folder.enabled = False
+        self.cancel = PushButton(
+            text="Cancel export",
+            name="cancel_export",
+            tooltip="Stop writing; files that are done stay.",
+        )
+        self.progress = ProgressBar(value=0, min=0, max=100, step=1)
         self.said = text("exported")
         places = column(self.what, self.folder)
         super().__init__(
@@ -104,16 +110,25 @@ class ExportForm(Fold):
             [
                 places,
                 row(self.choose, self.overwrite),
-                row(self.go, self.show_folder),
+                row(self.go, self.cancel, self.show_folder),
+                self.progress,
                 self.said,
             ],
             tooltip="Files for other programs.",
         )
         put(self.body, 0, self.list)
         self.said.visible = False
+        self.show_busy(False)
         self.go.changed.connect(lambda: start())
         self.choose.changed.connect(lambda: choose())
         self.show_folder.changed.connect(lambda: show())
+
+    def show_busy(self, busy: bool) -> None:
+        """Show how far it is and how to stop it, or what can be done with files."""
+        self.cancel.visible = self.progress.visible = busy
+        self.cancel.enabled = busy
+        self.show_folder.visible = not busy
+        self.progress.value = 0
 
     def words(self) -> tuple[str, ...]:
         """The formats that are wanted."""

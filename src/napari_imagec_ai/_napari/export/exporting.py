@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels, Shapes
-from qtpy.QtCore import QUrl
+from qtpy.QtCore import QTimer, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog
 
@@ -19,6 +19,7 @@ from napari_imagec_ai._napari.export.export_form import LAYERS, SELECTED, Export
 from napari_imagec_ai._napari.image.origin import file_of
 from napari_imagec_ai._napari.layers.writers import objects_of
 from napari_imagec_ai.errors import DecodeError, ImagecAIError
+from napari_imagec_ai.export.pace import Pace
 
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.image.feeding import Feeding
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from napari_imagec_ai._napari.tune.tuning import Tuning
     from napari_imagec_ai.image.image_input import ImageInput
     from napari_imagec_ai.results.objects import Objects
+
+_LOOK = 150
+"""Milliseconds after which it is looked again how far an export is."""
 
 
 class Exporting:
@@ -51,10 +55,32 @@ class Exporting:
         self.form = ExportForm(self.start, self._ask_folder, self._show)
         self.jobs = Jobs(desk.say)
         self._written: list[Path] = []
+        self._pace = Pace()
+        self._timer = QTimer(self.form.native)
+        self._timer.timeout.connect(self._look)
+        self.form.cancel.changed.connect(lambda: self.cancel())
 
     def stop(self) -> None:
         """Touch nothing any more: the window is gone."""
+        self._pace.stop = True
         self.jobs.stop()
+
+    def cancel(self) -> None:
+        """Stop writing at the next step."""
+        self._pace.stop = True
+        self.form.cancel.enabled = False
+
+    def _look(self) -> None:
+        """Show how far it is; when it has ended, what can be done with the files."""
+        if not self.busy:
+            self._timer.stop()
+            self.form.show_busy(False)
+            return
+        pace = self._pace
+        self.form.progress.value = int(100 * pace.done)
+        if pace.title and not pace.stop:
+            of = f"file {pace.number + 1} of {pace.total}"
+            self.form.say(f"Writing {of}: {pace.title}...")
 
     @property
     def busy(self) -> bool:
@@ -96,6 +122,9 @@ class Exporting:
             recipe = self._desk.recipe() if self._showing.results is not None else None
             form.say(f"Writing {len(objects)} objects...")
             form.show_folder.enabled = False
+            self._pace = Pace()
+            form.show_busy(True)
+            self._timer.start(_LOOK)
             self.jobs.start(
                 form.go,
                 self._done,
@@ -107,11 +136,14 @@ class Exporting:
                 self._image(),
                 recipe.text() if recipe is not None else "",
                 bool(form.overwrite.value),
+                self._pace,
             )
 
     def _done(self, outcome: list[Path] | str) -> None:
+        self._timer.stop()
+        self.form.show_busy(False)
         if isinstance(outcome, str):
-            self.form.say(outcome, bad=True)
+            self.form.say(outcome, bad=not outcome.startswith("Cancelled"))
             return
         self._written = outcome
         self.form.show_folder.enabled = bool(outcome)
@@ -179,7 +211,7 @@ class Exporting:
         if not any(source.corner):
             return source.image  # type: ignore[no-any-return]
         layer = self._feeding.source.layer.value
-        if layer is not None and id(layer) == source.layer:
+        if layer is not None and layer.unique_id == source.layer:
             return self._feeding.source.whole().image
         return None
 

@@ -14,6 +14,7 @@ from napari_imagec_ai._napari.controls import Fold, column
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.image.image_choice import ImageChoice
 from napari_imagec_ai._napari.image.object_size import ObjectSizeForm
+from napari_imagec_ai._napari.image.scene_choice import SceneChoice
 from napari_imagec_ai._napari.tune.settings_form import about_the_model
 from napari_imagec_ai._napari.tune.told_and_assumed import Assumptions
 from napari_imagec_ai.engines.registry import engine_names
@@ -68,6 +69,7 @@ class Feeding:
             minor=True,
         )
         self.source = ImageChoice(self._source_changed, self._channels_changed)
+        self.scenes = SceneChoice(desk, self.source)
         self.object_size = ObjectSizeForm(self._feeding_changed)
         parts = [self.source, self.object_size, self.source.measured]
         self.section = Fold("Image", parts)
@@ -168,6 +170,7 @@ class Feeding:
     # -- what the person changes -------------------------------------------------------
 
     def _source_changed(self) -> None:
+        self.scenes.follow()
         self._desk.check()
 
     def _feeding_changed(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_imagec_ai._napari.layers.marks import SCENE
 from napari_imagec_ai._napari.preferences import PLUGIN
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.image.image_input import ImageInput
@@ -67,7 +68,7 @@ def origin(layer: Image, image: ImageInput) -> Origin:
             "place.",
         )
     try:
-        own, scene = _alike(path, image)
+        own, scene = _alike(path, image, layer.metadata.get(SCENE))
         axes = None if own.axes == image.axes else image.axes
         again = own if axes is None else open_image(path, axes, scene)
     except ImagecAIError as error:
@@ -89,12 +90,16 @@ def origin(layer: Image, image: ImageInput) -> Origin:
     return Origin(path, opened)
 
 
-def _alike(path: Path, image: ImageInput) -> tuple[ImageInput, int | None]:
+def _alike(
+    path: Path, image: ImageInput, told: int | None
+) -> tuple[ImageInput, int | None]:
     """The image of a file that has a layer's pixels, and its number if it has one.
 
-    Of a file with several images a layer may hold any; where none is alike, it is the
-    first.
+    Of a file with several images a layer may hold any, and may tell which; where none
+    is alike, it is the first.
     """
+    if told:
+        return open_image(path, scene=told), told
     first = open_image(path)
     if _line(first) == _line(image):
         return first, None

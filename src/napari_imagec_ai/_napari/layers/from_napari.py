@@ -37,7 +37,7 @@ AXES = {
 }
 """What the dimensions of a layer may mean, the usual meaning first."""
 
-_MOST_AXES = 5
+MOST_AXES = 5
 """Dimensions that an image may have."""
 
 MOST_CHANNELS = 6
@@ -137,10 +137,10 @@ def take(layer: Image, axes: str, level: int = 0, print_: int = 0) -> Source:
     """
     data = layer.data[level] if layer.multiscale else layer.data
     finest = layer.data[0] if layer.multiscale else layer.data
-    if layer.ndim > _MOST_AXES:
+    if layer.ndim > MOST_AXES:
         raise ImageError(
-            f"Layer '{layer.name}' has {layer.ndim} dimensions: images of more than "
-            f"{_MOST_AXES} dimensions cannot be run; pick a part."
+            f"Layer '{layer.name}' has {layer.ndim} dimensions: what has more than "
+            f"{MOST_AXES} dimensions is run in parts; choose one under 'Scene'."
         )
     if len(axes) != layer.ndim:
         raise ImageError(

@@ -9,3 +9,6 @@ PLACE = "napari_imagec_ai_place"
 
 CORRECTED = "napari_imagec_ai_corrected"
 """Key of a Labels layer's metadata: how many objects a person corrected in it."""
+
+SCENE = "napari_imagec_ai_scene"
+"""Key of a layer's metadata: which image of its file, or of another layer, it is."""
