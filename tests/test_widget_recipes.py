@@ -144,6 +144,19 @@ def test_a_saved_recipe_gives_the_same_table_and_comes_back(
     assert tables(widget, tmp_path) == shown
 
 
+def test_a_recipe_never_replaces_a_file_that_nobody_was_asked_about(
+    tuned: tuple[Any, Any], tmp_path: Path
+) -> None:
+    _, widget = tuned
+    theirs = tmp_path / "mine.yaml"
+    theirs.write_text("theirs: 1\n")
+    widget.repeating.save(tmp_path / "mine")
+    assert theirs.read_text() == "theirs: 1\n"
+    assert "choose another folder or name" in widget.status.value
+    widget.repeating.save(theirs)  # the dialog has asked
+    assert "model:" in theirs.read_text()
+
+
 def test_what_of_a_recipe_cannot_be_restored_is_said(
     tuned: tuple[Any, Any], tmp_path: Path
 ) -> None:

@@ -178,6 +178,38 @@ def test_a_saved_result_is_opened_on_its_image_and_tuned_without_a_run(
     np.testing.assert_array_equal(viewer.layers["colony (dish)"].data, tuned)
 
 
+def test_a_result_on_an_image_of_another_name_says_so(
+    qtbot: Any, saved: tuple[Any, Any, Path]
+) -> None:
+    viewer, widget, place = saved
+    viewer.layers["dish"].name = "plate"
+    widget.open_saved(place)
+    opened(qtbot, widget)
+    said = widget.status.value
+    assert "a result of 'dish', and was laid on 'plate'" in said
+    assert "colony (plate)" in names(viewer)
+
+
+def test_saving_asks_for_the_name_that_is_written(
+    qtbot: Any, saved: tuple[Any, Any, Path], tmp_path: Path
+) -> None:
+    _, widget, place = saved
+    widget.open_saved(place)
+    opened(qtbot, widget)
+    theirs = tmp_path / "mine.prediction.npz"
+    theirs.write_text("theirs")
+    widget.resuming.save(tmp_path / "mine")  # nobody was asked about the whole name
+    opened(qtbot, widget)
+    assert theirs.read_text() == "theirs"
+    assert not (tmp_path / "mine.recipe.yaml").exists()
+    assert "choose another folder or name" in widget.status.value
+    assert "--" not in widget.status.value
+    widget.resuming.save(theirs)  # the dialog has asked
+    opened(qtbot, widget)
+    assert "Saved 'mine.prediction.npz'" in widget.status.value
+    assert theirs.read_bytes()[:2] == b"PK"
+
+
 def test_a_panel_is_opened_for_a_saved_result(
     qtbot: Any, saved: tuple[Any, Any, Path]
 ) -> None:
@@ -322,6 +354,32 @@ def test_exported_labels_are_opened_as_layers_of_their_classes(
     np.testing.assert_allclose(layer.get_color(1), mine.get_color(1))
 
 
+def test_exported_labels_find_their_image_by_its_name(
+    exported: tuple[Any, Any, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer, _, folder = exported
+    said: list[str] = []
+    monkeypatch.setattr(
+        "napari_imagec_ai._napari.saved.reading.show_warning", said.append
+    )
+    twin = viewer.add_image(viewer.layers["dish"].data, name="twin", scale=(3, 3))
+    viewer.layers.selection = {twin}
+    for suffix in ("labels.tif", "geojson"):
+        (layer,) = viewer.open(
+            str(folder / f"dish.{suffix}"), plugin="napari-imagec-ai"
+        )
+        assert np.allclose(layer.scale, 0.5)
+    assert not said
+    viewer.layers.remove("dish")
+    for suffix in ("labels.tif", "geojson"):
+        (layer,) = viewer.open(
+            str(folder / f"dish.{suffix}"), plugin="napari-imagec-ai"
+        )
+        assert np.allclose(layer.scale, 3)
+    assert len(said) == 2
+    assert all("'dish', and was laid on 'twin'" in sentence for sentence in said)
+
+
 def test_labels_without_their_table_are_one_layer_in_their_own_pixel_size(
     exported: tuple[Any, Any, Path],
 ) -> None:
@@ -376,7 +434,10 @@ def test_outlines_of_qupath_have_no_numbers_and_lists_of_measurements(
         "geometry": {"type": "MultiPolygon", "coordinates": [[ring], [ring]]},
         "properties": {
             "classification": {"name": "Tumour", "colorRGB": -65536},
-            "measurements": [{"name": "Area", "value": 24.0}],
+            "measurements": [
+                {"name": "Area", "value": 24.0},
+                {"name": "Circularity", "value": None},
+            ],
         },
     }
     place = tmp_path / "q.geojson"
@@ -384,4 +445,5 @@ def test_outlines_of_qupath_have_no_numbers_and_lists_of_measurements(
     (layer,) = viewer.open(str(place), plugin="napari-imagec-ai")
     assert layer.name == "Tumour outlines (q)"
     assert layer.features["Area"].tolist() == [24.0, 24.0]
+    assert layer.features["Circularity"].isna().all()
     np.testing.assert_allclose(layer.data[0][0], (1.5, 0.5))

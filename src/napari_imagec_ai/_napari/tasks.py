@@ -224,12 +224,14 @@ def loaded(path: Path) -> SavedRun | str:
         return str(error)
 
 
-def saved(prediction: Prediction, recipe: Recipe, path: Path) -> list[Path] | str:
+def saved(
+    prediction: Prediction, recipe: Recipe, path: Path, overwrite: bool
+) -> list[Path] | str:
     """The files that a run was saved in, or why it was not."""
     try:
-        return save_run(prediction, recipe, path)
+        return save_run(prediction, recipe, path, overwrite=overwrite)
     except (ImagecAIError, OSError) as error:
-        return _SAY_OVERWRITE.sub(_TICK, in_words(error) or str(error))
+        return in_words(error) or str(error)
 
 
 def converted(source: Path, trust_code: bool) -> Packaged | str:

@@ -10,6 +10,7 @@ from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.recipes.recipe import ModelRef, Recipe
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.run.settings import RunSettings
+from napari_imagec_ai.system import own_files
 
 PREDICTION, RECIPE = ".prediction.npz", ".recipe.yaml"
 """What the names of the two files end with."""
@@ -41,16 +42,38 @@ def recipe_beside(path: Path) -> Path:
     return path.with_name(stem + RECIPE)
 
 
-def save_run(prediction: Prediction, recipe: Recipe, path: Path) -> list[Path]:
-    """Write a prediction over whatever is there, and its recipe beside it.
+def save_run(
+    prediction: Prediction, recipe: Recipe, path: Path, *, overwrite: bool = False
+) -> list[Path]:
+    """Write a prediction, and its recipe beside it.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        What the network gave.
+    recipe : Recipe
+        How it ran, and what was made of it.
+    path : Path
+        The file of the prediction.
+    overwrite : bool
+        Replace also a file at ``path`` that this software did not write; never a
+        recipe beside it that is somebody else's.
+
+    Returns
+    -------
+    list of Path
+        The two files.
 
     Raises
     ------
     ImagecAIError
-        If a file cannot be written, or the recipe's place is somebody else's.
+        If a file cannot be written, or a place is somebody else's.
     """
-    beside = recipe.save(recipe_beside(path))
-    prediction.save(path, overwrite=True)
+    beside = recipe_beside(path)
+    with own_files.permitted(overwrite):
+        own_files.check([path])  # before the other one is written
+    recipe.save(beside)
+    prediction.save(path, overwrite=overwrite)
     return [path, beside]
 
 

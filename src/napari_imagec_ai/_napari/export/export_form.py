@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_imagec_ai._napari.controls import Fold, column, put, row, shown, text
+from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai.export.writing import FORMATS, USUAL
 
 ALL, SELECTED, LAYERS = "all", "selected", "layers"
@@ -153,7 +154,7 @@ class ExportForm(Fold):
 
     def say(self, sentence: str, bad: bool = False) -> None:
         """Show a sentence; one about a failure stands out."""
-        self.said.value = shown(sentence, bold=bad)
+        self.said.value = shown(in_form_words(sentence), bold=bad)
         self.said.visible = bool(sentence)  # an empty line would still have its height
 
 

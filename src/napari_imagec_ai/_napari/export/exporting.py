@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.background import Jobs
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.export.export_form import LAYERS, SELECTED, ExportForm
-from napari_imagec_ai._napari.image.origin import file_of
+from napari_imagec_ai._napari.image.origin import as_file_name, file_of
 from napari_imagec_ai._napari.layers.writers import objects_of
 from napari_imagec_ai.errors import DecodeError, ImagecAIError
 from napari_imagec_ai.export.pace import Pace
@@ -201,7 +200,7 @@ class Exporting:
         """The image's name, as that of a file."""
         source, layer = self._source(), self._feeding.source.layer.value
         name = source.name if source is not None else layer.name if layer else ""
-        return re.sub(r'[\\/:*?"<>|\s]+', "_", name).strip("._") or "objects"
+        return as_file_name(name) or "objects"
 
     def _image(self) -> ImageInput | None:
         """The pixels beside the objects, where all of them are at hand."""

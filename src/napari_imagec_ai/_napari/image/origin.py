@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,11 @@ def file_of(layer: Image) -> Path | None:
         return sample_path(source.sample[1])
     path = Path(source.path) if source.path else None
     return path if path is not None and path.exists() else None
+
+
+def as_file_name(name: str) -> str:
+    """The name of a layer, as that of a file; may be empty."""
+    return re.sub(r'[\\/:*?"<>|\s]+', "_", name).strip("._")
 
 
 def origin(layer: Image, image: ImageInput) -> Origin:

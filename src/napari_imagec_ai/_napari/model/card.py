@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.library.folders import ModelEntry
 from napari_imagec_ai.library.selftest import Verdict
@@ -127,9 +128,9 @@ def card(entry: ModelEntry | None, tested: Verdict = "") -> str:
             "(rdf.yaml with weights) into ./models."
         )
     model = entry.model
-    problem = (
-        "" if entry.problem is None else f"<b>Cannot run.</b> {escape(entry.problem)}"
-    )
+    problem = ""
+    if entry.problem is not None:
+        problem = f"<b>Cannot run.</b> {escape(in_form_words(entry.problem))}"
     if model is None:
         return problem
     reached = measured(entry)

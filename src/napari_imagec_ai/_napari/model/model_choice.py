@@ -24,6 +24,7 @@ from napari_imagec_ai._napari.controls import (
     shown,
     text,
 )
+from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai._napari.layers.live import is_same_model
 from napari_imagec_ai._napari.model.card import (
     GROUPS,
@@ -295,7 +296,9 @@ class ModelChoice(Container):  # type: ignore[type-arg]
             combo.setItemData(row_, words, Qt.ItemDataRole.ToolTipRole)
             if problem is not None:
                 combo.setItemData(row_, grey, Qt.ItemDataRole.ForegroundRole)
-                combo.setItemData(row_, problem, Qt.ItemDataRole.ToolTipRole)
+                combo.setItemData(
+                    row_, in_form_words(problem), Qt.ItemDataRole.ToolTipRole
+                )
 
     def _chosen(self) -> None:
         entry = self.entry

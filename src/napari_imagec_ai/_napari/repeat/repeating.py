@@ -101,10 +101,11 @@ class Repeating:
         shown = self._shown()
         if shown is None:
             return
-        path = path if path.suffix in (".yaml", ".yml") else Path(f"{path}.yaml")
+        # Whether a file may go was asked for the name that was typed, and no other.
+        asked = path.suffix in (".yaml", ".yml")
+        path = path if asked else Path(f"{path}.yaml")
         try:
-            # The dialog has asked whether a file that is there may go.
-            saved = shown[0].save(path, overwrite=True)
+            saved = shown[0].save(path, overwrite=asked)
         except ImagecAIError as error:
             self._desk.say(str(error), bad=True)
             return

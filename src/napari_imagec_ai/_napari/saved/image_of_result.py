@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from napari.layers import Image
 
-from napari_imagec_ai._napari.image.origin import file_of
+from napari_imagec_ai._napari.image.origin import as_file_name, file_of
 from napari_imagec_ai._napari.layers.from_napari import AXES, Source, guess_axes, take
 from napari_imagec_ai._napari.layers.marks import METADATA
 from napari_imagec_ai.errors import ImageError
@@ -18,14 +18,21 @@ from napari_imagec_ai.image.zarr_images import stem_of
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An image layer, and what its dimensions mean."""
+    """An image layer, and what its dimensions mean.
+
+    Attributes
+    ----------
+    doubt : str
+        A sentence where the image was not known by its name, empty where it was.
+    """
 
     layer: Image
     axes: str
     source: Source
+    doubt: str = ""
 
 
-def image_of(layers: Any, frame: Frame, space: str) -> Found:
+def image_of(layers: Any, frame: Frame, space: str, stem: str = "") -> Found:
     """The image that a result lies on: by its name among those that fit.
 
     Parameters
@@ -36,6 +43,8 @@ def image_of(layers: Any, frame: Frame, space: str) -> Found:
         Of the result.
     space : str
         Axes along which it lies on the whole image.
+    stem : str
+        Name of the image as the result's file says it, where its frame does not.
 
     Raises
     ------
@@ -47,21 +56,22 @@ def image_of(layers: Any, frame: Frame, space: str) -> Found:
         for layer in images(layers)
         if (found := _fitting(layer, frame, space)) is not None
     ]
-    sizes = dict(zip(frame.axes, frame.shape, strict=True))
-    size = " x ".join(str(sizes[axis]) for axis in frame.axes)
-    called = f"'{frame.file or frame.name}' ({frame.axes}, {size} pixels)"
+    size = " x ".join(str(length) for length in frame.shape)
+    name = stem or frame.file or frame.name
+    called = f"'{name}' ({frame.axes}, {size} pixels)"
     if not fits:
         raise ImageError(
             f"This is a result of {called}, and no open image is like that; open the "
             "image, then open the result again."
         )
-    chosen = _chosen(fits, {frame.file, frame.name} - {""}, layers.selection.active)
+    names = {stem} if stem else {frame.file, frame.name} - {""}
+    chosen = _chosen(fits, names, layers.selection.active)
     if chosen is None:
         raise ImageError(
             f"This is a result of {called}, and {len(fits)} open images could be that; "
             "click the right one in the list of layers, then open the result again."
         )
-    return chosen
+    return _with_doubt(chosen, names, name)
 
 
 def image_named(layers: Any, stem: str) -> Found | None:
@@ -69,7 +79,8 @@ def image_named(layers: Any, stem: str) -> Found | None:
     every = [
         Found(layer, *whole) for layer in images(layers) for whole in _whole(layer)[:1]
     ]
-    return _chosen(every, {stem}, layers.selection.active)
+    chosen = _chosen(every, {stem}, layers.selection.active)
+    return None if chosen is None else _with_doubt(chosen, {stem}, stem)
 
 
 def images(layers: Iterable[Any]) -> list[Image]:
@@ -92,11 +103,22 @@ def _chosen(fits: Sequence[Found], names: set[str], active: Any) -> Found | None
     return None
 
 
+def _with_doubt(found: Found, names: set[str], name: str) -> Found:
+    """An image, and a sentence if it has none of the names of the result's."""
+    if not names or names & _names(found.layer):
+        return found
+    return replace(
+        found,
+        doubt=f"This is a result of '{name}', and was laid on '{found.layer.name}', "
+        "which has another name; take it away if it belongs elsewhere.",
+    )
+
+
 def _names(layer: Image) -> set[str]:
     """What an image may be called in a result."""
     path = file_of(layer)
     files = set() if path is None else {path.name, stem_of(path)}
-    return {layer.name, *files}
+    return {layer.name, as_file_name(layer.name), *files}
 
 
 def _whole(layer: Image) -> list[tuple[str, Source]]:

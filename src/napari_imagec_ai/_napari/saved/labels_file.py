@@ -24,8 +24,8 @@ SUFFIX = ".labels.tif"
 _TABLE = ".objects.csv"
 
 
-def layers_of(path: Path, layers: Any) -> list[LayerData]:
-    """Labels layers of a file.
+def layers_of(path: Path, layers: Any) -> tuple[list[LayerData], str]:
+    """Labels layers of a file, and a sentence where their image is in doubt.
 
     Parameters
     ----------
@@ -46,11 +46,12 @@ def layers_of(path: Path, layers: Any) -> list[LayerData]:
             f"{image.data.dtype} with the axes {image.axes}; open it as an image."
         )
     data = np.asarray(image.data).astype(np.int32, copy=False)
-    usual: dict[str, Any] = _place(image, layers) | {"opacity": 0.35}
+    place, doubt = _place(image, layers, stem)
+    usual: dict[str, Any] = place | {"opacity": 0.35}
     usual["metadata"] = {METADATA: {}, PLACE: _whole(image.frame)}
     table = _table(path.with_name(stem + _TABLE))
     if table is None:
-        return [(data, usual | {"name": f"labels ({stem})"}, "labels")]
+        return [(data, usual | {"name": f"labels ({stem})"}, "labels")], doubt
     found: list[LayerData] = []
     for number, (name, mine) in enumerate(table.groupby("class", sort=False)):
         keep = np.zeros(
@@ -63,7 +64,7 @@ def layers_of(path: Path, layers: Any) -> list[LayerData]:
             "colormap": one_colour(COLOURS[number % len(COLOURS)]),
         }
         found.append((np.where(keep[data], data, 0), usual | told, "labels"))
-    return found
+    return found, doubt
 
 
 def _table(path: Path) -> pd.DataFrame | None:
@@ -81,21 +82,24 @@ def _table(path: Path) -> pd.DataFrame | None:
     return table.rename(columns={"id": "index"}).astype({"index": int})
 
 
-def _place(image: ImageInput, layers: Any) -> dict[str, Any]:
+def _place(image: ImageInput, layers: Any, stem: str) -> tuple[dict[str, Any], str]:
     """Transforms: those of the open image that the labels lie on, or the file's own."""
     frame = image.frame
     if layers is not None:
         try:
-            return placed(image_of(layers, frame, frame.axes).source, ())
+            found = image_of(layers, frame, frame.axes, stem)
         except ImageError:
             pass  # it is not open: the file has a pixel size of its own
+        else:
+            return placed(found.source, ()), found.doubt
     sizes = frame.sizes
     unit = frame.unit or "pixel"
-    return {
+    own = {
         "scale": [sizes.get(axis, 1.0) for axis in frame.axes],
         "units": [unit if axis in sizes else "pixel" for axis in frame.axes],
         "axis_labels": list(frame.axes.lower()),
     }
+    return own, ""
 
 
 def _whole(frame: Frame) -> dict[str, list[int]]:

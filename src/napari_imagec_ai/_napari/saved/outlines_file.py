@@ -35,8 +35,8 @@ class _Class:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def layers_of(path: Path, layers: Any) -> list[LayerData]:
-    """Shapes layers of a file.
+def layers_of(path: Path, layers: Any) -> tuple[list[LayerData], str]:
+    """Shapes layers of a file, and a sentence where their image is in doubt.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def layers_of(path: Path, layers: Any) -> list[LayerData]:
     image = image_named(layers, stem) if layers is not None else None
     axes = _axes(classes, image)
     usual = {} if image is None else placed(image.source, ())
-    return [
+    found: list[LayerData] = [
         (
             [
                 _with_planes(*each, axes)
@@ -90,6 +90,7 @@ def layers_of(path: Path, layers: Any) -> list[LayerData]:
         )
         for name, one in classes.items()
     ]
+    return found, "" if image is None else image.doubt
 
 
 def _features(data: Any) -> list[dict[str, Any]]:
@@ -136,7 +137,10 @@ def _measured(told: Any) -> dict[str, float]:
     """Measurements, as QuPath writes them: a mapping, or a list of names and values."""
     if isinstance(told, list):
         told = {one["name"]: one["value"] for one in told}
-    return {str(name): float(value) for name, value in (told or {}).items()}
+    return {
+        str(name): np.nan if value is None else float(value)
+        for name, value in (told or {}).items()
+    }
 
 
 def _rings(geometry: dict[str, Any]) -> Iterator[NDArray[Any]]:

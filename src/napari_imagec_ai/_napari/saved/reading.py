@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import napari
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_warning
 
+from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai._napari.preferences import PLUGIN
 from napari_imagec_ai._napari.saved import labels_file, outlines_file
 from napari_imagec_ai.errors import ImagecAIError
@@ -22,7 +23,7 @@ _NOTHING: list[Any] = [(None,)]
 
 _RUNS = (PREDICTION, RECIPE, ".recipe.yml")
 
-_FILES: dict[str, Callable[[Path, Any], list[LayerData]]] = {
+_FILES: dict[str, Callable[[Path, Any], tuple[list[LayerData], str]]] = {
     labels_file.SUFFIX: labels_file.layers_of,
     outlines_file.SUFFIX: outlines_file.layers_of,
 }
@@ -55,7 +56,10 @@ def _read_layers(path: Any) -> list[Any]:
     viewer = napari.current_viewer()
     read = next(one for end, one in _FILES.items() if str(path).lower().endswith(end))
     try:
-        return read(Path(path), viewer.layers if viewer is not None else None)
+        found, doubt = read(Path(path), viewer.layers if viewer is not None else None)
     except ImagecAIError as error:
-        show_error(str(error))
+        show_error(in_form_words(str(error)))
         return _NOTHING
+    if doubt:
+        show_warning(doubt)
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.background import Jobs
 from napari_imagec_ai._napari.desk import Desk
-from napari_imagec_ai._napari.image.origin import file_of
+from napari_imagec_ai._napari.image.origin import as_file_name, file_of
 from napari_imagec_ai._napari.layers.from_napari import Source, cut
 from napari_imagec_ai._napari.saved.image_of_result import Found, image_of
 from napari_imagec_ai.decoders.registry import class_threshold, decoders
@@ -107,7 +106,7 @@ class Resuming:
         if layer is not None and layer.source.path and path is not None:
             return str(path.with_name(stem_of(path) + PREDICTION))
         name = results.source.name if results is not None else "my"
-        return re.sub(r'[\\/:*?"<>|\s]+', "_", name).strip("._") + PREDICTION
+        return as_file_name(name) + PREDICTION
 
     def _kept(self) -> tuple[Prediction, Recipe] | None:
         """What is saved of the tuned result; None, and the reason is said."""
@@ -124,10 +123,13 @@ class Resuming:
         kept = self._kept()
         if kept is None:
             return
-        if not path.name.endswith(PREDICTION):
+        # Whether a file may go was asked for the name that was typed, and no other.
+        asked = path.name.endswith(PREDICTION)
+        if not asked:
             path = path.with_name(path.name.removesuffix(".npz") + PREDICTION)
         self._desk.say("Saving...")
-        self.jobs.start(self._form.save_result, self._saved, work.saved, *kept, path)
+        button = self._form.save_result
+        self.jobs.start(button, self._saved, work.saved, *kept, path, asked)
 
     def _saved(self, outcome: list[Path] | str) -> None:
         if isinstance(outcome, str):
@@ -212,7 +214,7 @@ class Resuming:
                 recipe.classes
                 or ClassMap(class_threshold=class_threshold(model, session.decoder)),
             ),
-            (*said, saved.problem or ("" if recipe.classes else none)),
+            (image.doubt, *said, saved.problem or ("" if recipe.classes else none)),
         )
 
     def _image(self, prediction: Prediction) -> Found:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.background import Jobs
 from napari_imagec_ai._napari.desk import Desk
+from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai._napari.tune.calibrate_form import CalibrateForm
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.recipes.session import Session
@@ -51,7 +52,7 @@ class Calibrating:
         try:
             truth = self.form.truth(results.source, state[0].prediction.frame)
         except ImagecAIError as error:
-            self.form.said.value = str(error)
+            self.form.said.value = in_form_words(str(error))
             return
         self.form.said.value = "Trying thresholds..."
         done = partial(self._found, state[0], truth)
@@ -63,7 +64,7 @@ class Calibrating:
         if session is not self._desk.session:
             self.form.said.value = "Another model was chosen meanwhile."
         elif isinstance(outcome, str):
-            self.form.said.value = outcome
+            self.form.said.value = in_form_words(outcome)
         else:
             self.form.said.value = _sentence(outcome, truth.count is not None)
             self._tuning.set_thresholds(outcome.mask_threshold, outcome.class_threshold)
