@@ -131,6 +131,41 @@ def test_edits_outlive_that_two_classes_become_one(
     assert "2 objects corrected" in widget.showing.corrections.said.value
 
 
+@pytest.mark.parametrize("now", [("both", "both"), ("rod", "round")])
+def test_edits_outlive_that_a_recipe_names_classes_otherwise(
+    qtbot: Any,
+    open_widget: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    now: tuple[str, str],
+) -> None:
+    viewer, widget = two_classes(qtbot, open_widget, monkeypatch)
+    layers = viewer.layers
+    layers["round (dish)"].paint((32, 10), 77)
+    mine = layers["round (dish)"].data == 77
+    erase(layers["rod (dish)"], (45, 50))
+    settle(qtbot, lambda: widget.classes[1].number.value == "0")
+    recipe = widget.recipe()
+    rules = [
+        rule.model_copy(update={"becomes": name})
+        for rule, name in zip(recipe.classes.rules, now, strict=True)
+    ]
+    classes = recipe.classes.model_copy(update={"rules": tuple(rules)})
+    place = tmp_path / "other.recipe.yaml"
+    recipe.model_copy(update={"classes": classes}).save(place)
+    widget.repeating.load(place)
+    widget.run()
+    finish(qtbot, widget)
+    settle(qtbot, lambda: f"{now[0]} (dish)" in layers)
+    qtbot.wait(500)
+    assert (layers[f"{now[0]} (dish)"].data[mine] == 77).all()
+    assert not layers[f"{now[1]} (dish)"].data[45, 50]
+    assert "2 objects corrected" in widget.showing.corrections.said.value
+    shown = [layer.name for layer in layers if layer.name.endswith(" (dish)")]
+    assert {name.split()[0] for name in shown} == set(now)
+    assert len(shown) == len(set(shown))
+
+
 def test_the_edit_of_one_result_survives_another_model_on_the_image(
     qtbot: Any, open_widget: Open, make_model: Any, scene: np.ndarray
 ) -> None:

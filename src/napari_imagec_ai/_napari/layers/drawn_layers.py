@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -41,6 +41,24 @@ Key = tuple[Kind, str]
 def title(source: Source, name: str, kind: str = "") -> str:
     """Name of a layer of a class."""
     return f"{name} {kind} ({source.name})" if kind else f"{name} ({source.name})"
+
+
+def retitle(
+    source: Source, layers: Iterable[tuple[Layer, str, str]], names: Mapping[str, str]
+) -> None:
+    """Give layers (layer, kind, class) the names that their classes have now.
+
+    A layer that the person named keeps its name.
+    """
+    mine = [
+        (layer, title(source, names[old], kind))
+        for layer, kind, old in layers
+        if old in names and layer.name == title(source, old, kind)
+    ]
+    for layer, name in mine:  # napari numbers names that are there at the moment
+        layer.name = f"{name} {id(layer)}"
+    for layer, name in mine:
+        layer.name = name
 
 
 class Drawings:
@@ -194,9 +212,8 @@ class Drawings:
     def rename(self, names: Mapping[str, str]) -> None:
         """Classes have other names now; a layer that the person named keeps its."""
         self._dismissed = {(k, names.get(n, n)) for k, n in self._dismissed}
-        for (kind, old), layer in self._layers.items():
-            if old in names and layer.name == title(self.source, old, kind):
-                layer.name = title(self.source, names[old], kind)
+        mine = ((layer, kind, old) for (kind, old), layer in self._layers.items())
+        retitle(self.source, mine, names)
         self._layers = {
             (k, names.get(n, n)): one for (k, n), one in self._layers.items()
         }

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from napari_imagec_ai._napari.layers.changes import Hand
     from napari_imagec_ai.image.image_input import ImageInput
+    from napari_imagec_ai.results.correction.followed_names import Followed
     from napari_imagec_ai.results.objects import Objects
 
 _DONE = ("added", "removed", "changed")
@@ -199,8 +200,21 @@ class Edits:
         if name in self._watched:
             self._watched[name].forget_history()
 
-    def rename(self, names: Mapping[str, str]) -> None:
-        """Classes have other names now."""
+    def follow(self, found: Followed) -> None:
+        """Classes have other names now, or belong to one that was there before."""
+        gone = [(self.by_hand.get(old), new) for old, new in found.joined]
+        # Away first: another class may have the name of one of these from now on.
+        self.drop(old for old, _ in found.joined)
+        if found.renamed:
+            self._rename(found.renamed)
+        for one, new in gone:
+            if one is not None:
+                kept = self.by_hand.get(new)
+                both = one if kept is None else joined(kept, one)
+                self.by_hand[new] = renamed(both, new)
+                self._found.pop(new, None)
+
+    def _rename(self, names: Mapping[str, str]) -> None:
         for known in (self._watched, self._outlines, self._found, self._shown):
             _rename(known, names)
         for corrections in (self.by_hand, self._settled):
@@ -210,17 +224,6 @@ class Edits:
                     corrections[name] = renamed(corrections[name], name)
         for name, watch in self._outlines.items():
             watch.told = _named(self._draw, name)
-
-    def join(self, old: str, new: str) -> None:
-        """The objects of a class belong to another one now, which was there before."""
-        gone = self.by_hand.get(old)
-        self.drop([old])
-        if gone is not None:
-            kept = self.by_hand.get(new)
-            self.by_hand[new] = renamed(
-                gone if kept is None else joined(kept, gone), new
-            )
-            self._found.pop(new, None)
 
     def take(self, corrections: Mapping[str, ByHand]) -> None:
         """Take over corrections of an earlier time; those made since count before."""

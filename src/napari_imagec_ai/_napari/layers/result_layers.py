@@ -14,6 +14,7 @@ from napari_imagec_ai._napari.layers.drawing import Kind
 from napari_imagec_ai._napari.layers.drawn_layers import (
     Drawings,
     Table,
+    retitle,
     style_drawn,
     title,
 )
@@ -24,6 +25,7 @@ from napari_imagec_ai._napari.layers.track_layers import TrackLayers
 from napari_imagec_ai._napari.turns import Turns
 from napari_imagec_ai.image.region import Cut, Region
 from napari_imagec_ai.results.correction import safe_copy
+from napari_imagec_ai.results.correction.followed_names import followed
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.linking.assign_tracks import TRACK
 from napari_imagec_ai.results.objects import Objects
@@ -391,32 +393,23 @@ class ResultLayers:
 
     def _follow_names(self, now: Mapping[tuple[str, str], str]) -> None:
         """A class that has another name now keeps its layers and its corrections."""
-        before = self.named
-        # A place that names nothing now may do so again, by another name.
-        stay = {name for place, name in before.items() if now.get(place, name) == name}
-        moved = {before.get(place, name): name for place, name in now.items()}
-        names: dict[str, str] = {}
-        for old, new in moved.items():
-            if old == new or old in stay:
-                continue
-            if (new in stay and self._is_known(new)) or new in names.values():
-                self.edits.join(old, new)
-            else:
-                names[old] = new
-        self.named = {**before, **now}
-        if names:
-            self._rename(names)
+        found = followed(self.named, now, self._is_known)
+        self.named = found.named
+        if found.joined:  # their layers go first: others may take over their names
+            gone = {old for old, _ in found.joined}
+            known = {*self._labels, *(name for _, name in self._drawings.layers())}
+            self._retire(tuple(known - gone))
+        self.edits.follow(found)
+        names = found.renamed
+        if not names:
+            return
+        self._drawings.rename(names)
+        mine = ((labels, "", old) for old, labels in self._labels.items())
+        retitle(self.source, mine, names)
+        self._labels = {names.get(n, n): one for n, one in self._labels.items()}
 
     def _is_known(self, name: str) -> bool:
         return self._has(name) or name in self.edits.by_hand
-
-    def _rename(self, names: Mapping[str, str]) -> None:
-        self.edits.rename(names)
-        self._drawings.rename(names)
-        for old, labels in self._labels.items():
-            if old in names and labels.name == title(self.source, old):
-                labels.name = title(self.source, names[old])
-        self._labels = {names.get(n, n): one for n, one in self._labels.items()}
 
     def _part_with(self, classes: Iterable[str]) -> None:
         """Leave the layers of classes to the person, as they are."""
