@@ -33,6 +33,9 @@ EIGHTY = tuple(f"kind {number}" for number in range(1, 81))
 
 _SIDE = 512
 
+PLUGIN = "napari-imagec-ai"
+"""Where the plugin keeps what it remembers, in the person's folder for data."""
+
 
 def classes_network(path: Path, count: int) -> None:
     """A network whose map of a class is high where the image has that class's grey."""
@@ -131,7 +134,7 @@ def after_a_run(theme: str, shoot: Shoot) -> None:
     shots.run(widget, "nuclei", "nuclei-unet")
     shoot("after_a_run", viewer)
     widget.form.front = RESULTS
-    widget.export_section.folder.value = str(Path.cwd() / "results")
+    widget.export_section.folder.value = str(Path.cwd() / f"results {theme}")
     widget.export_section.go.native.click()
     shots.finish(lambda: widget.exporting.busy)
     shoot("export", viewer)
@@ -256,6 +259,7 @@ def main(folder: Path, names: list[str]) -> None:
         for theme in ("light", "dark"):
             for make in SITUATIONS:
                 if not names or make.__name__ in names:
+                    shutil.rmtree(PLUGIN, ignore_errors=True)  # nothing is remembered
                     make(theme, shooter(folder, theme, density))
 
 

@@ -10,12 +10,16 @@ from typing import Any
 
 from magicgui.widgets import Container, FloatSpinBox, Label
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtGui import QPixmap
+from qtpy.QtGui import QPixmap, QResizeEvent
 from qtpy.QtWidgets import (
+    QFrame,
     QLabel,
+    QListWidget,
     QMenu,
+    QScrollArea,
     QSizePolicy,
     QStyle,
+    QStyleOptionButton,
     QStyleOptionComboBox,
     QStylePainter,
     QToolButton,
@@ -109,6 +113,96 @@ class Eliding(QObject):  # type: ignore[misc]
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
         painter.end()
         return True
+
+
+class ElidingTick(QObject):  # type: ignore[misc]
+    """Shows dots where the words of a check box are too long for it."""
+
+    def __init__(self, box: Any) -> None:
+        super().__init__(box.native)
+        box.native.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Paint the check box; leave everything else to it."""
+        if event is None or event.type() != QEvent.Type.Paint:
+            return False
+        box = self.parent()
+        option = QStyleOptionButton()
+        box.initStyleOption(option)
+        part = QStyle.SubElement.SE_CheckBoxContents
+        room = box.style().subElementRect(part, option, box).width()
+        dots = Qt.TextElideMode.ElideRight
+        option.text = box.fontMetrics().elidedText(option.text, dots, room)
+        painter = QStylePainter(box)
+        painter.drawControl(QStyle.ControlElement.CE_CheckBox, option)
+        painter.end()
+        return True
+
+
+class LowText(QScrollArea):  # type: ignore[misc]
+    """A text that takes some lines at most, and scrolls where it has more.
+
+    Parameters
+    ----------
+    words : Label
+        See :func:`text`.
+    lines : int
+        As many are in sight at most.
+    """
+
+    def __init__(self, words: Label, lines: int) -> None:
+        super().__init__()
+        self._words, self._lines = words.native, lines
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setWidget(self._words)
+        self.fit()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Take as many lines as the text has at this width."""
+        super().resizeEvent(event)
+        self.fit()
+
+    def fit(self) -> None:
+        """Follow a text that is another now, and show its beginning."""
+        words = self._words
+        words.setMinimumHeight(0)  # Qt never answers less than this
+        tall = words.heightForWidth(self.width()) if words.text() else 0
+        most = self._lines * words.fontMetrics().lineSpacing()
+        policy = Qt.ScrollBarPolicy
+        # Shown where it is not needed, the bar takes width, and the text more lines.
+        off = policy.ScrollBarAlwaysOff if tall <= most else policy.ScrollBarAsNeeded
+        self.setVerticalScrollBarPolicy(off)
+        self.setFixedHeight(min(tall, most))
+        self.verticalScrollBar().setValue(0)
+
+
+class GreedyList(QListWidget):  # type: ignore[misc]
+    """Takes the room that a page has left, and gives it back in a low window.
+
+    Parameters
+    ----------
+    least, most : float
+        Items in sight, of two lines each.
+    """
+
+    def __init__(self, least: float, most: float) -> None:
+        super().__init__()
+        self._least, self._most = least, most
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(self._height(least))
+
+    def take(self, room: int) -> None:
+        """Be as high as this, as far as that makes sense."""
+        height = min(max(room, self._height(self._least)), self._height(self._most))
+        if height != self.height():
+            self.setFixedHeight(height)
+
+    def _height(self, items: float) -> int:
+        return int(items * (2 * self.fontMetrics().lineSpacing() + 8))
 
 
 def row(*widgets: Any) -> Container:  # type: ignore[type-arg]

@@ -9,7 +9,7 @@ from magicgui.widgets import Container, ProgressBar, PushButton
 
 from napari_imagec_ai._napari import tasks as work
 from napari_imagec_ai._napari.background import Run
-from napari_imagec_ai._napari.controls import keep_low, row, shown, text
+from napari_imagec_ai._napari.controls import LowText, keep_low, put, row, shown, text
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai._napari.model.yes_no_question import Consent
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from napari_imagec_ai.recipes.session import Session
     from napari_imagec_ai.results.prediction import Prediction
     from napari_imagec_ai.run.settings import RunSettings
+
+
+_LINES = 5
+"""As many of the status are in sight: the page above it has to have room, too."""
 
 
 class Running:
@@ -72,9 +76,10 @@ class Running:
                 row(self.button, self.cancel_button),
                 self.consent,
                 self.progress,
-                self.status,
             ],
         )
+        self._low = LowText(self.status, _LINES)
+        put(self.bar, 3, self._low)
         self.bar.margins = (4, 4, 4, 4)
         keep_low(self.bar)
         self.button.changed.connect(lambda: self.run())
@@ -86,6 +91,7 @@ class Running:
         """Show sentences under the Run button; those about a failure stand out."""
         said = (in_form_words(sentence) for sentence in sentences if sentence)
         self.status.value = shown(" ".join(said), bold=bad)
+        self._low.fit()
 
     def paint(self, accent: str) -> None:
         """Let Run stand out, in the colours of the theme."""

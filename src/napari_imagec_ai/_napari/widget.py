@@ -399,11 +399,12 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         found = self.tuning.show(result, outlines=True)
         self.assumptions.show_sentences(result.assumed)
         self.opened(live)
-        self.say(
-            f"{found} {ran_on(prediction)}",
-            *result.assumed,
+        self.say(  # what a person has to know comes first: a low window shows that
+            found,
             self.showing.gone(source),
             self.source.aged(source),
+            *result.assumed,
+            ran_on(prediction),
         )
 
 

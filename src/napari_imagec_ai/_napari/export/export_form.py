@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from magicgui.widgets import CheckBox, ComboBox, LineEdit, ProgressBar, PushButton
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QListWidget,
-    QListWidgetItem,
-    QSizePolicy,
-)
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QAbstractItemView, QListWidgetItem
 
-from napari_imagec_ai._napari.controls import Fold, column, put, row, shown, text
+from napari_imagec_ai._napari.controls import (
+    Fold,
+    GreedyList,
+    column,
+    put,
+    row,
+    shown,
+    text,
+)
 from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai.export.writing import FORMATS, USUAL
 
@@ -158,22 +161,9 @@ class ExportForm(Fold):
         self.said.visible = bool(sentence)  # an empty line would still have its height
 
 
-class _Formats(QListWidget):  # type: ignore[misc]
-    """Takes room where there is some, and gives it back in a low window."""
-
-    def sizeHint(self) -> QSize:
-        return QSize(super().sizeHint().width(), self._height(_MOST))
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(super().minimumSizeHint().width(), self._height(_LEAST))
-
-    def _height(self, formats: float) -> int:
-        return int(formats * (2 * self.fontMetrics().lineSpacing() + 8))
-
-
 def _list_of_formats() -> Any:
     """A line for each format: its name, and who opens it."""
-    listed = _Formats()
+    listed = GreedyList(_LEAST, _MOST)
     listed.setAccessibleName("Formats")
     listed.setToolTip("Formats to write, and who opens them.")
     listed.setWordWrap(True)
@@ -189,5 +179,4 @@ def _list_of_formats() -> Any:
         item.setCheckState(Qt.CheckState.Checked if usual else Qt.CheckState.Unchecked)
         listed.addItem(item)
     listed.setStyleSheet("QListWidget::item { padding: 3px 0; }")
-    listed.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
     return listed

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import QColorDialog, QSizePolicy, QToolButton, QWidget
 
 from napari_imagec_ai._napari.controls import (
     BORDERED,
+    ElidingTick,
     column,
     on_button,
     put,
@@ -163,6 +164,7 @@ class ClassRow(Container):  # type: ignore[type-arg]
             tooltip=f"Use the model's class '{shown(source)}'. Off: its objects are "
             "left out.",
         )
+        ElidingTick(self.keep)
         self.target = LineEdit(
             value=source,
             name="target",
