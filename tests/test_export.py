@@ -219,25 +219,31 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from napari_imagec_ai import export
+from napari_imagec_ai.system import whole_files
 sys.path.insert(0, {tests!r})
 from scenes import drawn
 objects = drawn([[1, 1, 0], [0, 2, 2]])
 path = Path({path!r})
 if {before}:
     export.write(objects[:1], path)
-Path.replace = lambda self, target: os._exit(9)
+{last_step} = lambda *_: os._exit(9)
 export.write(objects, path)
 """
 
 
-@pytest.mark.parametrize("name", ["a.objects.csv", "a.ome.zarr"])
+@pytest.mark.parametrize(
+    ("name", "last_step"),
+    [("a.objects.csv", "Path.replace"), ("a.ome.zarr", "whole_files._exchanged")],
+)
 @pytest.mark.parametrize("before", [False, True])
 def test_a_run_that_is_killed_leaves_no_half_of_a_file(
-    name: str, before: bool, tmp_path: Path
+    name: str, last_step: str, before: bool, tmp_path: Path
 ) -> None:
     path = tmp_path / name
     tests = str(Path(__file__).parent)
-    script = KILLED.format(tests=tests, path=str(path), before=before)
+    script = KILLED.format(
+        tests=tests, path=str(path), before=before, last_step=last_step
+    )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 9
     assert path.exists() is before
     if before:
