@@ -43,8 +43,8 @@ class Regions:
     smallest : int
         Objects of fewer pixels of the image are left out where it has others than the
         output.
-    assumed : str
-        A sentence on what was assumed for them; empty: nothing.
+    assumed : tuple of str
+        Sentences on what was assumed for them; empty ones are left out.
     """
 
     labels: splitting.Labels
@@ -53,7 +53,7 @@ class Regions:
     known: splitting.Mask
     class_id: NDArray[np.int32] | None = None
     smallest: int = 0
-    assumed: str = ""
+    assumed: tuple[str, ...] = ()
 
 
 def tabulate(
@@ -82,7 +82,7 @@ def tabulate(
     said = list(assumed)
     for index in np.ndindex(prediction.planes):
         regions = find(index)
-        said.append(regions.assumed)
+        said += regions.assumed
         regions = _resized(regions, whole[len(index) :])
         tables.append(_table(prediction, index, regions))
         if label_image is None:

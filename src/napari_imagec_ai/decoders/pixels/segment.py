@@ -20,6 +20,7 @@ from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.decoder import OF_MODEL, Settings
 from napari_imagec_ai.decoders.output_grid import Grid, Map
 from napari_imagec_ai.decoders.splitting import split_touching as splitting
+from napari_imagec_ai.decoders.splitting.faint_parts import faint_parts
 from napari_imagec_ai.decoders.splitting.own_level import own_levels
 from napari_imagec_ai.decoders.tabulate import Regions
 from napari_imagec_ai.results.prediction import Prediction
@@ -96,6 +97,13 @@ _OWN_LEVELS = (
     "above the threshold. Without Split touching objects every such pixel counts."
 )
 
+_FAINT_COUNTS = 0.5
+
+_FAINT_PARTS = (
+    "Parts that the network is nowhere nearly as sure of as of the others have half "
+    "their confidence; lower the minimum confidence to see them."
+)
+
 
 def settled(
     resolve: Callable[[Prediction, R], tuple[Activation, str]],
@@ -141,7 +149,8 @@ def segment(evidence: Evidence, settings: RegionSettings, grid: Grid) -> Regions
     if evidence.membranes:
         labels = splitting.close_gaps(labels, count, _reach(grid.spacing))
     smallest = settings.min_size
-    return Regions(labels, count, evidence.whole, known, None, smallest, sentence)
+    sure, doubt = _sureness(evidence, mask, settings)
+    return Regions(labels, count, sure, known, None, smallest, (sentence, doubt))
 
 
 def carry(
@@ -166,7 +175,8 @@ def carry(
     smallest = grid.scaled(settings.min_size)
     labels, count = splitting.carry(mask, before, highest, smallest)
     smallest = settings.min_size
-    return Regions(labels, count, evidence.whole, known, None, smallest, sentence)
+    sure, doubt = _sureness(evidence, mask, settings)
+    return Regions(labels, count, sure, known, None, smallest, (sentence, doubt))
 
 
 def only_threshold(settings: R, before: R) -> bool:
@@ -190,6 +200,17 @@ def _masks(
     if evidence.membranes:
         return known, fill_membranes(known), sentence
     return known, splitting.fill_holes(known), sentence
+
+
+def _sureness(
+    evidence: Evidence, mask: splitting.Mask, settings: RegionSettings
+) -> tuple[Map, str]:
+    """What counts for the confidence of objects; a sentence where that is less."""
+    whole = evidence.whole
+    faint = faint_parts(mask, whole) if settings.split and _is_plain(evidence) else None
+    if faint is None:
+        return whole, ""
+    return np.where(faint, _FAINT_COUNTS * whole, whole), _FAINT_PARTS
 
 
 def _is_plain(evidence: Evidence) -> bool:
