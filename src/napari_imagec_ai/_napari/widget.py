@@ -15,8 +15,7 @@ from magicgui.widgets import Container
 from napari.utils.theme import get_theme
 from qtpy.QtGui import QColor
 
-from napari_imagec_ai._napari import chosen_before
-from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari import chosen_before, tasks
 from napari_imagec_ai._napari.controls import Undocking, column
 from napari_imagec_ai._napari.desk import State
 from napari_imagec_ai._napari.export.exporting import Exporting
@@ -380,7 +379,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         source: Source,
         predicted: RunSettings,
         tuned: Tuned,
-        outcome: work.Outcome,
+        outcome: tasks.TaskResult,
     ) -> None:
         """Show what came out of a run."""
         prediction, result = outcome.prediction, outcome.result

@@ -117,7 +117,7 @@ def _make(labels: Any) -> Pyramid:
     return Pyramid(tuple(levels[1:]), highest, place)
 
 
-class Table:
+class ShownIds:
     """What ids are shown as: themselves, or 0 where the object does not count."""
 
     def __init__(self, highest: int) -> None:
@@ -138,11 +138,11 @@ class Mapped:
     ----------
     ids : array-like
         The level.
-    table : Table
+    table : ShownIds
         Of all levels of a layer.
     """
 
-    def __init__(self, ids: Any, table: Table) -> None:
+    def __init__(self, ids: Any, table: ShownIds) -> None:
         self.ids, self.table = ids, table
         self.shape: tuple[int, ...] = tuple(int(size) for size in ids.shape)
         self.ndim, self.size = len(self.shape), math.prod(self.shape)
@@ -159,7 +159,7 @@ class Mapped:
 def data_of(objects: Objects) -> list[Mapped]:
     """Data of a multiscale Labels layer that shows these objects."""
     pyramid = pyramid_of(objects)
-    table = Table(pyramid.highest)
+    table = ShownIds(pyramid.highest)
     table.show(objects.id)
     return [Mapped(level, table) for level in pyramid.levels]
 

@@ -28,7 +28,12 @@ from napari_imagec_ai.decoders.channel_roles import main_map
 from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, Settings, as_described
 from napari_imagec_ai.decoders.flows.follow_flows import flow_errors, follow, gather
 from napari_imagec_ai.decoders.output_grid import Map, grid_of
-from napari_imagec_ai.decoders.splitting import split_touching as splitting
+from napari_imagec_ai.decoders.splitting.split_touching import (
+    Labels,
+    compact,
+    fill_between,
+    without_small,
+)
 from napari_imagec_ai.decoders.tabulate import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.image.blocks import grid
@@ -263,7 +268,7 @@ class _Followed:
         Of their flows, where somebody asked.
     """
 
-    labels: splitting.Labels
+    labels: Labels
     count: int
     errors: NDArray[np.float64] | None = None
 
@@ -310,10 +315,10 @@ def _find(
         if followed.errors is None:
             followed.errors = flow_errors(labels, count, flow())
         good = np.concatenate([[False], followed.errors <= settings.flow_threshold])
-        labels, count = splitting.compact(np.where(good[labels], labels, 0), count)
-    labels, count = splitting.without_small(labels, count, smallest)
+        labels, count = compact(np.where(good[labels], labels, 0), count)
+    labels, count = without_small(labels, count, smallest)
     if settings.fill_holes:
-        labels = splitting.fill_between(labels, count)
+        labels = fill_between(labels, count)
     return Regions(labels, count, sure, known, smallest=settings.min_size)
 
 

@@ -29,7 +29,7 @@ from napari_imagec_ai.decoders.channel_roles import (
     pick_any,
 )
 from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, as_described
-from napari_imagec_ai.decoders.output_grid import Grid, Map, grid_of
+from napari_imagec_ai.decoders.output_grid import Map, OutputGrid, grid_of
 from napari_imagec_ai.decoders.pixels.segment import (
     NECK_OF_MEMBRANES,
     NECK_WHERE_DRAWN,
@@ -125,7 +125,7 @@ def follow_threshold(
 
 def _evidence_of(
     prediction: Prediction, settings: UNetSettings
-) -> tuple[Callable[[tuple[int, ...]], Evidence], Grid, str]:
+) -> tuple[Callable[[tuple[int, ...]], Evidence], OutputGrid, str]:
     """What the network says of each plane; the grid; a sentence on the activation."""
     spec, values = main_map(prediction, settings.output)
     chosen, sentence = _activation(prediction, settings)

@@ -29,7 +29,7 @@ from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, Settings, as_de
 from napari_imagec_ai.decoders.output_grid import Map
 from napari_imagec_ai.decoders.stars.star_nms import KnownShares, suppress
 from napari_imagec_ai.decoders.stars.star_output import (
-    Output,
+    StarOutput,
     anisotropy_of,
     described_settings,
     find_output,
@@ -181,7 +181,7 @@ def settle(
 
 
 def _find(
-    output: Output,
+    output: StarOutput,
     index: tuple[int, ...],
     sure: Map,
     rays: Rays,
@@ -213,7 +213,7 @@ def _find(
 
 
 def _propose(
-    output: Output,
+    output: StarOutput,
     index: tuple[int, ...],
     sure: Map,
     rays: Rays,

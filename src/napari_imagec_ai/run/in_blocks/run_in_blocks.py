@@ -30,7 +30,7 @@ from napari_imagec_ai.run.in_blocks.plan import Known, Plan, Share, is_complete
 from napari_imagec_ai.run.maps import stitch
 from napari_imagec_ai.run.maps.dense_run import DenseRun
 from napari_imagec_ai.run.maps.larger_windows import free_step
-from napari_imagec_ai.run.maps.sources import Source, varies_by_place
+from napari_imagec_ai.run.maps.sources import WindowSource, varies_by_place
 from napari_imagec_ai.run.maps.stitch import Stitcher
 from napari_imagec_ai.run.tiles.tiling import Tile
 from napari_imagec_ai.system.progress import Progress
@@ -217,11 +217,11 @@ class OneShare(DenseRun):
 
     def _sources(
         self, positions: Sequence[int]
-    ) -> tuple[list[Source | Array], dict[str, Array]]:
+    ) -> tuple[list[WindowSource | Array], dict[str, Array]]:
         index = next(i for i, at in self._share.planes if at == tuple(positions))
         if index not in self._planned.known:
             return super()._sources(positions)
-        sources: list[Source | Array] = []
+        sources: list[WindowSource | Array] = []
         found = self._planned.known[index]
         for part, known in zip(self.inputs.parts, found, strict=True):
             if isinstance(part, Feed) and known is not None:
@@ -292,8 +292,8 @@ def _grouped(run: InShares) -> Iterator[Share]:
         yield Share(number, tuple(planes[first : first + count]), tiles)
 
 
-def _known(source: Source | Array) -> Known | None:
-    if not isinstance(source, Source):
+def _known(source: WindowSource | Array) -> Known | None:
+    if not isinstance(source, WindowSource):
         return None
     fill = None
     if np.dtype(source.feed.image.data.dtype).kind == "f":
@@ -305,7 +305,7 @@ def _known(source: Source | Array) -> Known | None:
 
 def _source(
     feed: Feed, positions: Sequence[int], known: Known, margin: tuple[int, ...]
-) -> Source:
+) -> WindowSource:
     """One input's plane, read where it is needed and prepared as was found out."""
 
     def read(where: Where) -> Array:
@@ -315,4 +315,4 @@ def _source(
         return np.where(np.isfinite(part), part, np.float32(known.fill))
 
     plane = Blocks((feed.count, *feed.shape), read)
-    return Source(feed, plane, cloudpickle.loads(known.prepare), margin)
+    return WindowSource(feed, plane, cloudpickle.loads(known.prepare), margin)

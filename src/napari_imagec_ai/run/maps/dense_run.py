@@ -28,7 +28,7 @@ from napari_imagec_ai.run.maps import batches
 from napari_imagec_ai.run.maps.find_halo import known_halo, measure_halo
 from napari_imagec_ai.run.maps.larger_windows import free_step
 from napari_imagec_ai.run.maps.smaller_windows import Job, covered, halved
-from napari_imagec_ai.run.maps.sources import Source, load, make_source
+from napari_imagec_ai.run.maps.sources import WindowSource, load, make_source
 from napari_imagec_ai.run.maps.stitch import Stitcher
 from napari_imagec_ai.run.settings import Normalize, RunSettings
 from napari_imagec_ai.run.tiles.blending import LEAST, Blend
@@ -153,7 +153,7 @@ class DenseRun:
         self,
         calls: Calls,
         index: tuple[int, ...],
-        sources: Sequence[Source | Array],
+        sources: Sequence[WindowSource | Array],
         jobs: list[Job],
     ) -> Generator[Progress, None, None]:
         """Run windows of a plane; those that are done leave the list."""
@@ -339,7 +339,7 @@ class DenseRun:
 
     def _sources(
         self, positions: Sequence[int]
-    ) -> tuple[list[Source | Array], dict[str, Array]]:
+    ) -> tuple[list[WindowSource | Array], dict[str, Array]]:
         """What to cut windows from, for each input; and the planes, if they fit."""
         planes: dict[str, Sample] = {}
         for part in self.inputs.parts:
@@ -347,7 +347,7 @@ class DenseRun:
                 there = self.inputs.beside(part, positions)
                 planes[part.spec.id], notice = load(part, there, self.feed.many)
                 self._say(notice)
-        sources: list[Source | Array] = []
+        sources: list[WindowSource | Array] = []
         for part in self.inputs.parts:
             if isinstance(part, Feed):
                 margin = self._geometry.margin
@@ -382,14 +382,14 @@ class DenseRun:
             self.notices.append(sentence)
 
     def _windows(
-        self, sources: Sequence[Source | Array], jobs: Sequence[Job]
+        self, sources: Sequence[WindowSource | Array], jobs: Sequence[Job]
     ) -> list[list[Array]]:
         """For each call that is to be one of a batch, each input."""
         return [[_window(source, job[0]) for source in sources] for job in jobs]
 
 
-def _window(source: Source | Array, tile: Tile) -> Array:
-    return source.window(tile) if isinstance(source, Source) else source
+def _window(source: WindowSource | Array, tile: Tile) -> Array:
+    return source.window(tile) if isinstance(source, WindowSource) else source
 
 
 def _middle(length: int) -> slice:
