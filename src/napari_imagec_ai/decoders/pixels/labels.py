@@ -13,7 +13,13 @@ import numpy as np
 from pydantic import Field
 
 from napari_imagec_ai.decoders.channel_roles import main_map, pick
-from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, Settings, as_described
+from napari_imagec_ai.decoders.decoder import (
+    OF_MODEL,
+    Decoder,
+    Settings,
+    as_described,
+    channel_number,
+)
 from napari_imagec_ai.decoders.output_grid import Map, grid_of
 from napari_imagec_ai.decoders.pixels.layered import put_together
 from napari_imagec_ai.decoders.splitting.split_touching import Labels, without_small
@@ -40,12 +46,8 @@ class LabelSettings(Settings):
         le=1_000_000,
         description="Smaller specks (pixels) are no objects.",
     )
-    channel: int = Field(
-        -1,
-        ge=-1,
-        le=1023,
-        description="Channel of the ids; -1: every channel, each of them a class.",
-        json_schema_extra={OF_MODEL: True},
+    channel: int = channel_number(
+        -1, "Channel of the ids; -1: every channel, each of them a class."
     )
     output: str = Field(
         "",

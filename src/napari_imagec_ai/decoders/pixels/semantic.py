@@ -18,7 +18,12 @@ from napari_imagec_ai.decoders.channel_roles import (
     parts,
     pick_any,
 )
-from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, as_described
+from napari_imagec_ai.decoders.decoder import (
+    OF_MODEL,
+    Decoder,
+    as_described,
+    channel_number,
+)
 from napari_imagec_ai.decoders.output_grid import Map, OutputGrid, grid_of
 from napari_imagec_ai.decoders.pixels.class_numbers import (
     are_numbers,
@@ -54,13 +59,10 @@ class SemanticSettings(RegionSettings):
         json_schema_extra={OF_MODEL: True},
     )
 
-    background: int = Field(
+    background: int = channel_number(
         -1,
-        ge=-1,
-        le=1023,
-        description="Channel of what is no object; -1: none, then a pixel is no object "
+        "Channel of what is no object; -1: none, then a pixel is no object "
         "where no class reaches the mask threshold.",
-        json_schema_extra={OF_MODEL: True},
     )
 
 
