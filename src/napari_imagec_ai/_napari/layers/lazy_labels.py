@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.image.blocks import LARGE, grid
+from napari_imagec_ai.image.lazy_array import LazyArray
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.system.scratch import Scratch, explain_scratch
 
@@ -131,7 +132,7 @@ class ShownIds:
         self.values[ids] = ids
 
 
-class Mapped:
+class Mapped(LazyArray):
     """One level of a pyramid, seen through a table.
 
     Parameters
@@ -145,15 +146,11 @@ class Mapped:
     def __init__(self, ids: Any, table: ShownIds) -> None:
         self.ids, self.table = ids, table
         self.shape: tuple[int, ...] = tuple(int(size) for size in ids.shape)
-        self.ndim, self.size = len(self.shape), math.prod(self.shape)
         self.dtype = table.values.dtype
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read what is looked at."""
         return self.table.values.take(np.asarray(self.ids[index]), mode="clip")
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[...], dtype)
 
 
 def data_of(objects: Objects) -> list[Mapped]:
