@@ -215,7 +215,7 @@ def _result(
         done = run.stitcher
         told += done.notices
         output = {"maps": done.maps, "vectors": done.vectors, "place": done.place}
-        output |= {"halo": run.measured, "scale": feed.scale}
+        output |= {"halo": run.tiling.measured, "scale": feed.scale}
     else:
         output = {"windows": tuple(run.windows), "layout": run.layout}
         output |= {"scale": run.places[0][0].gain}

@@ -75,7 +75,7 @@ class DetectRun:
 
     def _say_sizes(self) -> None:
         box, _ = self.places[0]
-        asked = self.settings.windows(self.feed.space)
+        asked = self.settings.tile_along(self.feed.space)
         if said := other_than_asked(asked, box.window, self.feed.shape[:2]):
             self.notices.append(said)
         if len(self.places) == 1 and box.inner != box.piece:

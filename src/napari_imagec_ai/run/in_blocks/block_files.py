@@ -224,7 +224,7 @@ def gather(run: DenseRun, plan: Plan) -> None:
         run.calls += told["calls"]
         said += told["notices"]
         parts += told["parts"]
-    run.measured = plan.measured
+    run.tiling.measured = plan.measured
     run.notices = list(dict.fromkeys(said))
     stitcher = _Gathered(run.model, run.feed, plan.geometry, run.settings.memory)
     if plan.blended:

@@ -163,6 +163,11 @@ class WindowSource:
         return self.feed.to_network(self.prepare(padded))
 
 
+def window_of(source: WindowSource | Array, tile: Tile) -> Array:
+    """What the network gets for a tile; an array is the same for every tile."""
+    return source.window(tile) if isinstance(source, WindowSource) else source
+
+
 def varies_by_place(feed: Feed, normalize: Normalize) -> bool:
     """Whether the preprocessing may do another thing in another row, or slice."""
     dtype = feed.image.data.dtype
