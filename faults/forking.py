@@ -19,7 +19,7 @@ def write_all_of(objects: Any, prediction: Any, package: Path, folder: Path) -> 
     """Write all formats, a prediction, a recipe and a model folder."""
     from napari_imagec_ai.export.writing import fitting, write_all
     from napari_imagec_ai.library.folders import install
-    from napari_imagec_ai.system import whole_files as files
+    from napari_imagec_ai.system import whole_files
 
     for word in fitting(objects):
         write_all(objects, folder, "image", [word], prediction.image, "version: 1\n")
@@ -28,17 +28,17 @@ def write_all_of(objects: Any, prediction: Any, package: Path, folder: Path) -> 
     def text(path: Path) -> None:
         path.write_text("whole\n" * 100_000)
 
-    files.replace_whole(folder / "image.recipe.yaml", text)
+    whole_files.replace_whole(folder / "image.recipe.yaml", text)
     install(package, folder / "models")
 
 
 def die_halfway(number: str) -> None:
     """End this process when it has written half of its n-th file; empty: never."""
-    from napari_imagec_ai.system import whole_files as files
+    from napari_imagec_ai.system import whole_files
 
     if not number:
         return
-    replace_whole, begun = files.replace_whole, []
+    replace_whole, begun = whole_files.replace_whole, []
 
     def dying(path: Path, write: Callable[[Path], None], **given: Any) -> Path:
         def half(place: Path) -> None:
@@ -50,7 +50,7 @@ def die_halfway(number: str) -> None:
 
         return replace_whole(path, half, **given)
 
-    files.replace_whole = dying
+    whole_files.replace_whole = dying
 
 
 def main(prediction: Path, package: Path) -> None:

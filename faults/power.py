@@ -190,7 +190,7 @@ def _install(inputs: Path) -> Callable[[Path], None]:
 
 def _save(inputs: Path) -> Callable[[Path], None]:
     from napari_imagec_ai.recipes.recipe import Recipe
-    from napari_imagec_ai.system import whole_files as files
+    from napari_imagec_ai.system import whole_files
 
     recipe = Recipe.load(inputs / "recipe.yaml")
 
@@ -204,7 +204,7 @@ def _save(inputs: Path) -> Callable[[Path], None]:
                 (place / name).mkdir()
                 (place / name / "values").write_bytes(name.encode() * 999)
 
-        files.replace_folder(folder / "it.zarr", write)
+        whole_files.replace_folder(folder / "it.zarr", write)
 
     return work
 

@@ -73,7 +73,7 @@ def _other_bytes(path: Path) -> None:
 
 def whole_or_not_at_all(folder: Path) -> None:
     """A file whose writing fails is as it was before."""
-    from napari_imagec_ai.system import whole_files as files
+    from napari_imagec_ai.system import whole_files
 
     path = folder / "a.csv"
     path.write_text("before\n")
@@ -85,20 +85,20 @@ def whole_or_not_at_all(folder: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with contextlib.suppress(ImagecAIError):
-        files.replace_whole(path, half)
+        whole_files.replace_whole(path, half)
     if path.read_text() != "before\n":
         raise Lost("the older file is gone")
 
 
 def what_was_begun_is_taken_away(folder: Path) -> None:
     """What a killed process began to write goes when the next one writes there."""
-    from napari_imagec_ai.system import whole_files as files
+    from napari_imagec_ai.system import whole_files
 
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
-    left = files.begun().replace(str(os.getpid()), str(gone.pid))
+    left = whole_files.begun().replace(str(os.getpid()), str(gone.pid))
     (folder / f"{left}a.csv").touch()
-    files.replace_text(folder / "b.csv", "b\n")
+    whole_files.replace_text(folder / "b.csv", "b\n")
     if list(folder.glob(".writing-*")):
         raise Lost("it is still there")
 

@@ -15,11 +15,11 @@ from scipy import special
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.decoders.decoder import settings_with
-from napari_imagec_ai.decoders.flows import follow_flows as flows
+from napari_imagec_ai.decoders.flows import follow_flows
 from napari_imagec_ai.decoders.flows.cellpose import CellposeSettings, default_settings
 from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.model.description import Model, Step
-from napari_imagec_ai.model.steps import steps as processing
+from napari_imagec_ai.model.steps.steps import make_transform
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
 
@@ -337,7 +337,7 @@ def test_the_step_makes_the_kind_and_is_left_to_the_decoder() -> None:
     assert choose_decoder(model).name == "cellpose"
     values = np.random.default_rng(0).random((3, 8, 8), np.float32)
     step = Step(STEP["id"], STEP["kwargs"])
-    same = processing.prepare([step], values, "cyx")(values)
+    same = make_transform([step], values, "cyx")(values)
     np.testing.assert_array_equal(same, values)
 
 
@@ -349,7 +349,7 @@ def test_pixels_go_with_the_flow_up_to_the_edge(shape: tuple[int, ...]) -> None:
     flow = np.zeros((len(shape), *shape), np.float32)
     flow[-1] = 0.5
     start = np.array([[0] * len(shape), [1] * (len(shape) - 1) + [40]], np.float32).T
-    end = flows.follow(flow, start, 30)
+    end = follow_flows.follow(flow, start, 30)
     np.testing.assert_allclose(end[-1], [15, 49])
     np.testing.assert_array_equal(end[:-1], start[:-1])
 
@@ -360,8 +360,8 @@ def test_pixels_that_met_still_end_where_each_of_them_would() -> None:
     flow = flow_maps(labels)[:2] / 5
     start = np.stack(np.nonzero(labels)).astype(np.float32)
     order = rng.permutation(start.shape[1])
-    together = flows.follow(flow, start, 100)
-    apart = [flows.follow(flow, start[:, [i]], 100)[:, 0] for i in order[:50]]
+    together = follow_flows.follow(flow, start, 100)
+    apart = [follow_flows.follow(flow, start[:, [i]], 100)[:, 0] for i in order[:50]]
     away = np.abs(together[:, order[:50]] - np.stack(apart, axis=1))
     # None of them rests; a pixel from the centre they are there.
     assert away.max() < 1.5
@@ -375,10 +375,10 @@ def test_the_way_of_sampling_makes_no_difference(
     shape = (7, 12, 13)
     coarse = rng.normal(0, 1, (3, *shape)).astype(np.float32)
     place = np.stack([rng.uniform(0, n - 1, (2, 30)) for n in shape]).astype(np.float32)
-    usual = flows._sampler(coarse)(place)
-    monkeypatch.setattr(flows, "_LONGEST", longest)
+    usual = follow_flows._sampler(coarse)(place)
+    monkeypatch.setattr(follow_flows, "_LONGEST", longest)
     # OpenCV rounds places to a part of a pixel.
-    np.testing.assert_allclose(flows._sampler(coarse)(place), usual, atol=0.15)
+    np.testing.assert_allclose(follow_flows._sampler(coarse)(place), usual, atol=0.15)
 
 
 def test_an_image_that_is_longer_than_opencv_takes() -> None:
@@ -390,16 +390,18 @@ def test_an_image_that_is_longer_than_opencv_takes() -> None:
 def test_ideal_flows_have_no_error() -> None:
     labels = scattered(3, (112, 112), 6)
     values = flow_maps(labels)[:2] / 5
-    errors = flows.flow_errors(labels, 6, values)
+    errors = follow_flows.flow_errors(labels, 6, values)
     assert (errors < 0.1).all()
-    np.testing.assert_allclose(flows.flow_errors(labels, 6, -values), 4, atol=0.5)
+    np.testing.assert_allclose(
+        follow_flows.flow_errors(labels, 6, -values), 4, atol=0.5
+    )
 
 
 def test_a_bow_has_its_centre_on_it() -> None:
     y, x = np.indices((60, 60)) - 30
     away = np.hypot(y, x)
     labels = ((away < 22) & (away > 14) & (x > -6)).astype(np.int32)
-    errors = flows.flow_errors(labels, 1, np.zeros((2, 60, 60), np.float32))
+    errors = follow_flows.flow_errors(labels, 1, np.zeros((2, 60, 60), np.float32))
     # No pixel without a flow, all of length 1.
     assert errors == pytest.approx([1.0], abs=0.02)
 

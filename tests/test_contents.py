@@ -24,8 +24,7 @@ from napari_imagec_ai.library.folders import install
 from napari_imagec_ai.model import memory
 from napari_imagec_ai.recipes.batch.run_batch import Batch, run_batch
 from napari_imagec_ai.recipes.recipe import Recipe, describe_model
-from napari_imagec_ai.system import contents
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system import contents, whole_files
 
 MakeModel = Callable[..., Path]
 
@@ -231,7 +230,7 @@ def test_what_a_killed_process_left_is_taken_away_by_the_next(
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
-    left = files.begun(kind).replace(str(os.getpid()), str(gone.pid)) + "x"
+    left = whole_files.begun(kind).replace(str(os.getpid()), str(gone.pid)) + "x"
     models = tmp_path / "models"
     cache = Path(platformdirs.user_cache_dir("napari-imagec-ai", False)) / "zips"
     for place in (models, cache, tmp_path / "out"):
@@ -240,6 +239,6 @@ def test_what_a_killed_process_left_is_taken_away_by_the_next(
     package = zipped(tmp_path / "a.zip", make_model(network=onnx_network), "one")
     ai.load_model(package)
     install(package, models)
-    files.replace_text(tmp_path / "out" / "a.txt", "a")
+    whole_files.replace_text(tmp_path / "out" / "a.txt", "a")
     for place in (models, cache, tmp_path / "out"):
         assert [path.name for path in place.iterdir() if path.name == left] == []

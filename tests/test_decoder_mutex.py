@@ -15,7 +15,7 @@ from test_decoder_table import SCENES, overlaps
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.decoders.decoder import settings_with
-from napari_imagec_ai.decoders.pixels import mutex_watershed as mutex
+from napari_imagec_ai.decoders.pixels import mutex_watershed
 from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
@@ -32,7 +32,7 @@ def affinities(labels: np.ndarray, spacing: Any = 1.0) -> np.ndarray:
     offsets = NEAR[labels.ndim] + FAR[labels.ndim]
     found = np.zeros((len(offsets), *labels.shape))
     for channel, offset in zip(found, offsets, strict=True):
-        here, there = mutex.pairs(tuple(offset), labels.shape)
+        here, there = mutex_watershed.pairs(tuple(offset), labels.shape)
         channel[here] = (labels[here] == labels[there]) & (labels[here] > 0)
     blurred = [
         ndimage.gaussian_filter(np.where(c > 0, 0.97, 0.03), 0.5 / np.array(spacing))
@@ -118,7 +118,7 @@ def test_an_image_of_background_has_no_objects() -> None:
 def joined(edges: list[tuple[int, int, bool]], count: int) -> list[int]:
     """Which parts are one, of edges (a, b, keeps apart), the surest first."""
     key = np.array([a * (count + 1) + b for a, b, _ in edges], np.int64)
-    root = mutex._joined(key, np.array([e[2] for e in edges]), count)[1:]
+    root = mutex_watershed._joined(key, np.array([e[2] for e in edges]), count)[1:]
     return np.unique(root, return_inverse=True)[1].tolist()
 
 

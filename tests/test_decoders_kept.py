@@ -15,7 +15,7 @@ from test_cellpose import flow_maps
 from test_stardist import star_maps
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders import cache as kept
+from napari_imagec_ai.decoders import cache
 from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.decoders.flows import cellpose
 from napari_imagec_ai.decoders.registry import choose_decoder
@@ -151,7 +151,7 @@ def test_nothing_is_kept_when_the_prediction_is_gone(family: str) -> None:
 
 
 def test_there_is_room_for_so_much_and_the_oldest_goes() -> None:
-    memory: kept.Kept[bytes] = kept.Kept(len, room=10)
+    memory: cache.Kept[bytes] = cache.Kept(len, room=10)
     maps, asked = [np.zeros(3)], []
 
     def make(size: int) -> bytes:

@@ -18,7 +18,7 @@ import yaml
 from conftest import onnx_network, torchscript_network
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.engines import opening_weights as engines
+from napari_imagec_ai.engines import opening_weights
 from napari_imagec_ai.engines.engine import completed
 from napari_imagec_ai.engines.onnx import OnnxEngine
 from napari_imagec_ai.engines.opening_weights import candidates, open_engine
@@ -152,14 +152,14 @@ def missing(path: Path, device: str) -> Any:
 def test_a_missing_runtime_falls_to_the_next_format(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(engines.BUILT_IN, "onnx", missing)
+    monkeypatch.setitem(opening_weights.BUILT_IN, "onnx", missing)
     assert open_engine(model).name == "torchscript"
 
 
 def test_a_missing_runtime_that_was_asked_for_is_an_error(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(engines.BUILT_IN, "onnx", missing)
+    monkeypatch.setitem(opening_weights.BUILT_IN, "onnx", missing)
     with pytest.raises(EngineError, match=r"runtime is not installed.*with pip"):
         open_engine(model, "onnx")
 

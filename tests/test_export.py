@@ -21,10 +21,10 @@ from hypothesis.extra import numpy as hnp
 from scenes import drawn, maps, prediction, scattered
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.export import writing as export
+from napari_imagec_ai.export import writing
 from napari_imagec_ai.export.writing import EXPORTS
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system import whole_files
 
 SIZES, UNIT = (0.5, 0.25), "micrometer"
 
@@ -289,7 +289,7 @@ def test_a_writer_that_fails_midway_leaves_the_old_file(
         raise error
 
     with pytest.raises((ai.ImagecAIError, RuntimeError)):
-        files.replace_whole(path, fail)
+        whole_files.replace_whole(path, fail)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.csv"]
 
@@ -336,7 +336,7 @@ def test_an_unknown_format_is_refused_with_the_known_ones(
 
 def test_the_longest_suffix_picks_the_format() -> None:
     words = {
-        name: export.format_of(Path(name)).word
+        name: writing.format_of(Path(name)).word
         for name in (
             "a.TIF",
             "a.ome.tif",
@@ -351,24 +351,24 @@ def test_the_longest_suffix_picks_the_format() -> None:
 def test_a_run_writes_the_usual_files_and_others_when_asked(
     tmp_path: Path, four: Objects
 ) -> None:
-    usual = export.write_all(four, tmp_path, "a")
+    usual = writing.write_all(four, tmp_path, "a")
     assert [p.name for p in usual] == ["a.labels.tif", "a.objects.csv", "a.geojson"]
-    asked = export.write_all(four, tmp_path, "a", ["rois", "rois", "coco"])
+    asked = writing.write_all(four, tmp_path, "a", ["rois", "rois", "coco"])
     assert [path.name for path in asked] == ["a.rois.zip", "a.coco.json"]
 
 
 def test_what_fits_depends_on_the_objects(four: Objects, stack: Objects) -> None:
     every = set(EXPORTS) - {"tracks", "tracklabels"}
-    assert set(export.fitting(four)) == every
+    assert set(writing.fitting(four)) == every
     followed = ai.link(stack, ai.Linking(along="depth"))
-    assert set(export.fitting(followed)) == set(EXPORTS) - {"yolo"}
-    assert set(export.fitting(stack)) == every - {"yolo"}
+    assert set(writing.fitting(followed)) == set(EXPORTS) - {"yolo"}
+    assert set(writing.fitting(stack)) == every - {"yolo"}
     boxes = replace(four, label_image=None)
     pixels = {"labels", "ometiff", "imagej", "omezarr"}
-    assert set(export.fitting(boxes)) == every - pixels
+    assert set(writing.fitting(boxes)) == every - pixels
     volume = discs((8, 32, 32), [(4, 16, 16)], [8], spacing=(2, 1, 1))
     found = ai.decode(prediction(maps(volume, "foreground"), axes="ZYX", space="ZYX"))
-    assert set(export.fitting(found)) == every - {"geojson", "coco", "yolo"}
+    assert set(writing.fitting(found)) == every - {"geojson", "coco", "yolo"}
 
 
 def test_nothing_is_written_if_one_word_does_not_fit(
@@ -377,9 +377,9 @@ def test_nothing_is_written_if_one_word_does_not_fit(
     with pytest.raises(
         ai.ImagecAIError, match=r"YOLO labels.*one plane.*along Z.*fits is labels, csv"
     ):
-        export.write_all(stack, tmp_path, "a", ["labels", "yolo"])
+        writing.write_all(stack, tmp_path, "a", ["labels", "yolo"])
     with pytest.raises(ai.ImagecAIError, match=r"no export 'docx'.*labels.*report"):
-        export.write_all(stack, tmp_path, "a", ["labels", "docx"])
+        writing.write_all(stack, tmp_path, "a", ["labels", "docx"])
     assert os.listdir(tmp_path) == []
 
 

@@ -24,8 +24,7 @@ from scenes import drawn, maps, prediction, scattered
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.export import labels as label_files
-from napari_imagec_ai.export import planes
-from napari_imagec_ai.export import writing as export
+from napari_imagec_ai.export import planes, writing
 from napari_imagec_ai.results.masks import Masks
 from napari_imagec_ai.results.objects import Objects
 
@@ -99,7 +98,7 @@ def test_imagej_gets_floats_where_16_bits_do_not_hold_the_ids(tmp_path: Path) ->
 
 def test_ids_that_imagej_would_round_are_refused(tmp_path: Path) -> None:
     objects = drawn([[0, (1 << 24) + 1]])
-    assert "imagej" not in export.fitting(objects)
+    assert "imagej" not in writing.fitting(objects)
     with pytest.raises(ai.ImagecAIError, match=r"16777216.*what fits is labels, csv"):
         ai.write(objects, tmp_path / "a.imagej.tif")
 

@@ -23,7 +23,7 @@ from skimage.draw import polygon2mask
 from test_export_labels import found
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.export import writing as export
+from napari_imagec_ai.export import writing
 from napari_imagec_ai.image.blocks import grid
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.results import objects as values
@@ -254,8 +254,8 @@ def test_boxes_become_centre_and_size(tmp_path: Path) -> None:
 
 def test_classes_keep_their_numbers_in_a_folder(tmp_path: Path) -> None:
     other = replace(named(), classes=("debris", "cell/rod"))
-    export.write_all(other, tmp_path, "größe 0", ["yolo"])
-    words = export.write_all(named(), tmp_path, "größe 1", ["yolo"])
+    writing.write_all(other, tmp_path, "größe 0", ["yolo"])
+    words = writing.write_all(named(), tmp_path, "größe 1", ["yolo"])
     assert words == [tmp_path / "größe 1.txt", tmp_path / "data.yaml"]
     assert [line[0] for line in words[0].read_text().splitlines()] == ["2", "1"]
     told = yaml.safe_load(words[1].read_text(encoding="utf-8"))
@@ -284,7 +284,7 @@ def test_geojson_is_valid_and_gives_the_labels_again(labels: np.ndarray) -> None
     objects = drawn(labels)
     again = np.zeros_like(labels)
     y, x = np.indices(labels.shape)
-    for feature in export.geojson(objects)["features"]:
+    for feature in writing.geojson(objects)["features"]:
         shape = shapely.from_geojson(json.dumps(feature["geometry"]))
         assert shape.is_valid
         assert shape.area == (labels == feature["id"]).sum()
@@ -321,7 +321,7 @@ def test_awkward_objects_survive_every_format(labels: Any, tmp_path: Path) -> No
     objects = drawn(np.pad(np.asarray(labels), 1))
     shape, expected = objects.frame.shape, objects.as_labels()
     rois, coco, yolo = (
-        tmp_path / f"a{export.EXPORTS[w]}" for w in ("rois", "coco", "yolo")
+        tmp_path / f"a{writing.EXPORTS[w]}" for w in ("rois", "coco", "yolo")
     )
     for path in (rois, coco, yolo):
         ai.write(objects, path)

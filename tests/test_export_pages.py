@@ -18,7 +18,7 @@ from test_export_labels import found
 from test_export_outlines import named
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.export import writing as export
+from napari_imagec_ai.export import writing
 from napari_imagec_ai.export.overlay import overlay
 from napari_imagec_ai.export.palette import PALETTE
 
@@ -29,7 +29,7 @@ from napari_imagec_ai.export.palette import PALETTE
 def test_parquet_holds_the_table_with_all_digits(axes: str, tmp_path: Path) -> None:
     objects = found(axes)
     read = pd.read_parquet(ai.write(objects, tmp_path / "größe 1.objects.parquet"))
-    expected = export.table(objects)
+    expected = writing.table(objects)
     assert list(read) == list(expected)
     for name, values in expected.items():
         assert read[name].tolist() == values.tolist()

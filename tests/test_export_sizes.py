@@ -15,7 +15,7 @@ import tifffile
 import zarr
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.export import writing as export
+from napari_imagec_ai.export import writing
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.image.units import LENGTHS
 from napari_imagec_ai.results.correction.read_back import read_labels
@@ -42,7 +42,7 @@ def test_every_format_carries_every_unit_of_length(
     word: str, unit: str, tmp_path: Path
 ) -> None:
     objects = found("ZYX", unit, (2.0, 0.5, 0.25))
-    path = export.write_as(word, objects, tmp_path / f"a{export.EXPORTS[word]}")
+    path = writing.write_as(word, objects, tmp_path / f"a{writing.EXPORTS[word]}")
     again = ai.open_image(path / "labels" / "objects" if word == "omezarr" else path)
     here = LENGTHS[again.unit or ""].metres / LENGTHS[unit].metres
     assert np.multiply(again.pixel_size, here) == pytest.approx((2.0, 0.5, 0.25))
@@ -95,8 +95,8 @@ def test_a_depth_that_nobody_knows_is_in_no_file(tmp_path: Path) -> None:
     z, _, x = group.attrs["multiscales"][0]["axes"]  # type: ignore[index,call-overload]
     assert "unit" not in z
     assert x["unit"] == "nanometer"
-    assert export.lost(objects, ["ometiff"]) == ()
-    assert "a depth is unknown" in export.lost(objects, ["labels"])[0]
+    assert writing.lost(objects, ["ometiff"]) == ()
+    assert "a depth is unknown" in writing.lost(objects, ["labels"])[0]
 
 
 def test_a_report_says_that_a_depth_is_unknown(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_without_a_unit_no_size_is_written(tmp_path: Path) -> None:
     objects = found("YX", None, (1.0, 1.0))
     with tifffile.TiffFile(ai.write(objects, tmp_path / "a.ome.tif")) as file:
         assert "PhysicalSize" not in str(file.ome_metadata)
-    assert "centroid_x_micrometer" not in export.table(objects)
+    assert "centroid_x_micrometer" not in writing.table(objects)
 
 
 def test_parquet_and_ome_have_size_and_interval(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_the_unit_of_a_command_is_in_every_format(
     tifffile.imwrite(tmp_path / "it.tif", pixels)
     words = ("--pixel-size", "0.5,0.25", "--unit", unit)
     unfit = ("yolo", "tracks", "tracklabels")
-    formats = ",".join(word for word in export.EXPORTS if word not in unfit)
+    formats = ",".join(word for word in writing.EXPORTS if word not in unfit)
     folder = tmp_path / "o"
     argv = ("predict", make_model(), tmp_path / "it.tif", "-o", folder)
     code, _, err = run_cli(*argv, *words, "--export", formats)

@@ -14,7 +14,7 @@ from scenes import drawn, maps, prediction, scattered
 from skimage.draw import polygon2mask
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.export import writing as export
+from napari_imagec_ai.export import writing
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.outlines import signed_area
 
@@ -42,7 +42,7 @@ def rings(feature: dict[str, object]) -> list[list[np.ndarray]]:
 def test_the_square_of_a_pixel_lies_between_whole_numbers() -> None:
     labels = np.zeros((5, 6))
     labels[2, 3] = 1
-    (feature,) = export.geojson(drawn(labels))["features"]
+    (feature,) = writing.geojson(drawn(labels))["features"]
     ring = rings(feature)[0][0]
     assert ring.min(axis=0).tolist() == [3, 2]
     assert ring.max(axis=0).tolist() == [4, 3]
@@ -60,7 +60,7 @@ LABELS = hnp.arrays(
 def test_rings_are_closed_and_simple_and_turn_as_their_part_does(
     labels: np.ndarray,
 ) -> None:
-    for feature in export.geojson(drawn(labels))["features"]:
+    for feature in writing.geojson(drawn(labels))["features"]:
         for polygon in rings(feature):
             for i, ring in enumerate(polygon):
                 assert ring[0].tolist() == ring[-1].tolist()
@@ -71,7 +71,7 @@ def test_rings_are_closed_and_simple_and_turn_as_their_part_does(
 @settings(deadline=None, max_examples=60)
 @given(labels=LABELS)
 def test_the_polygons_cover_the_pixels_of_the_object(labels: np.ndarray) -> None:
-    for feature in export.geojson(drawn(labels))["features"]:
+    for feature in writing.geojson(drawn(labels))["features"]:
         covered = np.zeros(labels.shape, int)
         for outer, *holes in rings(feature):
             for ring, step in [(outer, 1), *((hole, -1) for hole in holes)]:
@@ -91,7 +91,7 @@ def test_features_tell_class_and_measurements(tmp_path: Path, four: Objects) -> 
 
 
 def test_features_of_a_stack_know_their_plane(stack: Objects) -> None:
-    found = export.geojson(stack)["features"]
+    found = writing.geojson(stack)["features"]
     planes = [feature["geometry"]["plane"]["z"] for feature in found]
     assert planes == [0, 0, 1, 1, 2, 2]
 
@@ -105,6 +105,6 @@ def test_values_that_are_no_numbers_are_left_out_as_qupath_wants() -> None:
         },
         features={"ratio": np.array([np.nan, 1.0])},
     )
-    first, second = export.geojson(lost)["features"]
+    first, second = writing.geojson(lost)["features"]
     assert "ratio" not in first["properties"]["measurements"]
     assert second["properties"]["measurements"]["ratio"] == 1

@@ -27,7 +27,7 @@ from napari_imagec_ai.errors import DecodeError, EngineError, ImageError, ModelE
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.library.folders import install, load_model
 from napari_imagec_ai.model.description import Step
-from napari_imagec_ai.model.steps.steps import prepare
+from napari_imagec_ai.model.steps.steps import make_transform
 from napari_imagec_ai.recipes.recipe import Recipe
 from napari_imagec_ai.results.correction.read_back import read_labels, read_outlines
 from napari_imagec_ai.results.prediction import Prediction
@@ -158,9 +158,9 @@ def test_steps_that_cannot_be_meant_are_a_problem_of_the_model(
 def test_percentiles_that_cannot_be_are_refused_when_they_are_fitted() -> None:
     pixels = np.zeros((1, 4, 4), np.float32)
     with pytest.raises(ModelError, match="from 0 to 100"):
-        prepare([Step("scale_range", {"max_percentile": 101})], pixels, "cyx")
+        make_transform([Step("scale_range", {"max_percentile": 101})], pixels, "cyx")
     with pytest.raises(ModelError, match="lowest value below the highest"):
-        prepare([Step("clip", {"min": 2, "max": 1})], pixels, "cyx")
+        make_transform([Step("clip", {"min": 2, "max": 1})], pixels, "cyx")
 
 
 def test_a_bomb_in_a_recipe_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import zarr
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.image import opening_files as imagefile
+from napari_imagec_ai.image import opening_files
 from napari_imagec_ai.image.opening_files import open_image
 
 GREY = np.arange(30, dtype=np.uint8).reshape(5, 6)
@@ -24,7 +24,7 @@ COLOUR = np.stack([GREY, GREY + 1, GREY + 2], axis=-1)
 def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every file is read at once, or where it is needed."""
     if request.param == "large":
-        monkeypatch.setattr(imagefile, "_LARGE", 0)
+        monkeypatch.setattr(opening_files, "_LARGE", 0)
     return str(request.param)
 
 
@@ -172,7 +172,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_large_tiff_is_not_read_as_a_whole(
     compression: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagefile, "_LARGE", 100)
+    monkeypatch.setattr(opening_files, "_LARGE", 100)
     data = np.arange(2 * 40 * 50, dtype=np.uint16).reshape(2, 40, 50)
     metadata = {"axes": "ZYX", "unit": "um", "spacing": 2.0}
     path = tmp_path / "it.tif"
@@ -189,7 +189,7 @@ def test_a_large_tiff_is_not_read_as_a_whole(
 def test_a_large_npy_is_not_read_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imagefile, "_LARGE", 100)
+    monkeypatch.setattr(opening_files, "_LARGE", 100)
     np.save(tmp_path / "it.npy", np.ones((20, 30), np.float32))
     assert not isinstance(ai.open_image(tmp_path / "it.npy").data, np.ndarray)
 

@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.recipes.recipe import Recipe, describe_model
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system import whole_files
 
 SCRIPT = """
 import json, os, resource, signal, sys
@@ -131,14 +131,14 @@ def test_a_batch_is_killed_again_and_again_and_goes_on(plate: Path) -> None:
 def test_only_what_the_dead_left_is_swept_away(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
-    mine = files.begun()
+    mine = whole_files.begun()
     dead = mine.replace(str(os.getpid()), str(gone.pid))
-    elsewhere = dead.replace(files._MACHINE, "elsewhere")
+    elsewhere = dead.replace(whole_files._MACHINE, "elsewhere")
     for name in (f"{mine}a.csv", f"{dead}b.csv", f"{elsewhere}c.csv", ".writing-d"):
         (tmp_path / name).touch()
     (tmp_path / f"{dead}e").mkdir()
-    files.sweep(tmp_path)
+    whole_files.sweep(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [f"{mine}a.csv", f"{elsewhere}c.csv", ".writing-d"]
     )
-    files.sweep(tmp_path / "nowhere")
+    whole_files.sweep(tmp_path / "nowhere")

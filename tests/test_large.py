@@ -17,11 +17,10 @@ from scenes import maps, prediction, scattered
 from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders import decoding as decoders
-from napari_imagec_ai.decoders import in_blocks as large
+from napari_imagec_ai.decoders import decoding, in_blocks
 from napari_imagec_ai.image import blocks
 from napari_imagec_ai.image.blocks import Blocks
-from napari_imagec_ai.model.steps import statistics as spread
+from napari_imagec_ai.model.steps import statistics
 from napari_imagec_ai.results import objects as objects_module
 from napari_imagec_ai.run.maps import sources, stitch
 
@@ -34,7 +33,7 @@ GREY = (RNG.normal(1000, 200, (150, 210)).clip(0) + 4000).astype(np.uint16)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat everything as large."""
     monkeypatch.setattr(sources, "LARGE", 1000)
-    monkeypatch.setattr(decoders, "LARGE", 1000)
+    monkeypatch.setattr(decoding, "LARGE", 1000)
     monkeypatch.setattr(objects_module, "LARGE", 1000)
     monkeypatch.setitem(blocks.SIDE, 2, 64)
     monkeypatch.setitem(blocks.SIDE, 3, 24)
@@ -65,14 +64,14 @@ def test_statistics_of_blocks_are_those_of_the_whole(
     elif kind == "constant":
         x = np.full_like(x, 7)
     for found, expected in zip(
-        spread.moments(as_blocks(x), axes), spread.moments(x, axes), strict=True
+        statistics.moments(as_blocks(x), axes), statistics.moments(x, axes), strict=True
     ):
         np.testing.assert_allclose(found, expected, rtol=1e-9)
     wanted = [0, 1, 12.3, 50, 99.8, 100]
     for stepped in (False, True):
         for found, expected in zip(
-            spread.percentiles(as_blocks(x), wanted, axes, stepped=stepped),
-            spread.percentiles(x, wanted, axes, stepped=stepped),
+            statistics.percentiles(as_blocks(x), wanted, axes, stepped=stepped),
+            statistics.percentiles(x, wanted, axes, stepped=stepped),
             strict=True,
         ):
             np.testing.assert_allclose(found, expected, rtol=1e-6)
@@ -200,7 +199,7 @@ def test_objects_found_in_blocks_are_those_found_at_once(
     raw = ai.predict(model, image)
     whole = ai.decode(raw)
     request.getfixturevalue("small_blocks")
-    monkeypatch.setitem(large.OVERLAP, len(axes), overlap)
+    monkeypatch.setitem(in_blocks.OVERLAP, len(axes), overlap)
     found = ai.decode(raw)
     assert isinstance(found.label_image, zarr.Array)
     assert len(found) == len(whole) == len(np.unique(truth)) - 1
@@ -232,7 +231,7 @@ def test_fading_objects_that_no_block_sees_whole_are_put_together(
     raw = ai.predict(of_foreground(make_model, "YX"), ai.ImageInput(soft, "YX"))
     whole = ai.decode(raw).as_labels()
     request.getfixturevalue("small_blocks")
-    monkeypatch.setitem(large.OVERLAP, 2, 16)
+    monkeypatch.setitem(in_blocks.OVERLAP, 2, 16)
     found = ai.decode(raw).as_labels()
     assert found.max() == whole.max() == len(np.unique(truth)) - 1
     for identity in range(1, found.max() + 1):
@@ -291,7 +290,7 @@ def test_the_whole_map_tells_whether_it_holds_probabilities(
     raw = replace(raw, assumed=("It was assumed.",))
     whole = ai.decode(raw)
     request.getfixturevalue("small_blocks")
-    monkeypatch.setitem(large.OVERLAP, 2, 8)
+    monkeypatch.setitem(in_blocks.OVERLAP, 2, 8)
     found = ai.decode(raw)
     assert isinstance(found.label_image, zarr.Array)
     assert found.assumed == whole.assumed

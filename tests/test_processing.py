@@ -15,8 +15,8 @@ from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.model.description import Step
 from napari_imagec_ai.model.steps.steps import (
     _STEPS,
+    make_transform,
     measures,
-    prepare,
     step_problem,
     varies,
 )
@@ -29,7 +29,7 @@ EACH, ALL = (2, 3), (1, 2, 3)
 
 
 def run(id_: str, x: np.ndarray = X, letters: str = "bcyx", **kwargs: Any) -> Any:
-    return prepare([Step(id_, kwargs)], x, letters)(x)
+    return make_transform([Step(id_, kwargs)], x, letters)(x)
 
 
 def normal(axes: tuple[int, ...], eps: float = 1e-6) -> np.ndarray:
@@ -149,7 +149,7 @@ def test_a_step_is_what_it_says_in_double_precision(
 def test_a_matching_of_moments_takes_those_of_the_reference() -> None:
     other = WIDE * 3 + 11
     step = Step("scale_mean_variance", {"reference_tensor": "raw", "axes": ["y", "x"]})
-    found = prepare([step], X, "bcyx", {"raw": other})(X)
+    found = make_transform([step], X, "bcyx", {"raw": other})(X)
     expected = normal(EACH) * other.std(EACH, keepdims=True)
     np.testing.assert_allclose(
         found, expected + other.mean(EACH, keepdims=True), rtol=1e-4
@@ -158,14 +158,14 @@ def test_a_matching_of_moments_takes_those_of_the_reference() -> None:
 
 def test_a_range_may_be_that_of_another_tensor() -> None:
     step = Step("scale_range", {"reference_tensor": "raw", "max_percentile": 50})
-    found = prepare([step], X, "bcyx", {"raw": X * 2})(X)
+    found = make_transform([step], X, "bcyx", {"raw": X * 2})(X)
     low, high = 2 * WIDE.min(), 2 * np.median(WIDE)
     np.testing.assert_allclose(found, (WIDE - low) / (high - low + 1e-6), rtol=1e-4)
 
 
 def test_a_reference_taken_as_a_whole_may_have_other_axes() -> None:
     step = Step("scale_range", {"reference_tensor": "raw"})
-    found = prepare([step], X, "bcyx", {"raw": X[0, :, 3]})(X)
+    found = make_transform([step], X, "bcyx", {"raw": X[0, :, 3]})(X)
     low, high = WIDE[0, :, 3].min(), WIDE[0, :, 3].max()
     np.testing.assert_allclose(found, (WIDE - low) / (high - low + 1e-6), rtol=1e-4)
 
@@ -176,14 +176,16 @@ def test_the_data_type_is_the_one_asked_for(dtype: str) -> None:
 
 
 def test_statistics_are_of_the_whole_image_and_not_of_the_tile() -> None:
-    transform = prepare([Step("zero_mean_unit_variance", {"axes": "yx"})], X, "bcyx")
+    transform = make_transform(
+        [Step("zero_mean_unit_variance", {"axes": "yx"})], X, "bcyx"
+    )
     tile = (..., slice(3, 9), slice(5, 20))
     np.testing.assert_array_equal(transform(X[tile]), transform(X)[tile])
 
 
 def test_a_later_step_measures_what_the_earlier_ones_leave() -> None:
     steps = [Step("clip", {"max": 50}), Step("scale_range", {})]
-    found = prepare(steps, X, "bcyx")(X)
+    found = make_transform(steps, X, "bcyx")(X)
     assert found.max() == pytest.approx(1.0, abs=1e-5)
 
 
@@ -198,7 +200,7 @@ def test_no_step_changes_what_it_is_given(
 
 
 def test_no_steps_give_the_array_as_it_is() -> None:
-    np.testing.assert_array_equal(prepare([], X, "bcyx")(X), X)
+    np.testing.assert_array_equal(make_transform([], X, "bcyx")(X), X)
 
 
 def test_a_constant_image_becomes_zeros_and_no_nan() -> None:
@@ -231,7 +233,7 @@ def _name(case: dict[str, Any]) -> str:
 def _fitted(case: dict[str, Any], x: np.ndarray) -> Any:
     references = {name: STORED[key] for name, key in case["references"].items()}
     step = Step(case["step"], case["kwargs"])
-    return prepare([step], x, case["letters"], references)
+    return make_transform([step], x, case["letters"], references)
 
 
 def _relative(found: np.ndarray, expected: np.ndarray) -> float:
@@ -313,7 +315,7 @@ def test_extreme_images_raise_and_warn_of_nothing(kind: str) -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "float16"])
 def test_numbers_that_a_type_cannot_hold_are_no_warning(dtype: str) -> None:
     given = np.array([[-1e9, 1e9, 3e38]], np.float32)
-    found = prepare([Step("ensure_dtype", {"dtype": dtype})], given, "yx")(given)
+    found = make_transform([Step("ensure_dtype", {"dtype": dtype})], given, "yx")(given)
     assert found.dtype == dtype
 
 
@@ -419,7 +421,7 @@ def test_arguments_that_make_no_sense_are_named(
 def test_a_reference_of_other_sizes_is_named(shape: tuple[int, ...]) -> None:
     step = Step("scale_mean_variance", {"reference_tensor": "raw", "axes": ["y", "x"]})
     with pytest.raises(ModelError) as caught:
-        prepare([step], X, "bcyx", {"raw": np.ones(shape, np.float32)})
+        make_transform([step], X, "bcyx", {"raw": np.ones(shape, np.float32)})
     assert f"'raw' has sizes as this tensor along 'bc' of 'bcyx', {X.shape}" in str(
         caught.value
     )

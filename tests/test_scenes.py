@@ -13,7 +13,7 @@ import tifffile
 import zarr
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.image import opening_files as imagefile
+from napari_imagec_ai.image import opening_files
 from napari_imagec_ai.recipes.batch.run_batch import expand
 
 Run = Callable[..., tuple[int, str, str]]
@@ -23,7 +23,7 @@ Run = Callable[..., tuple[int, str, str]]
 def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Files are read at once, or where they are needed."""
     if request.param == "large":
-        monkeypatch.setattr(imagefile, "_LARGE", 0)
+        monkeypatch.setattr(opening_files, "_LARGE", 0)
     return str(request.param)
 
 

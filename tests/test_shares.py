@@ -26,7 +26,7 @@ from napari_imagec_ai.library import trust
 from napari_imagec_ai.recipes.batch import on_worker
 from napari_imagec_ai.recipes.batch.run_batch import Batch, run_batch
 from napari_imagec_ai.recipes.recipe import Recipe, describe_model
-from napari_imagec_ai.run.in_blocks import run_in_blocks as shares
+from napari_imagec_ai.run.in_blocks import run_in_blocks
 from napari_imagec_ai.run.in_blocks.mosaic import Mosaic, Piece
 from napari_imagec_ai.run.in_blocks.run_in_blocks import (
     InShares,
@@ -71,7 +71,7 @@ def model(make_model: MakeModel) -> ai.Model:
 
 @pytest.fixture(autouse=True)
 def _small_shares(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shares, "_PIXELS", 128 * 128)
+    monkeypatch.setattr(run_in_blocks, "_PIXELS", 128 * 128)
 
 
 IMAGES: dict[str, tuple[np.ndarray, str]] = {
@@ -124,7 +124,7 @@ def test_each_share_is_computed_apart_and_once(
     predict_as(one, model, image, engine=counting_engine)
     assert counting_engine.calls == calls
     assert not plan.to_do()
-    gathered = partial(shares.Gathered, plan=plan)
+    gathered = partial(run_in_blocks.Gathered, plan=plan)
     found = predict_as(gathered, model, image, **asked)
     assert counting_engine.calls == calls == found.network_calls
     np.testing.assert_array_equal(found.maps["probability"], whole.maps["probability"])
@@ -323,7 +323,7 @@ def test_a_disk_that_becomes_full_keeps_what_is_done(
     slide: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = Batch(Recipe.load(slide / "recipe.yaml"), slide / "out", split_above=20_000)
-    write, limits = shares.write_share, resource.getrlimit(resource.RLIMIT_FSIZE)
+    write, limits = run_in_blocks.write_share, resource.getrlimit(resource.RLIMIT_FSIZE)
     written: list[int] = []
 
     def filling(folder: Path, share: Any, run: Any) -> None:
@@ -335,11 +335,11 @@ def test_a_disk_that_becomes_full_keeps_what_is_done(
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         written.append(share.number)
 
-    monkeypatch.setattr(shares, "write_share", filling)
+    monkeypatch.setattr(run_in_blocks, "write_share", filling)
     (full,) = run_batch(batch, [slide / "slide.zarr"])
     assert re.match(r"The disk of '.*' became full \(.*\); make room", full.problem)
     assert len(list((slide / "out").glob("**/share-*.json"))) == len(written) == 2
-    monkeypatch.setattr(shares, "write_share", write)
+    monkeypatch.setattr(run_in_blocks, "write_share", write)
     done: list[int] = []
     (room,) = run_batch(
         batch, [slide / "slide.zarr"], progress=lambda _, at: done.append(at.done)

@@ -18,7 +18,7 @@ from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.decoders.stars.star_shapes import circle, golden_spiral
 from napari_imagec_ai.decoders.stars.stardist import StarDistSettings, default_settings
 from napari_imagec_ai.model.description import Model, Step
-from napari_imagec_ai.model.steps import steps as processing
+from napari_imagec_ai.model.steps.steps import make_transform
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
 
@@ -532,5 +532,5 @@ def test_the_step_makes_the_kind_and_is_left_to_the_decoder() -> None:
     assert choose_decoder(model).name == "stardist"
     values = np.random.default_rng(0).random((33, 8, 8), np.float32)
     step = Step(STEP["id"], STEP["kwargs"])
-    same = processing.prepare([step], values, "cyx")(values)
+    same = make_transform([step], values, "cyx")(values)
     np.testing.assert_array_equal(same, values)

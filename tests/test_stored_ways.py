@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.image import opening_files as imagefile
+from napari_imagec_ai.image import opening_files
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 4096, (96, 128)).astype(np.uint16)
@@ -22,7 +22,7 @@ GREY = RNG.integers(0, 4096, (96, 128)).astype(np.uint16)
 def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Files are read at once, or where they are needed."""
     if request.param == "large":
-        monkeypatch.setattr(imagefile, "_LARGE", 0)
+        monkeypatch.setattr(opening_files, "_LARGE", 0)
     return str(request.param)
 
 

@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.export.palette import PALETTE
-from napari_imagec_ai.export.summary import all_images as summary
+from napari_imagec_ai.export.summary import all_images
 from napari_imagec_ai.export.summary.all_images import Line
 from napari_imagec_ai.image.image_input import Frame
 from napari_imagec_ai.library import trust
@@ -153,7 +153,7 @@ def test_many_images_take_pages_and_older_pages_go(tmp_path: Path) -> None:
         return sorted(path.name for path in tmp_path.glob("contact*"))
 
     (tmp_path / "contact-sheet-of-mine.png").write_bytes(b"")
-    summary.write_all(lines(tmp_path, 61), tmp_path, "Model")
+    all_images.write_all(lines(tmp_path, 61), tmp_path, "Model")
     assert sheets() == [
         *(f"contact-sheet-{n}.png" for n in (1, 2, 3)),
         "contact-sheet-of-mine.png",
@@ -162,7 +162,7 @@ def test_many_images_take_pages_and_older_pages_go(tmp_path: Path) -> None:
         cv2.imread(str(tmp_path / f"contact-sheet-{n}.png")).shape[0] for n in (1, 2, 3)
     ]
     assert heights[0] == heights[1] > 5 * heights[2] / 2
-    summary.write_all(lines(tmp_path, 4), tmp_path)
+    all_images.write_all(lines(tmp_path, 4), tmp_path)
     assert sheets() == ["contact-sheet-of-mine.png", "contact-sheet.png"]
 
 
@@ -173,7 +173,7 @@ def test_tables_of_other_columns_are_joined(tmp_path: Path) -> None:
         Line(Path(f"{stem}.tif"), {"files": [str(tmp_path / f"{stem}.objects.csv")]})
         for stem in "ab"
     ]
-    summary.write_all(made, tmp_path)
+    all_images.write_all(made, tmp_path)
     text = (tmp_path / "objects.csv").read_text(encoding="utf-8")
     assert text.split() == [
         "image,id,area,mean",
@@ -186,9 +186,9 @@ def test_tables_of_other_columns_are_joined(tmp_path: Path) -> None:
 def test_scores_have_a_row_for_each_class(tmp_path: Path) -> None:
     values = np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
     frame = Frame("TYX", (2, 4, 4), (1.0, 1.0))
-    measured = summary.measured(Scores(frame, "T", ("cat", "dog"), values))
+    measured = all_images.measured(Scores(frame, "T", ("cat", "dog"), values))
     report: dict[str, Any] = {"objects": 0, "classes": {}, "measured": measured}
-    summary.write_all([Line(Path("a.tif"), report)], tmp_path)
+    all_images.write_all([Line(Path("a.tif"), report)], tmp_path)
     told = pd.read_csv(tmp_path / "summary.csv")
     assert told["class"].tolist() == ["cat", "dog"]
     assert told["score"].tolist() == [0.375, 0.625]

@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.image import opening_files as imagefile
+from napari_imagec_ai.image import opening_files
 from napari_imagec_ai.image.opening_files import open_image
 from napari_imagec_ai.image.tiff_tags import ome_scale
 
@@ -22,7 +22,7 @@ GREY = np.arange(30, dtype=np.uint8).reshape(5, 6)
 def limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every file is read at once, or where it is needed."""
     if request.param == "large":
-        monkeypatch.setattr(imagefile, "_LARGE", 0)
+        monkeypatch.setattr(opening_files, "_LARGE", 0)
     return str(request.param)
 
 

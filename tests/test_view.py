@@ -14,7 +14,7 @@ from scenes import maps, prediction, scattered
 from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.decoders import in_blocks as large
+from napari_imagec_ai.decoders import in_blocks
 from napari_imagec_ai.decoders.registry import (
     choose_decoder,
     get_decoder,
@@ -27,7 +27,7 @@ BOX = ((130, 300), (150, 420))
 
 @pytest.fixture(autouse=True)
 def _small_margin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(large.OVERLAP, 2, 48)
+    monkeypatch.setitem(in_blocks.OVERLAP, 2, 48)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from detectors import scene as rectangles
 from qtpy.QtCore import Qt
 from scipy.ndimage import gaussian_filter
 
-from napari_imagec_ai.recipes import session as session_module
+from napari_imagec_ai.recipes import session
 
 PLUGIN, WIDGET = "napari-imagec-ai", "AI classifier"
 
@@ -27,7 +27,7 @@ Open = Callable[..., tuple[Any, Any]]
 def engine(monkeypatch: pytest.MonkeyPatch) -> CountingEngine:
     """An engine that counts its calls, in place of the one that a session opens."""
     counting = CountingEngine()
-    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: counting)
+    monkeypatch.setattr(session, "open_engine", lambda *a, **k: counting)
     return counting
 
 
@@ -334,7 +334,7 @@ def test_a_detector_gives_each_class_its_layers_and_tunes_without_the_network(
     qtbot: Any, open_widget: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = SceneEngine()
-    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: engine)
+    monkeypatch.setattr(session, "open_engine", lambda *a, **k: engine)
     picture, _ = rectangles((64, 64), [(4, 6, 20, 30, 0), (36, 40, 60, 52, 1)])
     viewer, widget = open_widget(picture, **detector_rdf())
     assert not widget.split.visible
@@ -368,7 +368,7 @@ def test_boxes_alone_are_rectangles_and_no_labels(
     qtbot: Any, open_widget: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = SceneEngine(masks=False)
-    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: engine)
+    monkeypatch.setattr(session, "open_engine", lambda *a, **k: engine)
     picture, _ = rectangles((64, 64), [(4, 6, 20, 30, 0)])
     viewer, widget = open_widget(picture, **detector_rdf(masks=False))
     widget.run()

@@ -15,7 +15,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QColorDialog, QToolButton
 from scipy.ndimage import gaussian_filter
 
-from napari_imagec_ai.recipes import session as session_module
+from napari_imagec_ai.recipes import session
 
 Open = Callable[..., tuple[Any, Any]]
 LEFT = Qt.MouseButton.LeftButton
@@ -159,7 +159,7 @@ def test_a_handicap_takes_off_what_is_unsure(
 
 def two_classes(qtbot: Any, open_widget: Open, monkeypatch: Any) -> Any:
     engine = SceneEngine()
-    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: engine)
+    monkeypatch.setattr(session, "open_engine", lambda *a, **k: engine)
     picture, _ = rectangles((64, 64), [(4, 6, 20, 30, 0), (36, 40, 60, 52, 1)])
     return opened(qtbot, open_widget, picture, **detector_rdf())
 
@@ -181,7 +181,7 @@ def test_a_class_can_be_left_out_hidden_and_coloured(
     qtbot: Any, open_widget: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     viewer, widget = two_classes(qtbot, open_widget, monkeypatch)
-    calls = session_module.open_engine().calls
+    calls = session.open_engine().calls
     layers = ("rod (dish)", "rod outlines (dish)")
     qtbot.mouseClick(widget.classes[1].look.eye, LEFT)
     assert not any(name in names(viewer) for name in layers)
@@ -199,4 +199,4 @@ def test_a_class_can_be_left_out_hidden_and_coloured(
     widget.classes[1].keep.native.click()
     settle(qtbot, lambda: "rod (dish)" not in names(viewer))
     assert widget.classes[1].number.value == "-"
-    assert session_module.open_engine().calls == calls
+    assert session.open_engine().calls == calls

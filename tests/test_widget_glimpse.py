@@ -12,10 +12,10 @@ from conftest import CountingEngine, discs, finish
 from scipy.ndimage import gaussian_filter
 from test_widget_classes import settle
 
-from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari import tasks
 from napari_imagec_ai._napari.layers import lazy_labels
 from napari_imagec_ai._napari.layers.preview import NAME
-from napari_imagec_ai.recipes import session as session_module
+from napari_imagec_ai.recipes import session
 
 Open = Callable[..., tuple[Any, Any]]
 
@@ -25,17 +25,17 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Everything is large; the whole is decoded again only when the gate is open."""
     opened = threading.Event()
     opened.set()
-    whole = work.tune
+    whole = tasks.tune
 
-    def tune(*state: Any) -> work.Outcome:
+    def tune(*state: Any) -> tasks.TaskResult:
         assert opened.wait(60)
         return whole(*state)
 
     monkeypatch.setattr(lazy_labels, "ABOVE", 1000)
     monkeypatch.setattr(lazy_labels, "_COARSEST", 100)
-    monkeypatch.setattr(work, "is_small", lambda prediction: False)
-    monkeypatch.setattr(work, "tune", tune)
-    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: CountingEngine())
+    monkeypatch.setattr(tasks, "is_small", lambda prediction: False)
+    monkeypatch.setattr(tasks, "tune", tune)
+    monkeypatch.setattr(session, "open_engine", lambda *a, **k: CountingEngine())
     yield opened
     opened.set()
 
@@ -157,8 +157,8 @@ def test_the_result_comes_back_when_nothing_follows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     viewer, widget = moving
-    failed = work.Outcome(problem="The disk is full.")
-    monkeypatch.setattr(work, "tune", lambda *state: failed)
+    failed = tasks.TaskResult(problem="The disk is full.")
+    monkeypatch.setattr(tasks, "tune", lambda *state: failed)
     widget.mask_threshold.value = 0.75
     gate.set()
     settle(qtbot, lambda: "disk is full" in widget.status.value)
@@ -173,17 +173,17 @@ def test_a_part_that_comes_late_hides_no_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     viewer, widget = moving
-    failed, part = work.Outcome(problem="The disk is full."), work.glimpse
+    failed, part = tasks.TaskResult(problem="The disk is full."), tasks.glimpse
     late = threading.Event()
     looked: list[int] = []
 
-    def slow(*state: Any) -> work.Outcome:
+    def slow(*state: Any) -> tasks.TaskResult:
         assert late.wait(60)
         looked.append(1)
         return part(*state)
 
-    monkeypatch.setattr(work, "tune", lambda *state: failed)
-    monkeypatch.setattr(work, "glimpse", slow)
+    monkeypatch.setattr(tasks, "tune", lambda *state: failed)
+    monkeypatch.setattr(tasks, "glimpse", slow)
     widget.mask_threshold.value = 0.75
     gate.set()
     settle(qtbot, lambda: "disk is full" in widget.status.value)

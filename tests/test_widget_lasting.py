@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter
 from test_widget_classes import settle
 
 from napari_imagec_ai._napari.widget import ClassifierWidget
-from napari_imagec_ai.recipes import session as session_module
+from napari_imagec_ai.recipes import session
 
 Open = Callable[..., tuple[Any, Any]]
 
@@ -68,7 +68,7 @@ class SlowEngine(CountingEngine):
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> SlowEngine:
     slow = SlowEngine()
-    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: slow)
+    monkeypatch.setattr(session, "open_engine", lambda *a, **k: slow)
     return slow
 
 

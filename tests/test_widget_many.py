@@ -16,7 +16,7 @@ from test_widget_classes import settle
 import napari_imagec_ai as ai
 from napari_imagec_ai._napari.layers import drawing, result_layers, traced
 from napari_imagec_ai._napari.turns import Turns
-from napari_imagec_ai.recipes import session as session_module
+from napari_imagec_ai.recipes import session
 from napari_imagec_ai.results.objects import Objects
 
 Open = Callable[..., tuple[Any, Any]]
@@ -25,7 +25,7 @@ Open = Callable[..., tuple[Any, Any]]
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     """300 discs, each a little surer than the one before."""
-    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: CountingEngine())
+    monkeypatch.setattr(session, "open_engine", lambda *a, **k: CountingEngine())
     centres = [(y, x) for y in range(10, 310, 20) for x in range(10, 410, 20)]
     labels = discs((310, 410), centres, (6,) * len(centres))
     sure = np.linspace(0.55, 0.99, len(centres) + 1, dtype=np.float32)

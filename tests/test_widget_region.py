@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 import napari_imagec_ai as ai
 from napari_imagec_ai._napari.layers.writers import objects_of, write_rois
-from napari_imagec_ai.recipes import session as session_module
+from napari_imagec_ai.recipes import session
 from napari_imagec_ai.recipes.recipe import Recipe
 
 Open = Callable[..., tuple[Any, Any]]
@@ -26,7 +26,7 @@ CENTRES = [(25, 25), (25, 70), (70, 25), (70, 70)]
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> CountingEngine:
     counting = CountingEngine()
-    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: counting)
+    monkeypatch.setattr(session, "open_engine", lambda *a, **k: counting)
     return counting
 
 

@@ -13,8 +13,7 @@ from qtpy.QtCore import Qt
 from scipy.ndimage import gaussian_filter
 from test_widget_classes import settle
 
-from napari_imagec_ai._napari.layers import drawn_layers as drawings_module
-from napari_imagec_ai._napari.layers import many_shapes as many
+from napari_imagec_ai._napari.layers import drawn_layers, many_shapes
 
 Open = Callable[..., tuple[Any, Any]]
 LEFT = Qt.MouseButton.LeftButton
@@ -72,14 +71,14 @@ def test_very_many_outlines_are_drawn_when_asked_for(
     scene: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(drawings_module, "MAX_SHAPES", 3)
+    monkeypatch.setattr(drawn_layers, "MAX_SHAPES", 3)
     viewer, widget = ran(qtbot, open_widget, scene)
     outlines = viewer.layers["thing outlines (dish)"]
     assert not len(outlines.data)
     assert "the Shapes layer has none above 3" in widget.status.value
     switch = widget.layer_options.many.native.text().removesuffix(" (slow)")
     assert f"'{switch}'" in widget.status.value  # called as it is in the form
-    monkeypatch.setattr(many, "AT_ONCE", 3)
+    monkeypatch.setattr(many_shapes, "AT_ONCE", 3)
     widget.layer_options.many.native.click()
     words = "4 outlines are being drawn in the background"
     settle(qtbot, lambda: words in widget.status.value)
@@ -102,8 +101,8 @@ def test_many_outlines_come_piece_by_piece_without_being_asked_for(
     scene: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(drawings_module, "PIECEWISE", 2)
-    monkeypatch.setattr(many, "AT_ONCE", 3)
+    monkeypatch.setattr(drawn_layers, "PIECEWISE", 2)
+    monkeypatch.setattr(many_shapes, "AT_ONCE", 3)
     viewer, widget = ran(qtbot, open_widget, scene)
     assert "outlines" not in widget.status.value
     settle(qtbot, lambda: not widget.results.drawing)

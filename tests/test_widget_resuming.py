@@ -20,7 +20,7 @@ from test_widget_classes import settle
 from napari_imagec_ai import cli
 from napari_imagec_ai._napari.image.region_choice import DRAWN
 from napari_imagec_ai.export.writing import write_all
-from napari_imagec_ai.recipes import session as session_module
+from napari_imagec_ai.recipes import session
 
 Open = Callable[..., tuple[Any, Any]]
 
@@ -28,7 +28,7 @@ Open = Callable[..., tuple[Any, Any]]
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> CountingEngine:
     counting = CountingEngine()
-    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: counting)
+    monkeypatch.setattr(session, "open_engine", lambda *a, **k: counting)
     return counting
 
 

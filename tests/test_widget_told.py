@@ -15,7 +15,7 @@ from test_told_classes import BOXES, Turned
 from test_widget_classes import settle
 from test_widget_lasting import another
 
-from napari_imagec_ai.recipes import session as session_module
+from napari_imagec_ai.recipes import session
 
 Open = Callable[..., tuple[Any, Any]]
 
@@ -33,7 +33,7 @@ def test_a_number_of_classes_by_hand_is_read_so_and_kept(
     qtbot: Any, open_widget: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Turned()
-    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: engine)
+    monkeypatch.setattr(session, "open_engine", lambda *a, **k: engine)
     rdf = detector_rdf("objectness", masks=False)
     rdf["config"] = {"napari_imagec_ai": {"decoder": "yolo"}}
     rdf["outputs"][0]["axes"][2]["size"] = 6

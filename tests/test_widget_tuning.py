@@ -15,7 +15,7 @@ from test_widget_classes import settle, typed
 from test_widget_lasting import another
 
 from napari_imagec_ai._napari.form import MODEL
-from napari_imagec_ai.recipes import session as session_module
+from napari_imagec_ai.recipes import session
 
 Open = Callable[..., tuple[Any, Any]]
 LEFT = Qt.MouseButton.LeftButton
@@ -25,7 +25,7 @@ CENTRES = [(25, 25), (25, 70), (70, 25), (70, 70)]
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> CountingEngine:
     counting = CountingEngine()
-    monkeypatch.setattr(session_module, "open_engine", lambda *a, **k: counting)
+    monkeypatch.setattr(session, "open_engine", lambda *a, **k: counting)
     return counting
 
 
@@ -282,9 +282,9 @@ def test_large_results_are_tuned_in_the_background(
     scene: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from napari_imagec_ai._napari import tasks as work
+    from napari_imagec_ai._napari import tasks
 
-    monkeypatch.setattr(work, "is_small", lambda prediction: False)
+    monkeypatch.setattr(tasks, "is_small", lambda prediction: False)
     viewer, widget = ran(qtbot, open_widget, scene)
     calls = engine.calls
     for threshold in (0.6, 0.7, 0.8):  # the last one counts

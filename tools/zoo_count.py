@@ -39,7 +39,7 @@ from stand_ins import build, scene  # noqa: E402
 import napari_imagec_ai as ai  # noqa: E402
 from napari_imagec_ai.model.description import RUNNABLE, FixedSize  # noqa: E402
 from napari_imagec_ai.model.rdf import read_rdf  # noqa: E402
-from napari_imagec_ai.model.steps import steps as processing  # noqa: E402
+from napari_imagec_ai.model.steps import steps  # noqa: E402
 from napari_imagec_ai.model.weights import sha256  # noqa: E402
 from napari_imagec_ai.run.published_tests import prepared  # noqa: E402
 
@@ -172,7 +172,7 @@ def _write(
     references = dict(zip((spec.id for spec in model.inputs), given, strict=True))
     found = _run(network, prepared(model, given))
     for number, (spec, array) in enumerate(zip(model.outputs, found, strict=False)):
-        post = processing.prepare(spec.steps, array, spec.letters, references)
+        post = steps.make_transform(spec.steps, array, spec.letters, references)
         np.save(folder / f"outputs{number}.npy", post(array))
 
 

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_imagec_ai.errors import ImagecAIError, shown
-from napari_imagec_ai.recipes import flags, terminal
-from napari_imagec_ai.recipes import recipe_from_flags as flag_values
+from napari_imagec_ai.recipes import flags, recipe_from_flags, terminal
 from napari_imagec_ai.recipes.in_words import in_words
 from napari_imagec_ai.system import own_files
 
@@ -137,10 +136,10 @@ def _predict(options: argparse.Namespace) -> int:
     from napari_imagec_ai.library.folders import load_model
     from napari_imagec_ai.run.told_settings import settings_of
 
-    settings = settings_of(flag_values.told_settings(options))
+    settings = settings_of(recipe_from_flags.told_settings(options))
     model = load_model(options.model).with_classes(settings.classes)
     terminal.remember_named(model, settings.engine, settings.device)
-    made = flag_values.recipe_of(options, model)
+    made = recipe_from_flags.recipe_of(options, model)
     made = made.model_copy(update={"predict": settings})
     return _each_image(options, made, options.save_prediction)
 
@@ -157,7 +156,7 @@ def _run(options: argparse.Namespace) -> int:
     if workers < 1:
         raise ImagecAIError(f"Expected 1 worker or more, found {workers}.")
     recipe = Recipe.load(options.recipe)
-    told = flag_values.told_settings(options)
+    told = recipe_from_flags.told_settings(options)
     told.pop("axes", None)  # of this batch, and no part of the recipe
     if "object_size" in told:
         told["scale"] = None  # the recipe's own is no longer meant
@@ -200,16 +199,16 @@ def _each_image(
     batch = Batch(
         recipe=recipe,
         folder=Path(options.output),
-        exports=flag_values.exports(options.export),
+        exports=recipe_from_flags.exports(options.export),
         axes=options.axes,
-        beside=flag_values.other_inputs(options),
+        beside=recipe_from_flags.other_inputs(options),
         save_prediction=save,
         resumable=resumable and len(images) > 1,
         again=resumable and options.again,
         summary=resumable and options.summary and len(images) > 1,
         overwrite=options.overwrite,
         sources=tuple(map(Path, sources)),
-        **(flag_values.sharing(options) if resumable else {}),
+        **(recipe_from_flags.sharing(options) if resumable else {}),
     )
     failed: list[str] = []
     for outcome in run_batch(
@@ -235,8 +234,8 @@ def _decode(options: argparse.Namespace) -> int:
     from napari_imagec_ai.results.prediction import Prediction
 
     prediction = Prediction.load(options.prediction)
-    made = flag_values.recipe_of(options, prediction.model)
-    exports = flag_values.exports(options.export)
+    made = recipe_from_flags.recipe_of(options, prediction.model)
+    exports = recipe_from_flags.exports(options.export)
     started = time.perf_counter()
     result = made.tune(prediction)
     seconds = time.perf_counter() - started
@@ -283,7 +282,7 @@ def _package(options: argparse.Namespace) -> int:
     from napari_imagec_ai.library.package.package_model import package_model
 
     made = package_model(
-        options.weights, options.output, **flag_values.packaging(options)
+        options.weights, options.output, **recipe_from_flags.packaging(options)
     )
     if options.json:
         print(json.dumps({"folder": str(made.folder), **made.as_values()}))

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import platformdirs
-
 from napari_imagec_ai.errors import ImagecAIError
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.own_data import own_data
 from napari_imagec_ai.system.taking_turns import turn
+from napari_imagec_ai.system.whole_files import replace_text
 
 _log = logging.getLogger(__name__)
 
@@ -44,13 +43,13 @@ def keep(name: str, what: str) -> None:
         known = _read() | {name: what}
         text = json.dumps(known, indent=1, ensure_ascii=False)
         try:
-            files.replace_text(_place(), text, private=True)
+            replace_text(_place(), text, private=True)
         except ImagecAIError as error:
             _log.info("nothing is remembered of the form: %s", error)
 
 
 def _place() -> Path:
-    return Path(platformdirs.user_data_dir("napari-imagec-ai", False)) / "form.json"
+    return own_data("form.json")
 
 
 def _read() -> dict[str, object]:

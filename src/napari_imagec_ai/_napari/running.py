@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from magicgui.widgets import Container, ProgressBar, PushButton
 
-from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari import tasks
 from napari_imagec_ai._napari.background import Run
 from napari_imagec_ai._napari.controls import LowText, keep_low, put, row, shown, text
 from napari_imagec_ai._napari.desk import Desk
@@ -53,7 +53,7 @@ class Running:
         self,
         desk: Desk,
         feeding: Feeding,
-        ran: Callable[[Session, Source, RunSettings, Tuned, work.Outcome], None],
+        ran: Callable[[Session, Source, RunSettings, Tuned, tasks.TaskResult], None],
     ) -> None:
         self._desk, self._feeding, self._ran_to = desk, feeding, ran
         self._run: Run | None = None
@@ -146,7 +146,7 @@ class Running:
         images, _ = self._feeding.source.inputs(session.model)
         predicted = self._feeding.predict_settings()
         self._run = Run(
-            work.run,
+            tasks.run,
             session,
             images,
             predicted,
@@ -193,7 +193,7 @@ class Running:
         source: Source,
         predicted: RunSettings,
         tuned: Tuned,
-        outcome: work.Outcome,
+        outcome: tasks.TaskResult,
     ) -> None:
         mine = session is self._desk.session
         if outcome.prediction is None or outcome.result is None:

@@ -54,7 +54,7 @@ _LIVE_WINDOWS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TaskResult:
     """What a worker brings back; errors are sentences, since workers raise errors."""
 
     prediction: Prediction | None = None
@@ -69,7 +69,7 @@ def run(
     predicted: RunSettings,
     settings: Settings,
     class_map: ClassMap,
-) -> Generator[Progress, None, Outcome]:
+) -> Generator[Progress, None, TaskResult]:
     """Predict and decode; what a person can mend comes back as a value."""
     try:
         prediction = yield from session.run(images, predicted)
@@ -77,13 +77,13 @@ def run(
         _ready(result)
     except ImagecAIError as error:
         other = isinstance(error, WeightsError)
-        return Outcome(problem=str(error), other_weights=other)
-    return Outcome(prediction, result)
+        return TaskResult(problem=str(error), other_weights=other)
+    return TaskResult(prediction, result)
 
 
 def tune(
     session: Session, settings: Settings, class_map: ClassMap, moving: bool = False
-) -> Outcome:
+) -> TaskResult:
     """Decode and classify what was predicted; quickly, while a setting is moving."""
     try:
         result = session.result(settings, class_map, moving=moving)
@@ -91,8 +91,8 @@ def tune(
         if not moving and isinstance(result, Objects):
             _trace(result)
     except ImagecAIError as error:
-        return Outcome(problem=str(error))
-    return Outcome(result=result)
+        return TaskResult(problem=str(error))
+    return TaskResult(result=result)
 
 
 def glimpse(
@@ -102,12 +102,12 @@ def glimpse(
     box: tuple[tuple[int, int], ...],
     index: tuple[int, ...],
     step: int,
-) -> Outcome:
+) -> TaskResult:
     """Decode and classify the part of a large result that is looked at."""
     try:
-        return Outcome(result=session.part(settings, class_map, box, index, step))
+        return TaskResult(result=session.part(settings, class_map, box, index, step))
     except ImagecAIError as error:
-        return Outcome(problem=str(error))
+        return TaskResult(problem=str(error))
 
 
 def _ready(result: Result) -> None:

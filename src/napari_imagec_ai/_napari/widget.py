@@ -12,24 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Container
-from napari.utils.theme import get_theme
-from qtpy.QtGui import QColor
 
-from napari_imagec_ai._napari import chosen_before
-from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari import tasks
+from napari_imagec_ai._napari.accent import accent_of
 from napari_imagec_ai._napari.controls import Undocking, column
 from napari_imagec_ai._napari.desk import State
 from napari_imagec_ai._napari.export.exporting import Exporting
 from napari_imagec_ai._napari.form import MODEL, RESULTS, TUNE, Form
-from napari_imagec_ai._napari.form_words import in_form_words
 from napari_imagec_ai._napari.image.feeding import Feeding
 from napari_imagec_ai._napari.image.moved import ImageWatch
 from napari_imagec_ai._napari.layers.changes import CanvasGuard
 from napari_imagec_ai._napari.layers.result_layers import ResultLayers
 from napari_imagec_ai._napari.layers.showing import Showing
-from napari_imagec_ai._napari.model.card import FAILED
 from napari_imagec_ai._napari.model.model_actions import ModelActions
 from napari_imagec_ai._napari.model.opening_models import Opening
+from napari_imagec_ai._napari.readiness import Readiness
 from napari_imagec_ai._napari.repeat.repeating import Repeating
 from napari_imagec_ai._napari.running import Running, ran_on
 from napari_imagec_ai._napari.saved.resuming import Resuming
@@ -50,10 +47,6 @@ if TYPE_CHECKING:
     from napari_imagec_ai._napari.layers.live import Live, Tuned
 
 
-_LIGHTEST = 150
-"""Of 255: white words on it, and it on a white panel, can be read."""
-
-
 class ClassifierWidget(Container):  # type: ignore[type-arg]
     """Run a pre-trained model on the active image layer, and tune the result.
 
@@ -67,7 +60,6 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         super().__init__(labels=False)
         self.margins = (0, 0, 0, 0)
         self.viewer = napari_viewer
-        self._said_of = (0, 0)
         self._make_parts()
         self._name_controls()
         self._arrange()
@@ -93,6 +85,14 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
             self.showing,
             self.tuning,
             lambda: self.running_bar.session,
+        )
+        self.readiness = Readiness(
+            self.opening,
+            self.feeding,
+            self.running_bar,
+            self.showing,
+            self.selecting,
+            self.image_watch,
         )
         consent = self.running_bar.consent
         self.model_actions = ModelActions(self, self.opening.choice, consent)
@@ -156,7 +156,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         self.viewer.layers.events.removed.connect(self._layer_removed)
         Undocking(self.native)
         self._guard = CanvasGuard(self.viewer, self.native)
-        self.thresholds.histogram.accent = lambda: _accent(self.viewer)
+        self.thresholds.histogram.accent = lambda: accent_of(self.viewer)
         self.viewer.events.theme.connect(self._paint)
         self._paint()
         parts = (
@@ -240,8 +240,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
 
     def say(self, *sentences: str, bad: bool = False) -> None:
         """Show sentences in the status; those about a failure stand out."""
-        self._said_of = self._chosen()
-        self.running_bar.say(*sentences, bad=bad)
+        self.readiness.say(*sentences, bad=bad)
 
     def state(self) -> State | None:
         """What is tuned and how; None, and the reason is said, where that cannot be."""
@@ -257,38 +256,11 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
 
     def reason(self) -> str:
         """Why it cannot run; empty where it can."""
-        found = self.opening.reason()
-        if found or self.session is None:
-            return found
-        try:
-            self.feeding.check(self.session.model)
-        except ImagecAIError as error:
-            return in_form_words(str(error))
-        return ""
+        return self.readiness.reason()
 
     def check(self) -> str:
         """Enable Run, or say why it cannot run; gives the reason."""
-        self.selecting.follow()
-        self.image_watch.look()
-        reason = self.reason()
-        self.running_bar.allow(reason)
-        self.source.show_planes()
-        if reason:
-            self.say(reason)
-        elif self.consent.asking:
-            self.say(self.consent.waits)
-        elif not self.running and (self.results is None or self._is_outdated()):
-            model = self.session.model if self.session is not None else None
-            kept = chosen_before.sentence(model) if model is not None else ""
-            self.say("Ready.", FAILED if self.choice.verdict == "failed" else "", kept)
-        return reason
-
-    def _is_outdated(self) -> bool:
-        """Whether the status is about another image or model than those chosen."""
-        return self._said_of != self._chosen()
-
-    def _chosen(self) -> tuple[int, int]:
-        return id(self.image.value), id(self.session)
+        return self.readiness.check()
 
     def model_chosen(self) -> None:
         """The person chose another model, or none that can run."""
@@ -369,7 +341,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
 
     def _paint(self, event: Any = None) -> None:
         """Follow the theme."""
-        self.running_bar.paint(_accent(self.viewer))
+        self.running_bar.paint(accent_of(self.viewer))
 
     def _layer_removed(self, event: Any = None) -> None:
         self.check()
@@ -380,7 +352,7 @@ class ClassifierWidget(Container):  # type: ignore[type-arg]
         source: Source,
         predicted: RunSettings,
         tuned: Tuned,
-        outcome: work.Outcome,
+        outcome: tasks.TaskResult,
     ) -> None:
         """Show what came out of a run."""
         prediction, result = outcome.prediction, outcome.result
@@ -412,11 +384,3 @@ def _stop(parts: Sequence[Any], *_: Any) -> None:
     """The window is gone: nothing may touch it any more."""
     for part in parts:
         part.stop()
-
-
-def _accent(viewer: Any) -> str:
-    """The colour that the viewer's theme marks things with, dark enough to be seen."""
-    colour = QColor(get_theme(viewer.theme).current.as_hex())
-    while colour.lightness() > _LIGHTEST:
-        colour = colour.darker(110)
-    return str(colour.name())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model.description import Model
@@ -24,6 +24,25 @@ class Settings(BaseModel):
     """Base of every decoder's settings: frozen, hashable, no unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def channel_number(default: int, description: str, least: int = -1) -> Any:
+    """A setting that counts channels of the model's output, or names one by its number.
+
+    Parameters
+    ----------
+    default, least : int
+        Where -1 is allowed, it means that there is none.
+    description : str
+        What the channel holds.
+    """
+    return Field(
+        default,
+        ge=least,
+        le=1023,
+        description=description,
+        json_schema_extra={OF_MODEL: True},
+    )
 
 
 S = TypeVar("S", bound=Settings)

@@ -30,16 +30,16 @@ from napari_imagec_ai.results.result import Result
 
 
 @functools.cache
-def prepare() -> None:
+def compile_loops() -> None:
     """Compile the loops of the decoders, where that was not done before.
 
     Without this the first decoding does it, and takes some seconds more.
     """
-    from napari_imagec_ai.decoders.splitting import split_touching as splitting
-    from napari_imagec_ai.results import measure as features
+    from napari_imagec_ai.decoders.splitting.split_touching import compile_splitting
+    from napari_imagec_ai.results.measure import compile_measuring
 
-    features.prepare()
-    splitting.prepare()
+    compile_measuring()
+    compile_splitting()
 
 
 def decode(

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.image.blocks import SIDE, Where, grid, with_rim
-from napari_imagec_ai.results import measure as features
 from napari_imagec_ai.results.intensities import (
     measured_pixels,
     physical_area,
     plane_position,
 )
+from napari_imagec_ai.results.measure import Sums
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.prediction import Prediction
 from napari_imagec_ai.system.file_changes import place_of
@@ -198,7 +198,7 @@ class _Work:
         self, table: NDArray[np.int32], count: int
     ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.int32]]:
         """Relabel block by block, and add up what each block has of each object."""
-        sums = features.Sums(count, self.plane)
+        sums = Sums(count, self.plane)
         planes = np.zeros((count, len(self.prediction.planes)), np.int32)
         for index in np.ndindex(self.prediction.planes):
             blocks = list(grid(self.plane, SIDE[len(self.plane)]))

@@ -16,7 +16,7 @@ Map = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class OutputGrid:
     """The pixels of the output: their size, and how many make one of the image."""
 
     spacing: tuple[float, ...]
@@ -32,11 +32,11 @@ class Grid:
         return math.ceil(count * self.density - 1e-6)
 
 
-def grid_of(prediction: Prediction, values: Map) -> Grid:
+def grid_of(prediction: Prediction, values: Map) -> OutputGrid:
     """The grid of a map (planes, C, space) of the prediction."""
     space = len(prediction.space)
     own, image = values.shape[-space:], prediction.frame.shape[-space:]
     factors = list(map(scale_between, own, image))
     sizes = prediction.frame.spacing[-space:]
     spacing = tuple(s / f for s, f in zip(sizes, factors, strict=True))
-    return Grid(spacing, float(np.prod(factors)))
+    return OutputGrid(spacing, float(np.prod(factors)))

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.decoders.splitting import split_touching as splitting
+from napari_imagec_ai.decoders.splitting.split_touching import (
+    Labels,
+    Mask,
+    Relief,
+    without_small,
+)
 from napari_imagec_ai.image.output_scale import scale_between
 from napari_imagec_ai.results.intensities import (
     measured_pixels,
@@ -47,10 +52,10 @@ class Regions:
         Sentences on what was assumed for them; empty ones are left out.
     """
 
-    labels: splitting.Labels
+    labels: Labels
     count: int
-    confidence: splitting.Relief
-    known: splitting.Mask
+    confidence: Relief
+    known: Mask
     class_id: NDArray[np.int32] | None = None
     smallest: int = 0
     assumed: tuple[str, ...] = ()
@@ -132,7 +137,7 @@ def _resized(regions: Regions, shape: tuple[int, ...]) -> Regions:
     smallest = max(regions.smallest, 1)
     sizes = np.bincount(labels.reshape(-1), minlength=regions.count + 1)
     present = sizes[1:] >= smallest
-    labels, count = splitting.without_small(labels, regions.count, smallest)
+    labels, count = without_small(labels, regions.count, smallest)
     class_id = regions.class_id
     return Regions(
         labels,
@@ -145,7 +150,7 @@ def _resized(regions: Regions, shape: tuple[int, ...]) -> Regions:
 
 def _objects(
     prediction: Prediction,
-    label_image: splitting.Labels,
+    label_image: Labels,
     columns: Columns,
     classes: tuple[str, ...],
     assumed: tuple[str, ...],

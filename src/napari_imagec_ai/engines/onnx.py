@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.engines import onnx_graph as graphs
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.faults import reason, runtime_error
 from napari_imagec_ai.engines.numbers import cast
-from napari_imagec_ai.engines.onnx_external_data import Network, read_network
+from napari_imagec_ai.engines.onnx_external_data import OnnxNetwork, read_network
+from napari_imagec_ai.engines.onnx_graph import freed, runnable, single
 from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.system import threads
 
@@ -70,7 +70,7 @@ class OnnxEngine(Engine):
         onnxruntime = _runtime()
         # Without its path, so that it cannot pull in data from elsewhere on the disk.
         source = read_network(path)
-        source = replace(source, content=graphs.runnable(source.content))
+        source = replace(source, content=runnable(source.content))
         self._runtime, self._asked, self._path = onnxruntime, device, path
         self._loose = False
         self._options: Any = None
@@ -80,10 +80,10 @@ class OnnxEngine(Engine):
             lacking = "find an implementation" in str(error.__cause__)
             other = None
             if lacking and not source.apart:
-                other = graphs.single(source.content)
+                other = single(source.content)
             if other is None:
                 raise
-            self._session = _open(onnxruntime, Network(other), path.name, device)
+            self._session = _open(onnxruntime, OnnxNetwork(other), path.name, device)
         # Which provider runs is known only once the session is there: a provider that
         # is listed may still have been unable to start.
         running = self._session.get_providers()[0]
@@ -134,7 +134,7 @@ class OnnxEngine(Engine):
             return True
         try:
             whole = read_network(self._path)
-            source = replace(whole, content=graphs.freed(whole.content, axes))
+            source = replace(whole, content=freed(whole.content, axes))
             session = _open(self._runtime, source, self._path.name, self._asked)
         except Exception:  # noqa: BLE001 - of protobuf and the runtime; we stay as we are
             return False
@@ -194,7 +194,7 @@ def _runtime() -> Any:
     return onnxruntime
 
 
-def _open(onnxruntime: Any, source: Network, name: str, device: str) -> Any:
+def _open(onnxruntime: Any, source: OnnxNetwork, name: str, device: str) -> Any:
     available = onnxruntime.get_available_providers()
     if device == "auto":
         wanted = [_PROVIDERS[n] for n in _AUTO if _PROVIDERS[n] in available]

@@ -27,7 +27,7 @@ _NOWHERE = f"{os.devnull}/none"
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class OnnxNetwork:
     """An ONNX network with all its numbers, as a runtime takes it without a path.
 
     Attributes
@@ -42,7 +42,7 @@ class Network:
     apart: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def read_network(path: Path) -> Network:
+def read_network(path: Path) -> OnnxNetwork:
     """Read an ONNX file and what it keeps in other files of its folder.
 
     Parameters
@@ -65,7 +65,7 @@ def read_network(path: Path) -> Network:
         )
     content = path.read_bytes()
     places = external_files(path, content)
-    return _with_numbers(path, content, places) if places else Network(content)
+    return _with_numbers(path, content, places) if places else OnnxNetwork(content)
 
 
 def external_files(path: Path, source: bytes) -> list[Path]:
@@ -111,7 +111,7 @@ def _inside(path: Path, place: str) -> Path:
     )
 
 
-def _with_numbers(path: Path, content: bytes, places: list[Path]) -> Network:
+def _with_numbers(path: Path, content: bytes, places: list[Path]) -> OnnxNetwork:
     """The network with its numbers inside, or beside it where they are too many."""
     import onnx
 
@@ -134,7 +134,7 @@ def _with_numbers(path: Path, content: bytes, places: list[Path]) -> Network:
             del tensor.external_data[:]
             tensor.data_location = onnx.TensorProto.DEFAULT
     try:
-        return Network(model.SerializeToString(), apart)
+        return OnnxNetwork(model.SerializeToString(), apart)
     except ValueError as error:
         raise EngineError(
             f"The weights of '{path.name}' are too large for one network ({error}); "

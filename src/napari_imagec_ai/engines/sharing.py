@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import EngineError, OutOfMemory
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.whole_files import begun, sweep_once
 
-Layout = list[tuple[str, list[int], int]]
+Places = list[tuple[str, list[int], int]]
 """For each array its data type, shape and offset in bytes; plain values."""
 
 _ALIGN = 64
@@ -94,7 +94,7 @@ def attach(name: str, size: int) -> Segment:
         return Segment(name, size, mmap.mmap(stream.fileno(), size))
 
 
-def arrange(arrays: Sequence[NDArray[Any]]) -> tuple[Layout, int]:
+def arrange(arrays: Sequence[NDArray[Any]]) -> tuple[Places, int]:
     """Where arrays may lie in a segment, and how many bytes that takes.
 
     Raises
@@ -110,7 +110,7 @@ def arrange(arrays: Sequence[NDArray[Any]]) -> tuple[Layout, int]:
     return layout, max(offset, _ALIGN)
 
 
-def views(segment: Segment, layout: Layout) -> list[NDArray[Any]]:
+def views(segment: Segment, layout: Places) -> list[NDArray[Any]]:
     """The arrays in a segment; they change when the other process writes to it.
 
     Raises
@@ -127,7 +127,7 @@ def views(segment: Segment, layout: Layout) -> list[NDArray[Any]]:
     ]
 
 
-def put(segment: Segment, layout: Layout, arrays: Sequence[NDArray[Any]]) -> None:
+def put(segment: Segment, layout: Places, arrays: Sequence[NDArray[Any]]) -> None:
     """Copy arrays into a segment."""
     for place, array in zip(views(segment, layout), arrays, strict=True):
         place[...] = array
@@ -142,8 +142,8 @@ def _check_numbers(dtype: np.dtype[Any]) -> None:
 
 
 def _in_folder(folder: str, size: int) -> Segment:
-    files.sweep_once(Path(folder))
-    handle, name = tempfile.mkstemp(prefix=files.begun("imagec-ai"), dir=folder)
+    sweep_once(Path(folder))
+    handle, name = tempfile.mkstemp(prefix=begun("imagec-ai"), dir=folder)
     try:
         with os.fdopen(handle, "r+b") as stream:
             _reserve(stream, size)

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from napari_imagec_ai.model import memory as model_memory
 from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.memory import keep, recall
 from napari_imagec_ai.model.weights import fingerprint
 
 _TOPIC = "speed"
@@ -69,12 +69,12 @@ def compare(
         }
         for network in networks
     }
-    model_memory.keep(model, _TOPIC, found)
+    keep(model, _TOPIC, found)
 
 
 def is_known(model: Model) -> bool:
     """Whether it was measured, with these weights and packages."""
-    found = model_memory.recall(model, _TOPIC)
+    found = recall(model, _TOPIC)
     names = model.runnable
     return all(_seconds(model, name, "auto", found) is not None for name in names)
 
@@ -92,7 +92,7 @@ def by_speed(model: Model, device: str) -> list[str]:
     names = list(model.runnable)
     if len(names) < 2:
         return names
-    found = model_memory.recall(model, _TOPIC)
+    found = recall(model, _TOPIC)
     times = {name: _seconds(model, name, device, found) for name in names}
     first = times[names[0]]
     if first is None or any(seconds is None for seconds in times.values()):

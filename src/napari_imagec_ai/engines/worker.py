@@ -36,7 +36,7 @@ _IDLE = 2.0
 """After so many seconds without a request, memory that is free is given back."""
 
 
-class Desk:
+class RequestHandler:
     """Does what is asked for, one request at a time."""
 
     def __init__(self) -> None:
@@ -101,14 +101,14 @@ def main() -> None:
     requests, replies = _streams()
     waiting: queue.SimpleQueue[Reply] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests, waiting), daemon=True).start()
-    desk = Desk()
+    handler = RequestHandler()
     while True:
         try:
             request = waiting.get(timeout=_IDLE)
         except queue.Empty:
             _give_back()
             request = waiting.get()
-        reply = _answer(getattr(desk, request["do"]), request)
+        reply = _answer(getattr(handler, request["do"]), request)
         replies.write(json.dumps(reply).encode() + b"\n")
         replies.flush()
 

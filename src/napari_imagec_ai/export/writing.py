@@ -26,7 +26,7 @@ from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.results.scores import Scores
 from napari_imagec_ai.system import own_files
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.whole_files import replace_folder, replace_whole
 
 __all__ = [
     "EXPORTS",
@@ -125,7 +125,7 @@ def write(
         writer = writers.get(path.suffix.lower())
         if writer is None:
             raise _unknown(path, list(writers))
-        return files.replace_whole(path, lambda place: writer(result, place))
+        return replace_whole(path, lambda place: writer(result, place))
 
 
 def _file_of(image: ImageInput | None) -> list[Path]:
@@ -292,5 +292,5 @@ def _check(objects: Objects, chosen: Format) -> None:
 
 
 def _write(objects: Objects, path: Path, chosen: Format, beside: Beside) -> Path:
-    replace = files.replace_folder if chosen.folder else files.replace_whole
+    replace = replace_folder if chosen.folder else replace_whole
     return replace(path, lambda place: chosen.write(objects, place, beside))

@@ -18,8 +18,8 @@ from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export.format import Beside
 from napari_imagec_ai.export.one_ring import joined
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.system import whole_files as files
 from napari_imagec_ai.system.safe_yaml import read_yaml
+from napari_imagec_ai.system.whole_files import replace_text
 
 CLASSES_FILE = "data.yaml"
 """The data set: names of the classes by number, beside the labels of all its images."""
@@ -62,7 +62,7 @@ def _numbers(path: Path, classes: tuple[str, ...]) -> dict[str, int]:
     if names != known or not path.exists():
         told |= {"nc": len(names), "names": dict(enumerate(names))}
         text = _HEAD + yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
-        files.replace_text(path, text)
+        replace_text(path, text)
     return {name: names.index(name) for name in classes}
 
 

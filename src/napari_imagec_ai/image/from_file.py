@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import ImageError
+from napari_imagec_ai.image.lazy_array import LazyArray
 
 Array = NDArray[Any]
 
@@ -22,7 +23,7 @@ _ROWS = 1024
 """Pixels along Y of what dask reads at once."""
 
 
-class FromFile:
+class FromFile(LazyArray):
     """An array whose values lie in a file; what is sliced is read.
 
     Parameters
@@ -53,7 +54,7 @@ class FromFile:
         turned: bool = False,
     ) -> None:
         self.filename = path
-        self.shape, self.ndim, self.size = shape, len(shape), math.prod(shape)
+        self.shape = shape
         self.dtype = dtype.newbyteorder("=")
         self.nbytes = self.size * dtype.itemsize
         self.chunks = tuple(
@@ -68,9 +69,6 @@ class FromFile:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.asarray(self[...], dtype)
-
     def squeeze(self, axis: int | None = None) -> FromFile:
         """The same without axes of size 1."""
         gone = range(self.ndim) if axis is None else (axis % self.ndim,)
@@ -81,10 +79,9 @@ class FromFile:
         return FromFile(*given)
 
     def __getitem__(self, key: Any) -> Any:
-        keys = self._full(key if isinstance(key, tuple) else (key,))
         spans: list[tuple[int, int]] = []
         inside: list[Any] = []
-        for one, size in zip(keys, self.shape, strict=True):
+        for one, size in zip(self._for_each_axis(key), self.shape, strict=True):
             if isinstance(one, (int, np.integer)):
                 at = int(one) + size if one < 0 else int(one)
                 if not 0 <= at < size:
@@ -100,19 +97,6 @@ class FromFile:
                 spans.append((0, size))
                 inside.append(one)
         return self._box(spans)[tuple(inside)]
-
-    def _full(self, keys: tuple[Any, ...]) -> list[Any]:
-        """One key for each axis."""
-        given = list(keys)
-        dots = [i for i, one in enumerate(given) if one is Ellipsis]
-        if not dots:
-            given.append(Ellipsis)
-            dots = [len(given) - 1]
-        missing = self.ndim - len(given) + 1
-        if missing < 0 or len(dots) > 1:
-            raise IndexError(f"too many indices for {self.ndim} dimensions")
-        given[dots[0] : dots[0] + 1] = [slice(None)] * missing
-        return given
 
     def _box(self, spans: list[tuple[int, int]]) -> Array:
         """A part, along all axes."""

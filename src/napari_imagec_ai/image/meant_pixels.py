@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai.image.lazy_array import LazyArray
 
-class AsSeen:
+
+class AsSeen(LazyArray):
     """Looks like an array, and changes what lies in another one while it is read.
 
     Parameters
@@ -40,20 +42,9 @@ class AsSeen:
         kept = [n for i, n in enumerate(data.shape) if i not in dropped]
         self.shape = (*kept, *((colours,) if colours else ()))
 
-    @property
-    def ndim(self) -> int:
-        """How many axes."""
-        return len(self.shape)
-
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read integers and slices."""
-        given = index if isinstance(index, tuple) else (index,)
-        if Ellipsis in given:
-            at = given.index(Ellipsis)
-            filled = (slice(None),) * (self.ndim - len(given) + 1)
-            given = (*given[:at], *filled, *given[at + 1 :])
-        given += (slice(None),) * (self.ndim - len(given))
-        rest = iter(given)
+        rest = iter(self._for_each_axis(index))
         inner = tuple(
             0 if i in self._dropped else next(rest) for i in range(len(self.data.shape))
         )
@@ -61,6 +52,3 @@ class AsSeen:
         if self._change is not None:
             part = self._change(part)
         return np.asarray(part[(..., next(rest))]) if self._colours else part
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[(slice(None),) * self.ndim], dtype)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.image_input import Frame, ImageInput
+from napari_imagec_ai.image.lazy_array import LazyArray
 
 Box = Mapping[str, tuple[int, int]]
 """Along some axes, where a part begins and where it ends (half-open), in pixels."""
@@ -126,7 +127,7 @@ def region_from_text(text: str) -> Region:
     return Region(box=box)
 
 
-class Part:
+class Part(LazyArray):
     """A box of an array, read when it is indexed.
 
     Parameters
@@ -141,12 +142,10 @@ class Part:
         self._data, self._spans = data, tuple(spans)
         self.shape = tuple(stop - start for start, stop in spans)
         self.dtype = data.dtype
-        self.ndim = len(self.shape)
 
     def __getitem__(self, index: Any) -> Any:
         """Read integers and slices, counted from where the part begins."""
-        given = index if isinstance(index, tuple) else (index,)
-        given += (slice(None),) * (self.ndim - len(given))
+        given = self._for_each_axis(index)
         return self._data[
             tuple(
                 _inside(one, start, stop)
@@ -154,11 +153,8 @@ class Part:
             )
         ]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[...] if not self.ndim else self[:], dtype)
 
-
-class Placed:
+class Placed(LazyArray):
     """A small array in a large one of zeros, which is never made.
 
     Parameters
@@ -173,12 +169,11 @@ class Placed:
 
     def __init__(self, part: Any, shape: Sequence[int], begin: Sequence[int]) -> None:
         self.part, self.begin = part, tuple(begin)
-        self.shape, self.dtype, self.ndim = tuple(shape), part.dtype, len(shape)
+        self.shape, self.dtype = tuple(shape), part.dtype
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read integers and slices that go forward."""
-        given = index if isinstance(index, tuple) else (index,)
-        given += (slice(None),) * (self.ndim - len(given))
+        given = self._for_each_axis(index)
         wanted = [
             range(size)[one if isinstance(one, slice) else slice(one, one + 1 or None)]
             for one, size in zip(given, self.shape, strict=True)
@@ -203,9 +198,6 @@ class Placed:
             result[here] = np.asarray(self.part[there])
         flat = tuple(slice(None) if isinstance(one, slice) else 0 for one in given)
         return np.asarray(result[flat])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[(slice(None),) * self.ndim], dtype)
 
 
 def whole(data: Any) -> Any:

@@ -14,15 +14,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.library import czann
 from napari_imagec_ai.library.zips import described, unpack, unpacked
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.rdf import find_rdf, read_rdf
 from napari_imagec_ai.model.weights import fingerprint
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system import whole_files
+from napari_imagec_ai.system.own_data import own_data
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +104,7 @@ def _contents(model: Model) -> tuple[bytes, list[str]]:
 
 def user_models() -> Path:
     """The folder for models of this user, which may not exist yet."""
-    return Path(platformdirs.user_data_dir("napari-imagec-ai", False)) / "models"
+    return own_data("models")
 
 
 def default_folders() -> tuple[Path, ...]:
@@ -281,14 +280,14 @@ def _installed(target: Path, fill: Callable[[Path], Path], name: str) -> Path:
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        files.sweep(target.parent)
-        begun = files.begun(".installing")
+        whole_files.sweep(target.parent)
+        begun = whole_files.begun(".installing")
         scratch = Path(tempfile.mkdtemp(prefix=begun, dir=target.parent))
         try:
             made = fill(scratch)
-            files.sync_all(scratch)
+            whole_files.sync_all(scratch)
             made.replace(target)
-            files.sync(target.parent)
+            whole_files.sync(target.parent)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:

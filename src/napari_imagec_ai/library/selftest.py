@@ -14,8 +14,8 @@ from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.opening_weights import open_engine
 from napari_imagec_ai.errors import ImagecAIError, ModelError
 from napari_imagec_ai.library.agreement import LEAST, compare_objects
-from napari_imagec_ai.model import memory as model_memory
 from napari_imagec_ai.model.description import Model, TensorSpec
+from napari_imagec_ai.model.memory import keep, recall
 from napari_imagec_ai.model.weights import sha256
 from napari_imagec_ai.run.published_tests import (
     TestResult,
@@ -45,12 +45,12 @@ def keep_results(model: Model, results: Sequence[TestResult]) -> None:
                 "passed": all(r.passed for r in results if r.engine == name),
                 "sha256": sha256(path),
             }
-    model_memory.keep(model, _TOPIC, known, more=True)
+    keep(model, _TOPIC, known, more=True)
 
 
 def verdict(model: Model) -> Verdict:
     """What came out when the model's own test was run last, with these weights."""
-    known = model_memory.recall(model, _TOPIC)
+    known = recall(model, _TOPIC)
     passed = [_passed(model, name, known.get(name)) for name in model.runnable]
     if False in passed:
         return "failed"

@@ -14,15 +14,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from napari_imagec_ai.engines.opening_weights import candidates
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.library.folders import bundled_models
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.weights import sha256
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.own_data import own_data
 from napari_imagec_ai.system.taking_turns import turn
+from napari_imagec_ai.system.whole_files import replace_text
 
 PROGRAMS = ("torchscript",)
 """Weights formats that are programs."""
@@ -92,7 +91,7 @@ def remember_file(path: Path, name: str = "") -> None:
             known = _read()
             known[known_as] = {"model": name or path.stem}
             text = json.dumps(known, indent=1, ensure_ascii=False)
-            files.replace_text(_place(), text, private=True)
+            replace_text(_place(), text, private=True)
     except (ImagecAIError, OSError) as error:  # then it is asked again
         _log.info("the answer is not kept: %s", error)
 
@@ -126,8 +125,7 @@ def _bundled() -> set[str]:
 
 
 def _place() -> Path:
-    folder = Path(platformdirs.user_data_dir("napari-imagec-ai", False))
-    return folder / "trusted.json"
+    return own_data("trusted.json")
 
 
 def _read() -> dict[str, dict[str, Any]]:

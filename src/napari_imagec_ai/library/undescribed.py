@@ -17,13 +17,12 @@ import yaml
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.opening_weights import open_file
 from napari_imagec_ai.errors import EngineError, ImagecAIError, ModelError
-from napari_imagec_ai.library import undescribed_maps
-from napari_imagec_ai.library import undescribed_rcnn as mask_rcnn
+from napari_imagec_ai.library import undescribed_maps, undescribed_rcnn
 from napari_imagec_ai.library.trial import Trial, try_out
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.rdf import parse_rdf
 from napari_imagec_ai.results.window_results import Layout
-from napari_imagec_ai.run.boxes import yolo_rows as candidates
+from napari_imagec_ai.run.boxes.yolo_rows import find_layout
 
 SUFFIXES = {
     ".onnx": "onnx",
@@ -86,7 +85,7 @@ def _described(path: Path, engine: Engine, trial: Trial) -> dict[str, Any]:
     tables = _described_tables(path, engine, trial)
     if tables is not None:
         return tables
-    layout = candidates.find_layout(None, trial.outputs, engine.metadata, trial.window)
+    layout = find_layout(None, trial.outputs, engine.metadata, trial.window)
     return _of_boxes(path, trial, layout)
 
 
@@ -98,7 +97,8 @@ def _described_tables(
         return None
     names = engine.output_names
     given, outputs = trial.shape, trial.outputs
-    found = mask_rcnn.describe(path.name, given, False, outputs, names)
+    describe = undescribed_rcnn.describe
+    found = describe(path.name, given, False, outputs, names)
     if found is None:
         return None
     if trial.sizes:  # such networks count their classes from 0
@@ -110,7 +110,7 @@ def _described_tables(
         except EngineError:
             pass
         else:
-            found = mask_rcnn.describe(path.name, given, True, outputs, names) or found
+            found = describe(path.name, given, True, outputs, names) or found
     (image,) = found["inputs"]
     image = {**image, "id": trial.name or image["id"], "data": {"type": trial.dtype}}
     return {**found, "inputs": [image, *_sizes(trial)]}

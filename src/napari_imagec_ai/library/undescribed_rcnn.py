@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from napari_imagec_ai.run.boxes import rcnn_tables as instances
+from napari_imagec_ai.run.boxes.rcnn_tables import roles_of
 
 _COLOURS = ["red", "green", "blue"]
 
@@ -38,7 +38,7 @@ def describe(
         Inputs, outputs and config of a description; None for other networks.
     """
     height, width = given[-2:]
-    roles = instances.roles_of(names, outputs, (height, width))
+    roles = roles_of(names, outputs, (height, width))
     if roles is None:
         return None
     sizes = {"y": height, "x": width}

@@ -11,12 +11,11 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-import platformdirs
-
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.model.rdf import find_rdf
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system import whole_files
 from napari_imagec_ai.system.contents import check_is_file, sha256
+from napari_imagec_ai.system.own_data import own_cache
 
 _MAX_FILES = 10_000
 _MAX_BYTES = 8 << 30
@@ -44,7 +43,7 @@ Find = Callable[[Path, Path], Path]
 def unpacked(package: Path, find: Find | None = None) -> Path:
     """The folder that a zip was unpacked to, unpacked anew if it is not as it was."""
     find = find or described
-    cache = Path(platformdirs.user_cache_dir("napari-imagec-ai", False)) / "zips"
+    cache = own_cache("zips")
     try:
         target = cache / f"{package.stem[:40]}-{sha256(package)[:32]}"
     except OSError as error:
@@ -55,17 +54,17 @@ def unpacked(package: Path, find: Find | None = None) -> Path:
     try:
         if not _is_whole(target, package):
             cache.mkdir(parents=True, exist_ok=True)
-            files.sweep(cache)
-            begun = files.begun(".unpacking")
+            whole_files.sweep(cache)
+            begun = whole_files.begun(".unpacking")
             scratch = Path(tempfile.mkdtemp(prefix=begun, dir=cache))
             try:
                 unpack(package, scratch / "new")
                 find(scratch / "new", package)
-                files.sync_all(scratch)
+                whole_files.sync_all(scratch)
                 if target.exists():
                     target.replace(scratch / "old")
                 (scratch / "new").replace(target)
-                files.sync(cache)
+                whole_files.sync(cache)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:

@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import platformdirs
-
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.library.folders import install_folder, user_models
 from napari_imagec_ai.model.rdf import parse_rdf
 from napari_imagec_ai.model.weights import sha256
+from napari_imagec_ai.system.own_data import own_cache
 from napari_imagec_ai.system.safe_yaml import read_yaml
 from napari_imagec_ai.system.version import version
 
@@ -134,7 +133,7 @@ def _address(zoo_id: str, file: str) -> str:
 
 
 def _cache() -> Path:
-    return Path(platformdirs.user_cache_dir("napari-imagec-ai", False)) / "zoo"
+    return own_cache("zoo")
 
 
 def _short(source: bytes) -> str:

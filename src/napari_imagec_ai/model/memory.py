@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.model.description import Model
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.own_data import own_data
 from napari_imagec_ai.system.taking_turns import turn
+from napari_imagec_ai.system.whole_files import replace_text
 
 _log = logging.getLogger(__name__)
 
@@ -58,18 +57,14 @@ def keep(
         known["name"] = model.name  # for people who look into the folder
         text = json.dumps(known, indent=1, ensure_ascii=False)
         try:
-            files.replace_text(place, text, private=True)
+            replace_text(place, text, private=True)
         except ImagecAIError as error:
             _log.info("nothing is kept about '%s': %s", model.name, error)
 
 
 def _place(model: Model) -> Path:
     name = hashlib.sha256(model.source).hexdigest()[:24]
-    return (
-        Path(platformdirs.user_data_dir("napari-imagec-ai", False))
-        / "kept"
-        / (f"{name}.json")
-    )
+    return own_data("kept") / f"{name}.json"
 
 
 def _read(place: Path) -> dict[str, Any]:

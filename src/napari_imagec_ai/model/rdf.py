@@ -33,7 +33,7 @@ from napari_imagec_ai.model.rdf_axes import (
     with_qupath_sizes,
 )
 from napari_imagec_ai.model.steps import arguments
-from napari_imagec_ai.model.steps import steps as processing
+from napari_imagec_ai.model.steps.steps import step_problem
 from napari_imagec_ai.model.weights import check_weights
 from napari_imagec_ai.system.contents import read_small
 from napari_imagec_ai.system.safe_yaml import MAX_BYTES, read_yaml
@@ -272,7 +272,7 @@ def _problems(
         for step in tensor.steps:
             names = [axis.name for axis in tensor.axes]
             found = (
-                processing.step_problem(step),
+                step_problem(step),
                 arguments.range_problem(step),
                 arguments.axes_problem(step, names),
             )

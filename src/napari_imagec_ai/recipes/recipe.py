@@ -28,8 +28,7 @@ from napari_imagec_ai.results.result import Result
 from napari_imagec_ai.run.feed.inputs import InputImages
 from napari_imagec_ai.run.predicting import predict
 from napari_imagec_ai.run.settings import RunSettings
-from napari_imagec_ai.system import own_files
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system import own_files, whole_files
 from napari_imagec_ai.system.contents import read_small
 from napari_imagec_ai.system.error_words import problem_of
 from napari_imagec_ai.system.safe_yaml import MAX_BYTES, read_yaml
@@ -138,7 +137,7 @@ class Recipe(_Part):
             changed since.
         """
         with own_files.permitted(overwrite):
-            return files.replace_text(Path(path), own_files.seal(self.text()))
+            return whole_files.replace_text(Path(path), own_files.seal(self.text()))
 
     def open_model(self) -> Model:
         """The model that the recipe means: at its path, or in the library.

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from napari_imagec_ai.decoders.decoding import prepare
+from napari_imagec_ai.decoders.decoding import compile_loops
 from napari_imagec_ai.decoders.plausible import implausible
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.opening_weights import open_engine
@@ -46,7 +46,7 @@ class Runner:
         self.model = model
         self.recipe = recipe
         chosen = recipe.predict
-        ready = threads.aside(prepare)
+        ready = threads.aside(compile_loops)
         self._engine: Engine = open_engine(
             model, chosen.engine, chosen.device, verify=chosen.verify
         )

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from pydantic import BaseModel
 
 from napari_imagec_ai.decoders.registry import choose_decoder
@@ -24,12 +23,13 @@ from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.zarr_images import stem_of
 from napari_imagec_ai.library.folders import load_model
 from napari_imagec_ai.recipes import flags
-from napari_imagec_ai.recipes import recipe_from_flags as flag_values
 from napari_imagec_ai.recipes.recipe import Recipe
+from napari_imagec_ai.recipes.recipe_from_flags import recipe_of, told_settings
 from napari_imagec_ai.results.class_map import ClassMap, ClassRule
 from napari_imagec_ai.results.linking.link_settings import Linking
 from napari_imagec_ai.run.settings import OF_FILES, RunSettings
 from napari_imagec_ai.run.told_settings import settings_of
+from napari_imagec_ai.system.own_data import own_data
 
 NO_FILE = "image.tif"
 """Stands in scripts for an image that was not opened from a file."""
@@ -182,9 +182,7 @@ def as_command(
     words = _in_flags(recipe, ending)
     if words is not None:
         return Command(_line(["imagec-ai", *words]))
-    place = recipes or Path(platformdirs.user_data_dir("napari-imagec-ai", False))
-    if recipes is None:
-        place = place / "recipes"
+    place = own_data("recipes") if recipes is None else recipes
     digest = hashlib.sha256(recipe.text().encode()).hexdigest()[:8]
     name = "".join(c if c.isalnum() else "-" for c in recipe.model.name.lower())
     saved = recipe.save(place / f"{name}-{digest}.recipe.yaml")
@@ -207,9 +205,9 @@ def _in_flags(recipe: Recipe, ending: Sequence[str]) -> list[str] | None:
     words += _settings(recipe)
     try:
         options = flags.parser().parse_args(words)
-        read = settings_of(flag_values.told_settings(options))
+        read = settings_of(told_settings(options))
         model = load_model(options.model).with_classes(read.classes)
-        usual = flag_values.recipe_of(options, model)
+        usual = recipe_of(options, model)
     except ImagecAIError:
         return None
     same = (

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from napari_imagec_ai.decoders.decoder import Decoder, Settings
-from napari_imagec_ai.decoders.decoding import follow, prepare, run_decoder
+from napari_imagec_ai.decoders.decoding import compile_loops, follow, run_decoder
 from napari_imagec_ai.decoders.registry import choose_decoder
 from napari_imagec_ai.decoders.visible_part import View
 from napari_imagec_ai.engines.engine import Engine
@@ -140,7 +140,7 @@ class Session:
         key = (input_key(image), settings.model_dump_json(exclude=names))
         if self.prediction is not None and key == self._predict_key:
             return self.prediction
-        threads.aside(prepare)
+        threads.aside(compile_loops)
         prediction = yield from predict_iter(
             self.model,
             image,

@@ -88,7 +88,7 @@ def measure(
     return columns
 
 
-def prepare() -> None:
+def compile_measuring() -> None:
     """Compile what :func:`measure` needs, where that was not done before."""
     for dtype in (np.uint8, np.float64):
         measure(np.ones((2, 2), np.int32), 1, {"mean": np.ones((2, 2), dtype)})

@@ -21,8 +21,8 @@ from napari_imagec_ai.model.rdf import parse_rdf
 from napari_imagec_ai.results.letterbox import Letterbox
 from napari_imagec_ai.results.prediction_check import check_prediction
 from napari_imagec_ai.results.window_results import Candidates, Layout, WindowResult
-from napari_imagec_ai.system import whole_files as files
 from napari_imagec_ai.system.contents import check_is_file
+from napari_imagec_ai.system.whole_files import replace_whole
 
 FORMAT = 2
 """Version of the file's layout."""
@@ -107,7 +107,7 @@ def write_prediction(fields: Mapping[str, Any], path: Path) -> None:
             # Before 2.1 numpy takes `allow_pickle` for one more array to write.
             np.savez(stream, **arrays)
 
-    files.replace_whole(path, write)
+    replace_whole(path, write)
 
 
 def read_prediction(path: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from napari_imagec_ai.run.planning import plan_feeding, plan_run, plan_scale
 from napari_imagec_ai.run.settings import RunSettings
 from napari_imagec_ai.run.size.choose import Choice
 from napari_imagec_ai.run.told_settings import settings_of, takes_settings
-from napari_imagec_ai.system import file_changes as filestate
+from napari_imagec_ai.system.file_changes import CHANGED, state_of
 from napari_imagec_ai.system.progress import Progress, bar
 
 
@@ -191,14 +191,14 @@ def _images(inputs: Inputs) -> list[ImageInput]:
 
 def _states(inputs: Inputs) -> list[object]:
     """What changes when somebody writes to the images."""
-    return [filestate.state_of(whole(image.data)) for image in _images(inputs)]
+    return [state_of(whole(image.data)) for image in _images(inputs)]
 
 
 def _changed(inputs: Inputs, before: list[object]) -> list[str]:
     """Sentences on images that were written to meanwhile."""
     pairs = zip(_images(inputs), before, _states(inputs), strict=True)
     names = [image.name for image, old, new in pairs if old != new]
-    return [filestate.CHANGED.format(name=name) for name in names]
+    return [CHANGED.format(name=name) for name in names]
 
 
 def _result(
@@ -215,7 +215,7 @@ def _result(
         done = run.stitcher
         told += done.notices
         output = {"maps": done.maps, "vectors": done.vectors, "place": done.place}
-        output |= {"halo": run.measured, "scale": feed.scale}
+        output |= {"halo": run.tiling.measured, "scale": feed.scale}
     else:
         output = {"windows": tuple(run.windows), "layout": run.layout}
         output |= {"scale": run.places[0][0].gain}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.model.description import FileRef, Model, TensorSpec
-from napari_imagec_ai.model.steps import steps as processing
+from napari_imagec_ai.model.steps.steps import DECODING, make_transform
 
 ABSOLUTE = 1e-4
 RELATIVE = 1e-3
@@ -76,7 +76,7 @@ def prepared(model: Model, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]
         spec.id: array for spec, array in zip(model.inputs, inputs, strict=True)
     }
     return [
-        processing.prepare(spec.steps, array, spec.letters, references)(array)
+        make_transform(spec.steps, array, spec.letters, references)(array)
         for spec, array in zip(model.inputs, inputs, strict=True)
     ]
 
@@ -154,7 +154,7 @@ def _tensor(spec: TensorSpec, file: FileRef | None, model: Model) -> NDArray[Any
 
 def is_decoded(spec: TensorSpec) -> bool:
     """Whether labels were published, where the network gives maps."""
-    return any(step.id in processing.DECODING for step in spec.steps)
+    return any(step.id in DECODING for step in spec.steps)
 
 
 def reproduces(model: Model, engine: Engine) -> bool:
@@ -202,7 +202,7 @@ def judged(
         if is_decoded(spec):
             continue
         if array.shape == target.shape:  # else the steps would fail before we can say
-            post = processing.prepare(spec.steps, array, spec.letters, references)
+            post = make_transform(spec.steps, array, spec.letters, references)
             array = post(array)
         results.append(_judge(engine, spec, array, target, _tolerance(model)))
     for spec in model.outputs[len(found) :]:

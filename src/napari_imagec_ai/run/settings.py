@@ -322,12 +322,12 @@ class RunSettings(BaseModel):
         unsized = image.unsized if self.pixel_size is None and unit else ""
         return replace(image, pixel_size=size, unit=unit, unsized=unsized)
 
-    def windows(self, space: str) -> tuple[int, ...] | None:
-        """The window's size along each space axis; None: to be chosen."""
+    def tile_along(self, space: str) -> tuple[int, ...] | None:
+        """Size of tiles along each space axis; None: to be chosen."""
         return _for_each_axis(self.tile, space, "tile")
 
     def halo_along(self, space: str) -> tuple[int, ...] | None:
-        """How far windows overlap along each space axis; None: to be found out."""
+        """How far tiles overlap along each space axis; None: to be found out."""
         return _for_each_axis(self.halo, space, "halo")
 
 

@@ -17,10 +17,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import platformdirs
-
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.system.contents import sha256_of_all
+from napari_imagec_ai.system.own_data import own_data
 
 BATCH = ".imagec-ai-batch"
 """Folder beside the results of a batch, for its notes."""
@@ -268,7 +267,7 @@ def recipes_on(path: Path) -> Iterator[Path]:
 
 
 def _own_notes() -> Path:
-    return Path(platformdirs.user_data_dir("napari-imagec-ai", False)) / "written"
+    return own_data("written")
 
 
 class _Notes:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_imagec_ai.errors import ImageError
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.whole_files import begun, sweep_once
 
 _CHUNK = {2: 1024, 3: 128}
 """Pixels along each side of a chunk, by number of space axes."""
@@ -37,8 +37,8 @@ class Scratch:
         check_room(needed)
         with explain_scratch(None):
             place = Path(tempfile.gettempdir())
-            files.sweep_once(place)
-            self.path = Path(tempfile.mkdtemp(prefix=files.begun("imagec-ai")))
+            sweep_once(place)
+            self.path = Path(tempfile.mkdtemp(prefix=begun("imagec-ai")))
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
     def array(self, name: str, shape: Sequence[int], dtype: str, space: int) -> Any:

@@ -11,7 +11,7 @@ from qtpy.QtCore import QTimer, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog
 
-from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari import tasks
 from napari_imagec_ai._napari.background import Jobs
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.export.export_form import LAYERS, SELECTED, ExportForm
@@ -127,7 +127,7 @@ class Exporting:
             self.jobs.start(
                 form.go,
                 self._done,
-                work.exported,
+                tasks.exported,
                 objects,
                 folder,
                 stem,

@@ -12,7 +12,7 @@ from magicgui.widgets import (
 from napari.layers import Image
 
 from napari_imagec_ai._napari.controls import Eliding, align
-from napari_imagec_ai._napari.image import image_controls as controls
+from napari_imagec_ai._napari.image import image_controls
 from napari_imagec_ai._napari.image.axes_words import axes_words
 from napari_imagec_ai._napari.image.channel_rows import ChannelRows, fed
 from napari_imagec_ai._napari.image.image_controls import ALL_PLANES, SOME_PLANES
@@ -53,12 +53,12 @@ class ImageChoice(Container):  # type: ignore[type-arg]
         self._shown: Hashable = None
         self._channels_changed, self._notify = channels_changed, notify
         self._model: Model | None = None
-        self.layer: Any = controls.layer()
-        self.pin, self.level = controls.pin(), controls.level()
-        self.axes: Any = controls.axes(self._axes_choices)
+        self.layer: Any = image_controls.layer()
+        self.pin, self.level = image_controls.pin(), image_controls.level()
+        self.axes: Any = image_controls.axes(self._axes_choices)
         self.region = RegionChoice(notify)
         self.channels = ChannelRows(self._channel_chosen, self._channel_choices)
-        self.planes, self.span = controls.planes(), controls.span()
+        self.planes, self.span = image_controls.planes(), image_controls.span()
         self.measured = MeasuredLayers(notify, self._other_names)
         self.others: Any = Container(name="others")
         self.others.margins = (0, 0, 0, 0)

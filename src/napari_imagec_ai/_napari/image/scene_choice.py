@@ -12,7 +12,7 @@ import numpy as np
 from magicgui.widgets import ComboBox
 from napari.layers import Image
 
-from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari import tasks
 from napari_imagec_ai._napari.background import Jobs
 from napari_imagec_ai._napari.controls import Eliding
 from napari_imagec_ai._napari.desk import Desk
@@ -29,7 +29,7 @@ _NONE = -1
 
 
 @dataclass(slots=True)
-class _Look:
+class _NoButton:
     """A look into a file: it needs no button."""
 
     name: str
@@ -99,7 +99,7 @@ class SceneChoice:
         else:
             self._show([], _NONE)
             done = partial(self._found, path)
-            self.jobs.start(_Look(str(path)), done, scene_names, path)
+            self.jobs.start(_NoButton(str(path)), done, scene_names, path)
 
     def _found(self, path: Path, names: tuple[str, ...]) -> None:
         self._names[path] = names
@@ -134,7 +134,7 @@ class SceneChoice:
                 return
         self._desk.say("Opening the scene...")
         done = partial(self._opened, path, number)
-        self.jobs.start(self.scene, done, work.scene, path, number)
+        self.jobs.start(self.scene, done, tasks.scene, path, number)
 
     def _opened(self, path: Path, number: int, outcome: ImageInput | str) -> None:
         if isinstance(outcome, str):

@@ -67,7 +67,7 @@ def unasked(viewer: ViewerModel) -> Iterator[None]:
         viewer.mouse_over_canvas = over
 
 
-class Hand:
+class OurChanges:
     """Tells changes that we make to layers from those that the person makes."""
 
     def __init__(self) -> None:

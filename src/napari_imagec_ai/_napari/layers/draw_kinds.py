@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_imagec_ai._napari.layers.drawing import ONE, Fill, Kind
+from napari_imagec_ai._napari.layers.drawing import ONE, Fill, ShapeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Drawn:
     fill: Fill = ONE
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[ShapeKind, ...]:
         """The kinds that are wanted."""
-        every: tuple[Kind, ...] = ("outlines", "boxes", "points")
+        every: tuple[ShapeKind, ...] = ("outlines", "boxes", "points")
         return tuple(kind for kind in every if getattr(self, kind))

@@ -16,7 +16,7 @@ from napari_imagec_ai.results.objects import Objects
 if TYPE_CHECKING:
     from napari.layers import Labels, Points, Shapes
 
-Kind = Literal["outlines", "boxes", "points"]
+ShapeKind = Literal["outlines", "boxes", "points"]
 """What objects are drawn as, beside their pixels."""
 
 ONE, EACH, RIM = "colour of the class", "colour for each object", "contours"
@@ -43,7 +43,7 @@ def label_data(objects: Objects) -> NDArray[Any]:
     return objects.labels_at((slice(None),) * len(objects.frame.shape), small)
 
 
-def shape_data(objects: Objects, kind: Kind = "outlines") -> list[NDArray[Any]]:
+def shape_data(objects: Objects, kind: ShapeKind = "outlines") -> list[NDArray[Any]]:
     """Outlines or boxes with the frame's axes, in the order of the rows."""
     flat = traced.polygons(objects) if kind == "outlines" else _boxes(objects)
     return [
@@ -52,7 +52,7 @@ def shape_data(objects: Objects, kind: Kind = "outlines") -> list[NDArray[Any]]:
     ]
 
 
-def shape_type(objects: Objects, kind: Kind) -> str:
+def shape_type(objects: Objects, kind: ShapeKind) -> str:
     """What napari calls these shapes."""
     drawn = kind == "outlines" and objects.has_pixels
     return "polygon" if drawn else "rectangle"
@@ -165,7 +165,7 @@ def update_shapes(
     layer: Shapes,
     objects: Objects,
     table: pd.DataFrame,
-    kind: Kind,
+    kind: ShapeKind,
     in_depth: bool = False,
     own: Mapping[int, tuple[NDArray[Any], str]] | None = None,
 ) -> None:

@@ -10,7 +10,7 @@ from napari.layers import Shapes
 
 from napari_imagec_ai._napari.layers import drawing, lazy_labels
 from napari_imagec_ai._napari.layers.draw_kinds import Drawn
-from napari_imagec_ai._napari.layers.drawing import Kind
+from napari_imagec_ai._napari.layers.drawing import ShapeKind
 from napari_imagec_ai._napari.layers.from_napari import Source, Style, move, placed
 from napari_imagec_ai._napari.layers.many_shapes import ManyShapes
 
@@ -34,7 +34,7 @@ PIECEWISE = 1000
 Table = Callable[[], "pd.DataFrame"]
 """Gives the table of objects; made once for all layers that hold it."""
 
-Key = tuple[Kind, str]
+Key = tuple[ShapeKind, str]
 """What is drawn, and of which class."""
 
 
@@ -129,7 +129,7 @@ class Drawings:
             if layer is not None and layer in self.viewer.layers:
                 self._draw(kind, name, layer, mine, table)
 
-    def _kinds(self, name: str, mine: Objects) -> list[Kind]:
+    def _kinds(self, name: str, mine: Objects) -> list[ShapeKind]:
         """What is to be drawn of a class."""
         return [
             kind
@@ -138,12 +138,12 @@ class Drawings:
             and (kind, name) not in self._dismissed
         ]
 
-    def _is_slow(self, kind: Kind, mine: Objects) -> bool:
+    def _is_slow(self, kind: ShapeKind, mine: Objects) -> bool:
         return kind != "points" and len(mine) > MAX_SHAPES
 
     def _draw(
         self,
-        kind: Kind,
+        kind: ShapeKind,
         name: str,
         layer: Shapes | Points,
         mine: Objects,
@@ -169,7 +169,7 @@ class Drawings:
                 self._edits.watch_outlines(name, shapes, mine)
         move(layer, self.source, mine.frame.origin)
 
-    def _new(self, kind: Kind, name: str, mine: Objects) -> Shapes | Points:
+    def _new(self, kind: ShapeKind, name: str, mine: Objects) -> Shapes | Points:
         named = title(self.source, name, kind)
         place = placed(self.source, mine.frame.origin)
         ndim = len(mine.frame.axes)
@@ -224,7 +224,9 @@ class Drawings:
         return {key: one for key, one in self._layers.items() if one in there}
 
 
-def style_drawn(kind: Kind | None, layer: Any, colour: str, fill: str = "") -> None:
+def style_drawn(
+    kind: ShapeKind | None, layer: Any, colour: str, fill: str = ""
+) -> None:
     """Give a layer its colour; None: Labels, filled like this."""
     if kind is None:
         drawing.style_labels(layer, colour, fill)

@@ -25,7 +25,7 @@ from napari_imagec_ai.results.correction.side_by_side import beside
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer, Shapes
 
-    from napari_imagec_ai._napari.layers.changes import Hand
+    from napari_imagec_ai._napari.layers.changes import OurChanges
     from napari_imagec_ai.image.image_input import ImageInput
     from napari_imagec_ai.results.correction.followed_names import Followed
     from napari_imagec_ai.results.objects import Objects
@@ -39,7 +39,7 @@ class Edits:
 
     Parameters
     ----------
-    hand : Hand
+    changes : OurChanges
         Tells our changes from the person's.
     image : ImageInput
         Intensities of corrected objects are measured in it.
@@ -48,9 +48,12 @@ class Edits:
     """
 
     def __init__(
-        self, hand: Hand, image: ImageInput, told: Callable[[], None] | None = None
+        self,
+        changes: OurChanges,
+        image: ImageInput,
+        told: Callable[[], None] | None = None,
     ) -> None:
-        self._hand, self.image = hand, image
+        self._changes, self.image = changes, image
         self.told = told or (lambda: None)
         self._watched: dict[str, _LabelsWatch] = {}
         self._outlines: dict[str, _OutlinesWatch] = {}
@@ -64,14 +67,14 @@ class Edits:
     def watch(self, name: str, layer: Labels) -> None:
         """Notice what is painted in the Labels of a class."""
         if name not in self._watched or self._watched[name].layer != layer:
-            self._watched[name] = _LabelsWatch(layer, self._hand, self._told)
+            self._watched[name] = _LabelsWatch(layer, self._changes, self._told)
 
     def watch_outlines(self, name: str, layer: Shapes, objects: Objects) -> None:
         """Notice what becomes of the outlines of a class, as they are drawn now."""
         known = self._outlines.get(name)
         if known is None or known.layer != layer:
             self._outlines[name] = known = _OutlinesWatch(
-                layer, self._hand, lambda: self._draw(name)
+                layer, self._changes, lambda: self._draw(name)
             )
         known.remember(objects)
 
@@ -104,7 +107,7 @@ class Edits:
         change = redrawn(watch.layer, watch.known(), shown.frame, pixels, watch.highest)
         if change is None:
             return
-        with self._hand.working():
+        with self._changes.working():
             labels.layer.data = change.pixels
             labels.changed = True
             labels.forget_history()
@@ -259,8 +262,10 @@ def _named(draw: Callable[[str], None], name: str) -> Callable[[], None]:
 class _LabelsWatch:
     """Notices that a Labels layer was painted on."""
 
-    def __init__(self, layer: Labels, hand: Hand, told: Callable[[], None]) -> None:
-        self.layer, self._hand, self._told = layer, hand, told
+    def __init__(
+        self, layer: Labels, changes: OurChanges, told: Callable[[], None]
+    ) -> None:
+        self.layer, self._changes, self._told = layer, changes, told
         self.changed = self.painted = False
         self._events = (layer.events.paint, layer.events.set_data, layer.events.data)
         layer.events.paint.connect(self._painted)
@@ -274,12 +279,12 @@ class _LabelsWatch:
         self.layer.events.data.disconnect(self._painted)
 
     def _painted(self, event: Any = None) -> None:
-        if not self._hand.ours:
+        if not self._changes.ours:
             self.changed = self.painted = True
             self._told()
 
     def _drawn(self, event: Any = None) -> None:
-        if self._hand.ours:
+        if self._changes.ours:
             return
         self.changed = True
         if self.painted:
@@ -299,8 +304,10 @@ class _LabelsWatch:
 class _OutlinesWatch:
     """Notices what a person does to outlines."""
 
-    def __init__(self, layer: Shapes, hand: Hand, told: Callable[[], None]) -> None:
-        self.layer, self._hand, self.told = layer, hand, told
+    def __init__(
+        self, layer: Shapes, changes: OurChanges, told: Callable[[], None]
+    ) -> None:
+        self.layer, self._changes, self.told = layer, changes, told
         self.ids: list[int] = []
         self.rings: list[Any] = []
         self.own: dict[int, tuple[Any, str, int]] = {}
@@ -322,5 +329,5 @@ class _OutlinesWatch:
 
     def _changed(self, event: Any) -> None:
         action = str(getattr(event.action, "value", event.action)).lower()
-        if not self._hand.ours and action in _DONE:
+        if not self._changes.ours and action in _DONE:
             self.told()

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.image.blocks import LARGE, grid
+from napari_imagec_ai.image.lazy_array import LazyArray
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.system.scratch import Scratch, explain_scratch
 
@@ -117,7 +118,7 @@ def _make(labels: Any) -> Pyramid:
     return Pyramid(tuple(levels[1:]), highest, place)
 
 
-class Table:
+class ShownIds:
     """What ids are shown as: themselves, or 0 where the object does not count."""
 
     def __init__(self, highest: int) -> None:
@@ -131,35 +132,31 @@ class Table:
         self.values[ids] = ids
 
 
-class Mapped:
+class Mapped(LazyArray):
     """One level of a pyramid, seen through a table.
 
     Parameters
     ----------
     ids : array-like
         The level.
-    table : Table
+    table : ShownIds
         Of all levels of a layer.
     """
 
-    def __init__(self, ids: Any, table: Table) -> None:
+    def __init__(self, ids: Any, table: ShownIds) -> None:
         self.ids, self.table = ids, table
         self.shape: tuple[int, ...] = tuple(int(size) for size in ids.shape)
-        self.ndim, self.size = len(self.shape), math.prod(self.shape)
         self.dtype = table.values.dtype
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read what is looked at."""
         return self.table.values.take(np.asarray(self.ids[index]), mode="clip")
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[...], dtype)
-
 
 def data_of(objects: Objects) -> list[Mapped]:
     """Data of a multiscale Labels layer that shows these objects."""
     pyramid = pyramid_of(objects)
-    table = Table(pyramid.highest)
+    table = ShownIds(pyramid.highest)
     table.show(objects.id)
     return [Mapped(level, table) for level in pyramid.levels]
 

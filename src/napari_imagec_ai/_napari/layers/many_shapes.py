@@ -16,7 +16,7 @@ from qtpy.QtCore import QTimer
 
 from napari_imagec_ai._napari.background import Run
 from napari_imagec_ai._napari.layers import drawing
-from napari_imagec_ai._napari.layers.drawing import Kind
+from napari_imagec_ai._napari.layers.drawing import ShapeKind
 from napari_imagec_ai.results.objects import Objects
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class ManyShapes:
         layer: Shapes,
         objects: Objects,
         table: pd.DataFrame,
-        kind: Kind,
+        kind: ShapeKind,
         in_depth: bool = False,
     ) -> None:
         """Fill a layer with these objects and their table instead of what is in it."""
@@ -68,7 +68,7 @@ class _Job:
     """One layer that is being filled."""
 
     def __init__(
-        self, layer: Shapes, objects: Objects, table: pd.DataFrame, kind: Kind
+        self, layer: Shapes, objects: Objects, table: pd.DataFrame, kind: ShapeKind
     ) -> None:
         self.done = False
         self._layer, self._table = layer, table

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_imagec_ai._napari.layers import drawing, from_napari, lazy_labels
-from napari_imagec_ai._napari.layers.changes import Hand
+from napari_imagec_ai._napari.layers.changes import OurChanges
 from napari_imagec_ai._napari.layers.draw_kinds import Drawn
-from napari_imagec_ai._napari.layers.drawing import Kind
+from napari_imagec_ai._napari.layers.drawing import ShapeKind
 from napari_imagec_ai._napari.layers.drawn_layers import (
     Drawings,
     Table,
@@ -82,7 +82,7 @@ class ResultLayers:
         self.source = source
         self.into_new = False
         self.styles: dict[str, Style] = {}
-        self.hand = Hand()
+        self.hand = OurChanges()
         self.edits = Edits(self.hand, source.image, edited)
         self._drawings = Drawings(viewer, source, self.edits)
         self._emptied = emptied
@@ -317,7 +317,7 @@ class ResultLayers:
         What the person set in napari's own list stays, unless it is this that changes.
         """
         before, self.styles = self.styles, dict(styles)
-        mine: list[tuple[Kind | None, str, Layer]] = [
+        mine: list[tuple[ShapeKind | None, str, Layer]] = [
             (None, name, labels) for name, labels in self._labels.items()
         ]
         drawn = self._drawings.layers()

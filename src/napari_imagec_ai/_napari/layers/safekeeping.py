@@ -7,10 +7,9 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
 from napari_imagec_ai._napari.background import Run
 from napari_imagec_ai.results.correction import safe_copy
+from napari_imagec_ai.system.own_data import own_data
 
 if TYPE_CHECKING:
     from napari_imagec_ai._napari.layers.live import Live
@@ -30,8 +29,7 @@ def place_of(live: Live) -> Path | None:
     shape = tuple(source.image.data.shape)
     told = (live.session.model.source, source.print, shape, source.corner)
     name = hashlib.sha256(repr(told).encode()).hexdigest()[:24]
-    folder = Path(platformdirs.user_data_dir("napari-imagec-ai", False))
-    return folder / "corrections" / f"{name}.npz"
+    return own_data("corrections") / f"{name}.npz"
 
 
 class Safekeeping:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from superqt.utils import qdebounced
 
-from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari import tasks
 from napari_imagec_ai._napari.controls import text
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.layers import left_behind
-from napari_imagec_ai._napari.layers.changes import Hand, unasked
+from napari_imagec_ai._napari.layers.changes import OurChanges, unasked
 from napari_imagec_ai._napari.layers.corrections_row import (
     BEFORE,
     DISCARDED,
@@ -45,7 +45,7 @@ _STROKE = 120
 """Milliseconds after which a stroke is over, and more may come."""
 
 
-_AT_WORK = Hand()
+_AT_WORK = OurChanges()
 """Of all widgets of the program: they may share a viewer."""
 
 
@@ -321,7 +321,7 @@ class Showing:
         if session is None or self.results is None:
             self._desk.say("Run the network first; then its maps can be shown.")
             return
-        found = work.maps(session)
+        found = tasks.maps(session)
         if isinstance(found, str):
             self._desk.say(found, bad=True)
         else:

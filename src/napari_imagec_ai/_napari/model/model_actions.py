@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QFileDialog
 
-from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari import tasks
 from napari_imagec_ai._napari.background import Jobs
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.model.card import FAILED, tested_lines
@@ -73,7 +73,7 @@ class ModelActions:
             return
         choice.tested.value = "Testing..."
         self.jobs.start(
-            choice.test, lambda out: self._tested(model, out), work.tested, model
+            choice.test, lambda out: self._tested(model, out), tasks.tested, model
         )
 
     def _test_trusted(self, model: Model) -> None:
@@ -105,7 +105,7 @@ class ModelActions:
         """Unpack a model package into the user's models folder, and choose it."""
         self._desk.say(f"Installing {package.name}...")
         button = self._choice.install
-        self.jobs.start(button, self._installed, work.installed, package)
+        self.jobs.start(button, self._installed, tasks.installed, package)
 
     def _installed(self, outcome: Path | str) -> None:
         if isinstance(outcome, str):
@@ -139,7 +139,7 @@ class ModelActions:
         self._desk.say(f"Importing {source.name}...")
         done = partial(self._converted, source)
         button = self._choice.convert
-        self.jobs.start(button, done, work.converted, source, trust_code)
+        self.jobs.start(button, done, tasks.converted, source, trust_code)
 
     def _converted(self, source: Path, outcome: Packaged | str) -> None:
         if isinstance(outcome, str) and "--trust-code" in outcome:

@@ -37,7 +37,7 @@ _LOOK = 250
 """Milliseconds between two looks at how far the image is."""
 
 
-class Stopped(Exception):
+class BatchStopped(Exception):
     """The person does not want to wait for the end of an image."""
 
 
@@ -51,7 +51,7 @@ class Stop:
     def watch(self, image: Path, progress: Progress) -> None:
         """Called after each tile, in the batch's thread."""
         if self.asked.is_set():
-            raise Stopped
+            raise BatchStopped
         self.image, self.progress = image.name, progress
 
 
@@ -66,7 +66,7 @@ def work(
                 yield outcome
                 if stop.asked.is_set():
                     break
-        except Stopped:
+        except BatchStopped:
             return ""
         except ImagecAIError as error:
             return str(error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog
 
-from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari import tasks
 from napari_imagec_ai._napari.background import Jobs
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.image.origin import as_file_name, file_of
@@ -129,7 +129,7 @@ class Resuming:
             path = path.with_name(path.name.removesuffix(".npz") + PREDICTION)
         self._desk.say("Saving...")
         button = self._form.save_result
-        self.jobs.start(button, self._saved, work.saved, *kept, path, asked)
+        self.jobs.start(button, self._saved, tasks.saved, *kept, path, asked)
 
     def _saved(self, outcome: list[Path] | str) -> None:
         if isinstance(outcome, str):
@@ -160,7 +160,7 @@ class Resuming:
             return
         self._desk.say(f"Opening '{path.name}'...")
         done = partial(self._loaded, path)
-        self.jobs.start(self._form.open_result, done, work.loaded, path)
+        self.jobs.start(self._form.open_result, done, tasks.loaded, path)
 
     def _loaded(self, path: Path, outcome: SavedRun | str) -> None:
         if isinstance(outcome, str):
@@ -174,7 +174,7 @@ class Resuming:
         done = partial(self._made, path, opened)
         self._desk.say(f"Making the objects of '{path.name}' again...")
         button = self._form.save_result  # the other one is still busy
-        self.jobs.start(button, done, work.tune, opened.session, *opened.tuned)
+        self.jobs.start(button, done, tasks.tune, opened.session, *opened.tuned)
 
     def _bring_back(self, path: Path, saved: SavedRun) -> _Opened:
         """Show how a saved run was made; the settings of the form are its own then.
@@ -230,7 +230,7 @@ class Resuming:
             source.axes.value = image.axes
         source.look()
 
-    def _made(self, path: Path, opened: _Opened, outcome: work.Outcome) -> None:
+    def _made(self, path: Path, opened: _Opened, outcome: tasks.TaskResult) -> None:
         if outcome.result is None:
             self._desk.say(outcome.problem, bad=True)
             return

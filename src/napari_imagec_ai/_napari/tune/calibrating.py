@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari import tasks
 from napari_imagec_ai._napari.background import Jobs
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.form_words import in_form_words
@@ -56,7 +56,7 @@ class Calibrating:
             return
         self.form.said.value = "Trying thresholds..."
         done = partial(self._found, state[0], truth)
-        self.jobs.start(self.form.go, done, work.calibrated, *state, truth)
+        self.jobs.start(self.form.go, done, tasks.calibrated, *state, truth)
 
     def _found(
         self, session: Session, truth: Truth, outcome: Calibration | str

@@ -7,7 +7,7 @@ from functools import partial
 
 from superqt.utils import qdebounced, qthrottled
 
-from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari import tasks
 from napari_imagec_ai._napari.background import Run
 from napari_imagec_ai._napari.desk import State
 from napari_imagec_ai._napari.layers.preview import Seen
@@ -35,9 +35,9 @@ class Tuner:
     def __init__(
         self,
         state: Callable[[], State | None],
-        show: Callable[[work.Outcome, bool], None],
+        show: Callable[[tasks.TaskResult, bool], None],
         seen: Callable[[], Seen | None],
-        glimpse: Callable[[work.Outcome, Seen], None],
+        glimpse: Callable[[tasks.TaskResult, Seen], None],
     ) -> None:
         self._state, self._show = state, show
         self._seen, self._glimpse = seen, glimpse
@@ -86,7 +86,7 @@ class Tuner:
         self._look_again = self._glance is not None
         if self._glance is None:
             self._glance = Run(
-                work.glimpse,
+                tasks.glimpse,
                 *state,
                 seen.box,
                 seen.index,
@@ -99,7 +99,7 @@ class Tuner:
             self._glance.start()
 
     def _glimpsed(
-        self, state: State, seen: Seen, shown: int, outcome: work.Outcome
+        self, state: State, seen: Seen, shown: int, outcome: tasks.TaskResult
     ) -> None:
         now = self._state()
         if now is None or now[0] is not state[0] or now[0].is_decoded(now[1]):
@@ -124,11 +124,11 @@ class Tuner:
         if self._run is not None:
             self._again = True
             return
-        if work.is_small(state[0].prediction):
-            self._show_whole(work.tune(*state, moving), not moving)
+        if tasks.is_small(state[0].prediction):
+            self._show_whole(tasks.tune(*state, moving), not moving)
             return
         self._run = Run(
-            work.tune,
+            tasks.tune,
             *state,
             moving,
             progressed=lambda *_: None,
@@ -143,15 +143,17 @@ class Tuner:
         """Whether a worker is tuning."""
         return self._run is not None
 
-    def _tuned(self, session: Session, outlines: bool, outcome: work.Outcome) -> None:
+    def _tuned(
+        self, session: Session, outlines: bool, outcome: tasks.TaskResult
+    ) -> None:
         state = self._state()
         if state is not None and state[0] is session and not self._again:
             self._show_whole(outcome, outlines)
 
     def _failed(self, sentence: str) -> None:
-        self._show_whole(work.Outcome(problem=sentence), False)
+        self._show_whole(tasks.TaskResult(problem=sentence), False)
 
-    def _show_whole(self, outcome: work.Outcome, outlines: bool) -> None:
+    def _show_whole(self, outcome: tasks.TaskResult, outlines: bool) -> None:
         self._shown += 1
         self._hopeless = self._state() if outcome.problem else None
         self._show(outcome, outlines)

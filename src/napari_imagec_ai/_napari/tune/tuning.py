@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from napari_imagec_ai._napari import chosen_before
-from napari_imagec_ai._napari import tasks as work
+from napari_imagec_ai._napari import chosen_before, tasks
 from napari_imagec_ai._napari.controls import Fold
 from napari_imagec_ai._napari.desk import Desk, State
 from napari_imagec_ai._napari.tune.class_rows import ClassRows
@@ -261,14 +260,14 @@ class Tuning:
             self._note()
         return " ".join([sentence, *notes])
 
-    def _tuned(self, outcome: work.Outcome, outlines: bool) -> None:
+    def _tuned(self, outcome: tasks.TaskResult, outlines: bool) -> None:
         if outcome.result is None:
             self._showing.drop_preview()
             self._desk.say(outcome.problem, bad=True)
         elif self._showing.results is not None:
             self._desk.say(self.show(outcome.result, outlines, by_turns=True))
 
-    def _previewed(self, outcome: work.Outcome, seen: Seen) -> None:
+    def _previewed(self, outcome: tasks.TaskResult, seen: Seen) -> None:
         """Show the visible part of a large result, while the rest is being decoded."""
         if isinstance(outcome.result, Objects):
             self._showing.show_preview(outcome.result, seen)

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from napari_imagec_ai.decoders.boxes.join_windows import (
-    Found,
+    PlaneBoxes,
     concatenated,
     join_windows,
 )
 from napari_imagec_ai.decoders.decoder import Settings
 from napari_imagec_ai.errors import DecodeError
-from napari_imagec_ai.results import boxes as box_math
 from napari_imagec_ai.results import rotated
+from napari_imagec_ai.results.boxes import area, nms
 from napari_imagec_ai.results.intensities import measured_pixels, physical_area
 from napari_imagec_ai.results.masks import Masks
 from napari_imagec_ai.results.objects import Objects
@@ -34,7 +34,7 @@ from napari_imagec_ai.results.window_results import Candidates, Layout, WindowRe
 
 Features = dict[str, NDArray[Any]]
 
-DrawMasks = Callable[[Sequence[WindowResult], Found, float], Masks]
+DrawMasks = Callable[[Sequence[WindowResult], PlaneBoxes, float], Masks]
 """Draws the mask of each box at the image's resolution, by the mask threshold."""
 
 
@@ -100,7 +100,7 @@ def decode_boxes(
     draw : callable
         Draws masks, where the layout has them.
     """
-    found: list[Found] = []
+    found: list[PlaneBoxes] = []
     planes: list[tuple[int, ...]] = []
     masks: list[Masks | None] = []
     corners: list[Corners | None] = []
@@ -138,7 +138,7 @@ def decode_boxes(
 
 def _suppressed(
     windows: Sequence[WindowResult], settings: BoxSettings, final: bool
-) -> Found:
+) -> PlaneBoxes:
     """Boxes of one plane, after suppression within and across windows."""
     each = []
     for number, window in enumerate(windows):
@@ -150,7 +150,7 @@ def _suppressed(
         if not final:
             rows = _kept(candidates, settings, ends)
         each.append(
-            Found(
+            PlaneBoxes(
                 window.box.boxes_to_image(candidates.boxes[rows]),
                 candidates.confidence[rows],
                 candidates.class_id[rows],
@@ -166,7 +166,7 @@ def _suppressed(
 
 
 def _kept(
-    found: Candidates | Found,
+    found: Candidates | PlaneBoxes,
     settings: BoxSettings,
     ends: Corners | None,
     ios_threshold: float = 1.0,
@@ -181,13 +181,13 @@ def _kept(
     )
     if ends is not None:
         return rotated.nms(ends, *options)
-    return box_math.nms(found.boxes, *options)
+    return nms(found.boxes, *options)
 
 
 # -- rotated boxes and key points ------------------------------------------------------
 
 
-def _ends(windows: Sequence[WindowResult], found: Found) -> Corners:
+def _ends(windows: Sequence[WindowResult], found: PlaneBoxes) -> Corners:
     """Corners of rotated boxes in the image: of joined ones, those of the surest."""
     ends = np.zeros((len(found.boxes), 4, 2), np.float32)
     for i, (number, row) in enumerate(_sources(windows, found)):
@@ -200,7 +200,7 @@ def _ends(windows: Sequence[WindowResult], found: Found) -> Corners:
 
 
 def _sources(
-    windows: Sequence[WindowResult], found: Found
+    windows: Sequence[WindowResult], found: PlaneBoxes
 ) -> Iterator[tuple[int, int]]:
     """The window and the row that each box came from; the surest of several."""
     for sources in found.sources:
@@ -214,7 +214,10 @@ def _drawn(ends: Corners) -> Masks:
 
 
 def _more(
-    windows: Sequence[WindowResult], found: Found, layout: Layout, ends: Corners | None
+    windows: Sequence[WindowResult],
+    found: PlaneBoxes,
+    layout: Layout,
+    ends: Corners | None,
 ) -> Features:
     """Columns of what boxes have beside their edges: angle and sides, key points."""
     columns: Features = {}
@@ -254,7 +257,7 @@ def _filled(boxes: NDArray[np.float32]) -> Masks:
 def _objects(
     prediction: Prediction,
     layout: Layout,
-    found: Sequence[Found],
+    found: Sequence[PlaneBoxes],
     planes: Sequence[tuple[int, ...]],
     masks: Sequence[Masks | None],
 ) -> Objects:
@@ -296,7 +299,10 @@ def _objects(
 
 
 def _measured(
-    prediction: Prediction, found: Found, masks: Masks | None, index: tuple[int, ...]
+    prediction: Prediction,
+    found: PlaneBoxes,
+    masks: Masks | None,
+    index: tuple[int, ...],
 ) -> dict[str, NDArray[Any]]:
     """Features of one plane's objects; boxes alone have an area and an edge."""
     shape = prediction.frame.shape[len(index) :]
@@ -305,7 +311,7 @@ def _measured(
         touching = (found.boxes[:, :2] <= 0).any(axis=1)
         touching |= (found.boxes[:, 2:] >= size).any(axis=1)
         alone: dict[str, NDArray[Any]] = {
-            "area": np.asarray(box_math.area(found.boxes), np.float64),
+            "area": np.asarray(area(found.boxes), np.float64),
             "touches_edge": np.asarray(touching, np.float64),
         }
         return alone

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.results import boxes as box_math
+from napari_imagec_ai.results.boxes import area, intersection, iou
 from napari_imagec_ai.results.window_results import WindowResult
 
 _CUT = 2.0
@@ -27,7 +27,7 @@ _JOINED = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class PlaneBoxes:
     """Boxes of one plane, in pixels of the image.
 
     ``sources`` has, for each box, the window and the row there that it came from; a box
@@ -39,8 +39,8 @@ class Found:
     class_id: NDArray[np.int32]
     sources: tuple[tuple[tuple[int, int], ...], ...]
 
-    def __getitem__(self, rows: NDArray[np.int64]) -> Found:
-        return Found(
+    def __getitem__(self, rows: NDArray[np.int64]) -> PlaneBoxes:
+        return PlaneBoxes(
             self.boxes[rows],
             self.confidence[rows],
             self.class_id[rows],
@@ -48,7 +48,9 @@ class Found:
         )
 
 
-def join_windows(windows: Sequence[WindowResult], each: Sequence[Found]) -> Found:
+def join_windows(
+    windows: Sequence[WindowResult], each: Sequence[PlaneBoxes]
+) -> PlaneBoxes:
     """Boxes that windows answer for, those cut by inner borders put together."""
     kept = []
     for window, found in zip(windows, each, strict=True):
@@ -72,7 +74,7 @@ def join_windows(windows: Sequence[WindowResult], each: Sequence[Found]) -> Foun
 
 
 def _covered(
-    found: Found,
+    found: PlaneBoxes,
     owner: NDArray[np.int64],
     parts: NDArray[np.bool_],
     wholes: NDArray[np.bool_],
@@ -83,8 +85,8 @@ def _covered(
     for i in np.flatnonzero(parts):
         others = whole[(owner[whole] != owner[i])]
         others = others[found.class_id[others] == found.class_id[i]]
-        shared = box_math.intersection(found.boxes[[i]], found.boxes[others])[0]
-        size = float(box_math.area(found.boxes[[i]])[0])
+        shared = intersection(found.boxes[[i]], found.boxes[others])[0]
+        size = float(area(found.boxes[[i]])[0])
         # A much less sure box must not take a surer one away.
         sure = found.confidence[others] >= found.confidence[i] / 2
         covered[i] = bool(np.any((shared > _COVERED * size) & sure))
@@ -118,7 +120,7 @@ def _is_large(window: WindowResult, boxes: NDArray[np.float32]) -> NDArray[np.bo
 
 def _groups(
     windows: Sequence[WindowResult],
-    found: Found,
+    found: PlaneBoxes,
     owner: NDArray[np.int64],
     cut: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
@@ -139,7 +141,7 @@ def _groups(
 
 def _one_object(
     windows: Sequence[WindowResult],
-    found: Found,
+    found: PlaneBoxes,
     owner: NDArray[np.int64],
     i: int,
     j: int,
@@ -165,10 +167,10 @@ def _one_object(
     )
     if not np.all(parts[:, 2:] > parts[:, :2]):
         return False
-    return bool(box_math.iou(parts[:1], parts[1:])[0, 0] > _JOINED)
+    return bool(iou(parts[:1], parts[1:])[0, 0] > _JOINED)
 
 
-def _merged(found: Found, group: NDArray[np.int64]) -> Found:
+def _merged(found: PlaneBoxes, group: NDArray[np.int64]) -> PlaneBoxes:
     """Union of the boxes of each group, as sure as the surest of them."""
     names, first, size = np.unique(group, return_index=True, return_counts=True)
     result = found[first]
@@ -178,7 +180,7 @@ def _merged(found: Found, group: NDArray[np.int64]) -> Found:
         result.boxes[i, 2:] = found.boxes[rows, 2:].max(axis=0)
         result.confidence[i] = found.confidence[rows].max()
         sources = tuple(s for row in rows for s in found.sources[row])
-        result = Found(
+        result = PlaneBoxes(
             result.boxes,
             result.confidence,
             result.class_id,
@@ -187,9 +189,9 @@ def _merged(found: Found, group: NDArray[np.int64]) -> Found:
     return result
 
 
-def concatenated(found: Sequence[Found]) -> Found:
+def concatenated(found: Sequence[PlaneBoxes]) -> PlaneBoxes:
     """Boxes of several lists in one."""
-    return Found(
+    return PlaneBoxes(
         np.concatenate([f.boxes for f in found]),
         np.concatenate([f.confidence for f in found]),
         np.concatenate([f.class_id for f in found]),

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.decoders.boxes.join_windows import Found
+from napari_imagec_ai.decoders.boxes.join_windows import PlaneBoxes
 from napari_imagec_ai.decoders.boxes.prototype_masks import interpolated
 from napari_imagec_ai.results.masks import Masks
 from napari_imagec_ai.results.window_results import WindowResult
 
 
 def paste_masks(
-    windows: Sequence[WindowResult], found: Found, mask_threshold: float
+    windows: Sequence[WindowResult], found: PlaneBoxes, mask_threshold: float
 ) -> Masks:
     """Mask of each box at the image's resolution, only inside the box."""
     low, high = _pixels(found.boxes[:, :2]), _pixels(found.boxes[:, 2:])

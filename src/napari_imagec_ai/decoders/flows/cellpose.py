@@ -25,10 +25,21 @@ from napari_imagec_ai.decoders import activation
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.cache import Kept
 from napari_imagec_ai.decoders.channel_roles import main_map
-from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, Settings, as_described
+from napari_imagec_ai.decoders.decoder import (
+    OF_MODEL,
+    Decoder,
+    Settings,
+    as_described,
+    channel_number,
+)
 from napari_imagec_ai.decoders.flows.follow_flows import flow_errors, follow, gather
 from napari_imagec_ai.decoders.output_grid import Map, grid_of
-from napari_imagec_ai.decoders.splitting import split_touching as splitting
+from napari_imagec_ai.decoders.splitting.split_touching import (
+    Labels,
+    compact,
+    fill_between,
+    without_small,
+)
 from napari_imagec_ai.decoders.tabulate import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.image.blocks import grid
@@ -83,33 +94,13 @@ class CellposeSettings(Settings):
         le=1.0,
         description="Objects that cover more than this part of the image are left out.",
     )
-    flow_z: int = Field(
-        -1,
-        ge=-1,
-        le=1023,
-        description="Channel of the flow along z; -1: none, flows lie in the planes.",
-        json_schema_extra={OF_MODEL: True},
+    flow_z: int = channel_number(
+        -1, "Channel of the flow along z; -1: none, flows lie in the planes."
     )
-    flow_y: int = Field(
-        0,
-        ge=0,
-        le=1023,
-        description="Channel of the flow along y.",
-        json_schema_extra={OF_MODEL: True},
-    )
-    flow_x: int = Field(
-        1,
-        ge=0,
-        le=1023,
-        description="Channel of the flow along x.",
-        json_schema_extra={OF_MODEL: True},
-    )
-    cellprob: int = Field(
-        2,
-        ge=0,
-        le=1023,
-        description="Channel that tells how sure a pixel lies in an object.",
-        json_schema_extra={OF_MODEL: True},
+    flow_y: int = channel_number(0, "Channel of the flow along y.", least=0)
+    flow_x: int = channel_number(1, "Channel of the flow along x.", least=0)
+    cellprob: int = channel_number(
+        2, "Channel that tells how sure a pixel lies in an object.", least=0
     )
     direction: Direction = Field(
         "auto",
@@ -263,7 +254,7 @@ class _Followed:
         Of their flows, where somebody asked.
     """
 
-    labels: splitting.Labels
+    labels: Labels
     count: int
     errors: NDArray[np.float64] | None = None
 
@@ -310,10 +301,10 @@ def _find(
         if followed.errors is None:
             followed.errors = flow_errors(labels, count, flow())
         good = np.concatenate([[False], followed.errors <= settings.flow_threshold])
-        labels, count = splitting.compact(np.where(good[labels], labels, 0), count)
-    labels, count = splitting.without_small(labels, count, smallest)
+        labels, count = compact(np.where(good[labels], labels, 0), count)
+    labels, count = without_small(labels, count, smallest)
     if settings.fill_holes:
-        labels = splitting.fill_between(labels, count)
+        labels = fill_between(labels, count)
     return Regions(labels, count, sure, known, smallest=settings.min_size)
 
 

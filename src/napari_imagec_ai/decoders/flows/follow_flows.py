@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_imagec_ai.decoders.splitting import split_touching as splitting
+from napari_imagec_ai.decoders.splitting.split_touching import Labels, compact
 from napari_imagec_ai.system import threads
 
 Flow = NDArray[np.float32]
@@ -158,7 +158,7 @@ def _sampled(flow: Flow, place: Places) -> Places:
 
 def gather(
     start: NDArray[np.integer], end: Places, shape: tuple[int, ...], most: float
-) -> tuple[splitting.Labels, int]:
+) -> tuple[Labels, int]:
     """Make objects of the pixels that end together.
 
     Parameters
@@ -189,7 +189,7 @@ def gather(
     size[0] = 0
     number[size[number] > most * labels.size] = 0
     labels[tuple(start)] = number
-    return splitting.compact(labels, len(size) - 1)
+    return compact(labels, len(size) - 1)
 
 
 def _centres(ends: NDArray[np.integer]) -> NDArray[np.int32]:
@@ -226,9 +226,7 @@ def _highest(ends: NDArray[np.integer]) -> NDArray[np.floating]:
 # -- what flows should be --------------------------------------------------------------
 
 
-def flow_errors(
-    labels: splitting.Labels, count: int, flow: Flow
-) -> NDArray[np.float64]:
+def flow_errors(labels: Labels, count: int, flow: Flow) -> NDArray[np.float64]:
     """Mean squared error of the flow in each object, compared to what it should be.
 
     Parameters

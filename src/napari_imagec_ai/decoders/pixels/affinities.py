@@ -23,8 +23,13 @@ from napari_imagec_ai.decoders import activation
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.channel_roles import main_map, parts
 from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, as_described
-from napari_imagec_ai.decoders.output_grid import Grid, Map, grid_of
-from napari_imagec_ai.decoders.pixels import mutex_watershed as mutex
+from napari_imagec_ai.decoders.output_grid import Map, OutputGrid, grid_of
+from napari_imagec_ai.decoders.pixels.mutex_watershed import (
+    SMOOTH,
+    pairs,
+    pieces,
+    put_together,
+)
 from napari_imagec_ai.decoders.pixels.segment import (
     NECK_OF_MEMBRANES,
     Evidence,
@@ -32,7 +37,7 @@ from napari_imagec_ai.decoders.pixels.segment import (
     segment,
     settled,
 )
-from napari_imagec_ai.decoders.splitting import split_touching as splitting
+from napari_imagec_ai.decoders.splitting.split_touching import fill_holes, without_small
 from napari_imagec_ai.decoders.tabulate import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model.description import Model
@@ -101,18 +106,16 @@ def _apart(
     nearest: Mapping[int, Offset],
     far: Mapping[int, Offset],
     settings: AffinitySettings,
-    grid: Grid,
+    grid: OutputGrid,
 ) -> Regions:
     """Objects by all channels, where those of longer offsets are known."""
     known = evidence.whole >= settings.mask_threshold
-    mask = splitting.fill_holes(known) if settings.fill_holes else known
+    mask = fill_holes(known) if settings.fill_holes else known
     interior = evidence.whole if evidence.interior is None else evidence.interior
-    labels, count = mutex.pieces(
-        mask, interior, channels, far, grid.sigmas(mutex.SMOOTH)
-    )
-    labels, count = mutex.put_together(labels, count, channels, nearest, far, known)
+    labels, count = pieces(mask, interior, channels, far, grid.sigmas(SMOOTH))
+    labels, count = put_together(labels, count, channels, nearest, far, known)
     smallest = grid.scaled(settings.min_size)
-    labels, count = splitting.without_small(labels, count, smallest)
+    labels, count = without_small(labels, count, smallest)
     return Regions(labels, count, evidence.whole, known, smallest=settings.min_size)
 
 
@@ -121,7 +124,7 @@ def _evidence(channels: Map, nearest: Mapping[int, Offset]) -> Evidence:
     shape = channels.shape[1:]
     strongest, weakest = np.zeros(shape, np.float32), np.ones(shape, np.float32)
     for channel, offset in nearest.items():
-        here, there = mutex.pairs(offset, shape)
+        here, there = pairs(offset, shape)
         affinity = channels[channel][here]
         for side in (here, there):
             np.maximum(strongest[side], affinity, out=strongest[side])

@@ -13,10 +13,16 @@ import numpy as np
 from pydantic import Field
 
 from napari_imagec_ai.decoders.channel_roles import main_map, pick
-from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, Settings, as_described
+from napari_imagec_ai.decoders.decoder import (
+    OF_MODEL,
+    Decoder,
+    Settings,
+    as_described,
+    channel_number,
+)
 from napari_imagec_ai.decoders.output_grid import Map, grid_of
 from napari_imagec_ai.decoders.pixels.layered import put_together
-from napari_imagec_ai.decoders.splitting import split_touching as splitting
+from napari_imagec_ai.decoders.splitting.split_touching import Labels, without_small
 from napari_imagec_ai.decoders.tabulate import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.results.objects import Objects
@@ -40,12 +46,8 @@ class LabelSettings(Settings):
         le=1_000_000,
         description="Smaller specks (pixels) are no objects.",
     )
-    channel: int = Field(
-        -1,
-        ge=-1,
-        le=1023,
-        description="Channel of the ids; -1: every channel, each of them a class.",
-        json_schema_extra={OF_MODEL: True},
+    channel: int = channel_number(
+        -1, "Channel of the ids; -1: every channel, each of them a class."
     )
     output: str = Field(
         "",
@@ -67,7 +69,7 @@ def decode_labels(prediction: Prediction, settings: LabelSettings) -> Objects:
     def find(index: tuple[int, ...]) -> Regions:
         ids = _whole(pick(values[index], channel, "ids"), spec.id)
         highest = int(ids.max(initial=0))
-        labels, count = splitting.without_small(ids, highest, smallest)
+        labels, count = without_small(ids, highest, smallest)
         known = labels > 0
         confidence = known.astype(np.float32)
         return Regions(labels, count, confidence, known, smallest=settings.min_size)
@@ -101,7 +103,7 @@ def _names(prediction: Prediction, count: int) -> tuple[str, ...]:
     )
 
 
-def _whole(ids: Map, name: str) -> splitting.Labels:
+def _whole(ids: Map, name: str) -> Labels:
     """The ids as whole numbers; 0 where they are none, if those are few."""
     rounded = np.rint(ids)
     # Written so that it also holds for NaN.

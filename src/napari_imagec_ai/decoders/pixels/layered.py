@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.image.blocks import grid
 from napari_imagec_ai.results.masks import Masks
 from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.rows_together import rows_together
 
 _INNER = re.compile("nucle|inner|organelle", re.IGNORECASE)
 
@@ -53,11 +53,17 @@ def put_together(layers: Sequence[Objects], classes: tuple[str, ...]) -> Objects
     frame = layers[0].frame
     order = _outer_first(layers, classes)
     starts = dict(zip(order, _starts([layers[n] for n in order]), strict=True))
-    if layers[0].boxes.shape[1] != 4:
-        return _flat(layers, order, starts, classes)
-    parents = _parents(layers, order)
     rows = [layers[n] for n in order]
     total = sum(map(len, rows))
+    fields = rows_together(rows) | {
+        "frame": frame,
+        "id": np.arange(1, total + 1, dtype=np.int32),
+        "class_id": np.repeat(np.array(order, np.int32), list(map(len, rows))),
+        "classes": classes,
+    }
+    if layers[0].boxes.shape[1] != 4:
+        return Objects(**fields, label_image=_flat(layers, order, starts))
+    parents = _parents(layers, order)
     parent = np.zeros(total + 1, np.int64)
     for (inner, outer), links in parents.items():
         for row, above in links.items():
@@ -66,29 +72,12 @@ def put_together(layers: Sequence[Objects], classes: tuple[str, ...]) -> Objects
                 parent[starts[inner] + row + 1] = starts[outer] + above + 1
     children = np.bincount(parent, minlength=total + 1)[1:]
     masks = [_masks(layer) for layer in rows]
-    linked = {PARENT: parent[1:], CHILDREN: children}
-    return Objects(
-        frame=frame,
-        id=np.arange(1, total + 1, dtype=np.int32),
-        class_id=np.repeat(np.array(order, np.int32), [len(layer) for layer in rows]),
-        confidence=np.concatenate([layer.confidence for layer in rows]),
-        boxes=np.concatenate([layer.boxes for layer in rows]),
-        classes=classes,
-        masks=Masks(
-            np.concatenate([m.origins for m in masks]),
-            tuple(pixels for m in masks for pixels in m.pixels),
-        ),
-        features=_joined(rows) | linked,
-        planes=np.concatenate([layer.planes for layer in rows]),
-        assumed=tuple(dict.fromkeys(s for layer in rows for s in layer.assumed)),
+    fields["features"] |= {PARENT: parent[1:], CHILDREN: children}
+    fields["masks"] = Masks(
+        np.concatenate([m.origins for m in masks]),
+        tuple(pixels for m in masks for pixels in m.pixels),
     )
-
-
-def _joined(rows: Sequence[Objects]) -> dict[str, NDArray[Any]]:
-    return {
-        name: np.concatenate([layer.features[name] for layer in rows])
-        for name in rows[0].features
-    }
+    return Objects(**fields)
 
 
 def _starts(rows: Sequence[Objects]) -> list[int]:
@@ -155,13 +144,9 @@ def _masks(layer: Objects) -> Masks:
 
 
 def _flat(
-    layers: Sequence[Objects],
-    order: Sequence[int],
-    starts: dict[int, int],
-    classes: tuple[str, ...],
-) -> Objects:
+    layers: Sequence[Objects], order: Sequence[int], starts: dict[int, int]
+) -> NDArray[np.int32]:
     """Objects that do not overlap in one label image."""
-    rows = [layers[n] for n in order]
     image = layers[0].as_labels()
     image[...] = 0
     for number in order:
@@ -172,15 +157,4 @@ def _flat(
                 "volume, found some that do; choose the channel of one class."
             )
         image[labels > 0] = labels[labels > 0] + starts[number]
-    return Objects(
-        frame=layers[0].frame,
-        id=np.arange(1, sum(map(len, rows)) + 1, dtype=np.int32),
-        class_id=np.repeat(np.array(order, np.int32), [len(layer) for layer in rows]),
-        confidence=np.concatenate([layer.confidence for layer in rows]),
-        boxes=np.concatenate([layer.boxes for layer in rows]),
-        classes=classes,
-        label_image=image,
-        features=_joined(rows),
-        planes=np.concatenate([layer.planes for layer in rows]),
-        assumed=tuple(dict.fromkeys(s for layer in rows for s in layer.assumed)),
-    )
+    return image

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from napari_imagec_ai.decoders.splitting import split_touching as splitting
+from napari_imagec_ai.decoders.splitting.split_touching import Labels, Mask, compact
 
 Map = NDArray[np.float32]
 Offset = tuple[int, ...]
@@ -50,13 +50,13 @@ def pairs(
 
 
 def put_together(
-    parts: splitting.Labels,
+    parts: Labels,
     count: int,
     channels: Map,
     near: Mapping[int, Offset],
     far: Mapping[int, Offset],
-    known: splitting.Mask,
-) -> tuple[splitting.Labels, int]:
+    known: Mask,
+) -> tuple[Labels, int]:
     """Put parts of objects together.
 
     Parameters
@@ -88,16 +88,16 @@ def put_together(
     # What keeps apart goes first where both are as sure.
     order = np.lexsort((~repulsive, -weight))
     root = _joined(key[order], repulsive[order], count)
-    return splitting.compact(root[parts], count)
+    return compact(root[parts], count)
 
 
 def pieces(
-    mask: splitting.Mask,
+    mask: Mask,
     interior: Map,
     channels: Map,
     far: Mapping[int, Offset],
     sigmas: tuple[float, ...],
-) -> tuple[splitting.Labels, int]:
+) -> tuple[Labels, int]:
     """Cut a mask into more pieces than there are objects.
 
     Parameters
@@ -141,7 +141,7 @@ def _depth(channels: Map, far: Mapping[int, Offset]) -> Map:
 
 
 def _edges(
-    parts: splitting.Labels, count: int, channels: Map, offsets: Mapping[int, Offset]
+    parts: Labels, count: int, channels: Map, offsets: Mapping[int, Offset]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Pairs of parts that pairs of pixels lie in, and their mean affinity."""
     keys, sums, sizes = [], [], []

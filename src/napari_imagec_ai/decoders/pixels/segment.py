@@ -18,8 +18,8 @@ from pydantic import Field
 
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.decoder import OF_MODEL, Settings
-from napari_imagec_ai.decoders.output_grid import Grid, Map
-from napari_imagec_ai.decoders.splitting import split_touching as splitting
+from napari_imagec_ai.decoders.output_grid import Map, OutputGrid
+from napari_imagec_ai.decoders.splitting import split_touching
 from napari_imagec_ai.decoders.splitting.faint_parts import faint_parts
 from napari_imagec_ai.decoders.splitting.own_level import own_levels
 from napari_imagec_ai.decoders.tabulate import Regions
@@ -142,23 +142,23 @@ class Evidence:
     membranes: bool = False
 
 
-def segment(evidence: Evidence, settings: RegionSettings, grid: Grid) -> Regions:
+def segment(evidence: Evidence, settings: RegionSettings, grid: OutputGrid) -> Regions:
     """Label the objects of one plane or volume."""
     known, mask, sentence = _masks(evidence, settings)
     labels, count = part(mask, known, evidence, settings, grid)
     if evidence.membranes:
-        labels = splitting.close_gaps(labels, count, _reach(grid.spacing))
+        labels = split_touching.close_gaps(labels, count, _reach(grid.spacing))
     smallest = settings.min_size
     sure, doubt = _sureness(evidence, mask, settings)
     return Regions(labels, count, sure, known, None, smallest, (sentence, doubt))
 
 
 def carry(
-    before: splitting.Labels,
+    before: split_touching.Labels,
     highest: int,
     evidence: Evidence,
     settings: RegionSettings,
-    grid: Grid,
+    grid: OutputGrid,
 ) -> Regions:
     """Label the objects of another threshold, taken apart as they were.
 
@@ -173,7 +173,7 @@ def carry(
     """
     known, mask, sentence = _masks(evidence, settings)
     smallest = grid.scaled(settings.min_size)
-    labels, count = splitting.carry(mask, before, highest, smallest)
+    labels, count = split_touching.carry(mask, before, highest, smallest)
     smallest = settings.min_size
     sure, doubt = _sureness(evidence, mask, settings)
     return Regions(labels, count, sure, known, None, smallest, (sentence, doubt))
@@ -187,7 +187,7 @@ def only_threshold(settings: R, before: R) -> bool:
 
 def _masks(
     evidence: Evidence, settings: RegionSettings
-) -> tuple[splitting.Mask, splitting.Mask, str]:
+) -> tuple[split_touching.Mask, split_touching.Mask, str]:
     """Pixels that the network calls foreground, with holes filled; what was assumed."""
     known, sentence = evidence.whole >= settings.mask_threshold, ""
     if settings.split and _is_plain(evidence):
@@ -199,11 +199,11 @@ def _masks(
         return known, known, sentence
     if evidence.membranes:
         return known, fill_membranes(known), sentence
-    return known, splitting.fill_holes(known), sentence
+    return known, split_touching.fill_holes(known), sentence
 
 
 def _sureness(
-    evidence: Evidence, mask: splitting.Mask, settings: RegionSettings
+    evidence: Evidence, mask: split_touching.Mask, settings: RegionSettings
 ) -> tuple[Map, str]:
     """What counts for the confidence of objects; a sentence where that is less."""
     whole = evidence.whole
@@ -224,19 +224,19 @@ def _reach(spacing: tuple[float, ...]) -> tuple[int, ...]:
     return tuple(max(round(_MEMBRANE * min(spacing) / step), 1) for step in spacing)
 
 
-def fill_membranes(mask: splitting.Mask) -> splitting.Mask:
+def fill_membranes(mask: split_touching.Mask) -> split_touching.Mask:
     """Fill what lies in a single object; between several it is a membrane."""
-    parts, count = splitting.components(mask)
-    return splitting.fill_between(parts, count) > 0
+    parts, count = split_touching.components(mask)
+    return split_touching.fill_between(parts, count) > 0
 
 
 def part(
-    mask: splitting.Mask,
-    known: splitting.Mask,
+    mask: split_touching.Mask,
+    known: split_touching.Mask,
     evidence: Evidence,
     settings: RegionSettings,
-    grid: Grid,
-) -> tuple[splitting.Labels, int]:
+    grid: OutputGrid,
+) -> tuple[split_touching.Labels, int]:
     """Label the objects of a mask, in which holes were filled already.
 
     Parameters
@@ -250,13 +250,13 @@ def part(
     """
     smallest = grid.scaled(settings.min_size)
     if not settings.split:
-        labels, count = splitting.components(mask)
-        return splitting.without_small(labels, count, smallest)
+        labels, count = split_touching.components(mask)
+        return split_touching.without_small(labels, count, smallest)
     relief = _relief(mask, known, evidence, settings, grid)
-    return splitting.split_touching(mask, relief, settings.neck, smallest)
+    return split_touching.split_touching(mask, relief, settings.neck, smallest)
 
 
-def _weigh(depth: Map, whole: Map, known: splitting.Mask) -> None:
+def _weigh(depth: Map, whole: Map, known: split_touching.Mask) -> None:
     """Lower what the network is not sure of."""
     sure = np.clip(whole, 0, 1)
     np.sqrt(sure, out=sure)
@@ -266,23 +266,23 @@ def _weigh(depth: Map, whole: Map, known: splitting.Mask) -> None:
 
 
 def _relief(
-    mask: splitting.Mask,
-    known: splitting.Mask,
+    mask: split_touching.Mask,
+    known: split_touching.Mask,
     evidence: Evidence,
     settings: RegionSettings,
-    grid: Grid,
+    grid: OutputGrid,
 ) -> Map:
     """Hills for objects: how deep a pixel lies inside, and how sure the network is."""
     interior = mask
     if evidence.interior is not None:
         interior = mask & (evidence.interior >= settings.mask_threshold)
         if settings.fill_holes:
-            interior = splitting.fill_holes(interior)
+            interior = split_touching.fill_holes(interior)
     if evidence.depth is not None:
         # The network's own depth ends at other objects, too, whatever its unit is.
         depth, sigmas = np.fmax(evidence.depth, 0), grid.sigmas(1.0)
     else:
-        depth = splitting.distance(interior, grid.spacing)
+        depth = split_touching.distance(interior, grid.spacing)
         inside = int(np.count_nonzero(interior))
         # A disc's mean depth is a third of its radius: smooth by a tenth of that
         # radius, enough for the ripples of a pixel outline and too little to close a
@@ -295,7 +295,7 @@ def _relief(
             lambda rows: _weigh(depth[rows], evidence.whole[rows], known[rows]),
             threads.slabs(depth.shape),
         )
-    hills = splitting.smooth(depth, interior, sigmas)
+    hills = split_touching.smooth(depth, interior, sigmas)
     if evidence.rim is None:
         return hills
     # Between interiors the seam follows the strongest boundary, below all hills.

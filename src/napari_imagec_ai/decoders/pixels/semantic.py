@@ -18,8 +18,13 @@ from napari_imagec_ai.decoders.channel_roles import (
     parts,
     pick_any,
 )
-from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, as_described
-from napari_imagec_ai.decoders.output_grid import Grid, Map, grid_of
+from napari_imagec_ai.decoders.decoder import (
+    OF_MODEL,
+    Decoder,
+    as_described,
+    channel_number,
+)
+from napari_imagec_ai.decoders.output_grid import Map, OutputGrid, grid_of
 from napari_imagec_ai.decoders.pixels.class_numbers import (
     are_numbers,
     of_numbers,
@@ -31,7 +36,12 @@ from napari_imagec_ai.decoders.pixels.segment import (
     part,
     settled,
 )
-from napari_imagec_ai.decoders.splitting import split_touching as splitting
+from napari_imagec_ai.decoders.splitting.split_touching import (
+    Labels,
+    fill_between,
+    fill_holes,
+    without_small,
+)
 from napari_imagec_ai.decoders.tabulate import Regions, tabulate
 from napari_imagec_ai.errors import DecodeError
 from napari_imagec_ai.model.description import Model
@@ -49,13 +59,10 @@ class SemanticSettings(RegionSettings):
         json_schema_extra={OF_MODEL: True},
     )
 
-    background: int = Field(
+    background: int = channel_number(
         -1,
-        ge=-1,
-        le=1023,
-        description="Channel of what is no object; -1: none, then a pixel is no object "
+        "Channel of what is no object; -1: none, then a pixel is no object "
         "where no class reaches the mask threshold.",
-        json_schema_extra={OF_MODEL: True},
     )
 
 
@@ -120,7 +127,7 @@ def _classes(model: Model, channels: int, background: int) -> tuple[str, ...]:
     return model.classes
 
 
-def _find(channels: Map, settings: SemanticSettings, grid: Grid) -> Regions:
+def _find(channels: Map, settings: SemanticSettings, grid: OutputGrid) -> Regions:
     """Objects of all classes; those of one class have consecutive ids."""
     background = pick_any(channels, settings.background, "background")
     own = [n for n in range(len(channels)) if n != settings.background]
@@ -135,19 +142,17 @@ def _find(channels: Map, settings: SemanticSettings, grid: Grid) -> Regions:
     sure = somewhere >= settings.mask_threshold
     known = np.where(sure, each.argmax(axis=0) + 1, 0).astype(np.int32)
     # A hole is filled with the class around it, if there is just one.
-    filled = splitting.fill_between(known, len(own)) if settings.fill_holes else known
+    filled = fill_between(known, len(own)) if settings.fill_holes else known
     labels = np.zeros(known.shape, np.int32)
     class_id = [np.zeros(0, np.int32)]
     found = 0
     for number, place in _present(filled):
         mask, sure = filled[place] == number, known[place] == number
         # What another class takes of the inside does not make a neck.
-        shape = splitting.fill_holes(mask) if settings.fill_holes else mask
+        shape = fill_holes(mask) if settings.fill_holes else mask
         mine, count = part(shape, sure, Evidence(somewhere[place]), settings, grid)
         mine = np.where(mask, mine, 0)
-        mine, count = splitting.without_small(
-            mine, count, grid.scaled(settings.min_size)
-        )
+        mine, count = without_small(mine, count, grid.scaled(settings.min_size))
         np.copyto(labels[place], mine + found, where=mine > 0)
         class_id.append(np.full(count, number - 1, np.int32))
         found += count
@@ -161,7 +166,7 @@ def _find(channels: Map, settings: SemanticSettings, grid: Grid) -> Regions:
     )
 
 
-def _present(classes: splitting.Labels) -> Iterator[tuple[int, tuple[slice, ...]]]:
+def _present(classes: Labels) -> Iterator[tuple[int, tuple[slice, ...]]]:
     """Classes that have pixels, from 1, and where: with a margin of background."""
     for number, box in enumerate(ndimage.find_objects(classes), start=1):
         if box is not None:

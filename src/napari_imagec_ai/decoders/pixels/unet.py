@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from pydantic import Field
 from scipy import special
 
 from napari_imagec_ai.decoders import activation
@@ -28,8 +27,8 @@ from napari_imagec_ai.decoders.channel_roles import (
     pick,
     pick_any,
 )
-from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, as_described
-from napari_imagec_ai.decoders.output_grid import Grid, Map, grid_of
+from napari_imagec_ai.decoders.decoder import Decoder, as_described, channel_number
+from napari_imagec_ai.decoders.output_grid import Map, OutputGrid, grid_of
 from napari_imagec_ai.decoders.pixels.segment import (
     NECK_OF_MEMBRANES,
     NECK_WHERE_DRAWN,
@@ -59,34 +58,11 @@ KINDS = (
 class UNetSettings(RegionSettings):
     """What a person may set for maps of foreground, boundary and distance."""
 
-    foreground: int = Field(
-        0,
-        ge=-1,
-        le=1023,
-        description="Channel of the foreground; -1: none.",
-        json_schema_extra={OF_MODEL: True},
-    )
-    boundary: int = Field(
-        -1,
-        ge=-1,
-        le=1023,
-        description="Channel of the boundaries; -1: none.",
-        json_schema_extra={OF_MODEL: True},
-    )
-    background: int = Field(
-        -1,
-        ge=-1,
-        le=1023,
-        description="Channel of the background; -1: none.",
-        json_schema_extra={OF_MODEL: True},
-    )
-    distance: int = Field(
-        -1,
-        ge=-1,
-        le=1023,
-        description="Channel that tells how deep inside an object a pixel lies; -1: "
-        "none.",
-        json_schema_extra={OF_MODEL: True},
+    foreground: int = channel_number(0, "Channel of the foreground; -1: none.")
+    boundary: int = channel_number(-1, "Channel of the boundaries; -1: none.")
+    background: int = channel_number(-1, "Channel of the background; -1: none.")
+    distance: int = channel_number(
+        -1, "Channel that tells how deep inside an object a pixel lies; -1: none."
     )
 
 
@@ -125,7 +101,7 @@ def follow_threshold(
 
 def _evidence_of(
     prediction: Prediction, settings: UNetSettings
-) -> tuple[Callable[[tuple[int, ...]], Evidence], Grid, str]:
+) -> tuple[Callable[[tuple[int, ...]], Evidence], OutputGrid, str]:
     """What the network says of each plane; the grid; a sentence on the activation."""
     spec, values = main_map(prediction, settings.output)
     chosen, sentence = _activation(prediction, settings)

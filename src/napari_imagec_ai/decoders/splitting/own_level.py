@@ -22,7 +22,7 @@ from napari_imagec_ai.system.compiled import compiled
 Mask = NDArray[np.bool_]
 Map = NDArray[np.float32]
 Labels = NDArray[np.int32]
-Table = NDArray[np.float64]
+Sums = NDArray[np.float64]
 
 LEVELS = (1.5, 3.0, 4.5, 6.0, 7.5, 9.0)
 """Thresholds above the person's own, as logits: networks are soon very sure."""
@@ -102,7 +102,7 @@ def _threshold(level: float) -> float:
 @compiled
 def _measured(
     parts: Labels, below: Labels, probability: Map, sure: float, count: int
-) -> Table:
+) -> Sums:
     """Per part: pixels, sums of y, x, yy, xx, yx, sure pixels, part that it lies in."""
     found = np.zeros((count + 1, 8), np.float64)
     for y in range(parts.shape[0]):
@@ -123,7 +123,7 @@ def _measured(
     return found
 
 
-def _solid(table: Table) -> Table:
+def _solid(table: Sums) -> Sums:
     """Pixels of each part, as a share of those of its ellipse; at most 1."""
     area = np.maximum(table[:, 0], 1)
     y, x = table[:, 1] / area, table[:, 2] / area
@@ -135,7 +135,7 @@ def _solid(table: Table) -> Table:
     return np.asarray(np.minimum(area / ellipse, 1))
 
 
-def _chosen(tables: list[Table]) -> list[Mask]:
+def _chosen(tables: list[Sums]) -> list[Mask]:
     """For each level, which pieces make the best cut through the tree."""
     areas = [np.where(t[:, 0] >= _LEAST, t[:, 0], 0) for t in tables]
     best = [np.zeros(len(table)) for table in tables]

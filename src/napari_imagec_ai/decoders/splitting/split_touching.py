@@ -167,7 +167,7 @@ def _volume_distance(mask: Mask, between: float, within: float) -> Relief:
     return np.sqrt(nearest)
 
 
-def prepare() -> None:
+def compile_splitting() -> None:
     """Compile what :func:`split_touching` needs, where that was not done before."""
     for ndim in (2, 3):
         mask = np.ones((8,) * ndim, bool)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_imagec_ai.decoders.stars.star_shapes import Rays, Shapes, Table
+from napari_imagec_ai.decoders.stars.star_shapes import FacetTable, Rays, Shapes
 
 Rows = NDArray[np.int32]
 Shares = NDArray[np.float32]
@@ -87,7 +87,7 @@ class _Suppression:
         self.found, self.threshold, self.known = found, threshold, known
         self.low = found.centres + found.low
         self.high = found.centres + found.high
-        self.table: Table = found.table
+        self.table: FacetTable = found.table
         space, rays = len(found.centres), found.rays
         self.few = _Points.of(rays, *_FEW[space])
         self.many = _Points.of(rays, len(rays.facets), _MANY[space])

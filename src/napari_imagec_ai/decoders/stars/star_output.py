@@ -29,7 +29,7 @@ _STEP_NAMES = {"prob_threshold": "prob", "nms_threshold": "nms"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Output:
+class StarOutput:
     """The channels of a prediction, in a row over one output or several.
 
     Attributes
@@ -82,7 +82,7 @@ class Output:
         return row[: self.rays], row[self.rays : self.rays + self.classes]
 
 
-def find_output(prediction: Prediction, rays: int, classes: int) -> Output:
+def find_output(prediction: Prediction, rays: int, classes: int) -> StarOutput:
     """Find the channels.
 
     Parameters
@@ -123,7 +123,7 @@ def find_output(prediction: Prediction, rays: int, classes: int) -> Output:
             "Expected probability and distances at the same pixels, found "
             f"{_shapes(prediction)}; choose another decoder."
         )
-    return Output(prediction, tuple(names), found, classes)
+    return StarOutput(prediction, tuple(names), found, classes)
 
 
 def _in_order(prediction: Prediction, axis: int) -> list[str]:
@@ -139,7 +139,7 @@ def _shapes(prediction: Prediction) -> str:
     return ", ".join(f"{tuple(values.shape)} in '{name}'" for name, values in maps)
 
 
-def step_of(output: Output) -> tuple[float, ...]:
+def step_of(output: StarOutput) -> tuple[float, ...]:
     """Pixels of the image for each of the map: the network's grid, or their ratio."""
     cells = output.cells
     size = output.prediction.frame.shape[-len(cells) :]
@@ -156,7 +156,7 @@ def step_of(output: Output) -> tuple[float, ...]:
     )
 
 
-def other_grid(output: Output) -> str:
+def other_grid(output: StarOutput) -> str:
     """A sentence, where the map is coarser or finer than the description says."""
     told = described_settings(output.prediction.model).get("grid")
     taken = step_of(output)

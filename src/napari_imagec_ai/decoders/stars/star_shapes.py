@@ -111,7 +111,7 @@ def rays_through(points: NDArray[np.floating]) -> Rays:
     )
 
 
-class Table:
+class FacetTable:
     """Which facet lies at an offset from the centre, and the shares of its rays.
 
     Parameters
@@ -197,11 +197,11 @@ def _facets_at(
 
 
 @functools.lru_cache(maxsize=4)
-def _table(rays: Rays, reach: tuple[int, ...]) -> Table:
-    return Table(rays, reach)
+def _table(rays: Rays, reach: tuple[int, ...]) -> FacetTable:
+    return FacetTable(rays, reach)
 
 
-def table_for(rays: Rays, extent: NDArray[np.floating]) -> Table:
+def table_for(rays: Rays, extent: NDArray[np.floating]) -> FacetTable:
     """A table as far as shapes extend along each axis, or as far as tables go."""
     farthest = _REACH[len(extent)]
     exponents = np.ceil(np.log2(np.maximum(extent, 15) + 1)).astype(int)
@@ -247,7 +247,7 @@ class Shapes:
         )
 
     @property
-    def table(self) -> Table:
+    def table(self) -> FacetTable:
         """A table that is large enough for most of them."""
         farthest = np.maximum(self.high, -self.low).max(axis=1, initial=1)
         return table_for(self.rays, farthest)

@@ -25,11 +25,17 @@ from pydantic import Field
 from napari_imagec_ai.decoders import activation
 from napari_imagec_ai.decoders.activation import Activation
 from napari_imagec_ai.decoders.cache import Kept
-from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, Settings, as_described
+from napari_imagec_ai.decoders.decoder import (
+    OF_MODEL,
+    Decoder,
+    Settings,
+    as_described,
+    channel_number,
+)
 from napari_imagec_ai.decoders.output_grid import Map
 from napari_imagec_ai.decoders.stars.star_nms import KnownShares, suppress
 from napari_imagec_ai.decoders.stars.star_output import (
-    Output,
+    StarOutput,
     anisotropy_of,
     described_settings,
     find_output,
@@ -73,21 +79,16 @@ class StarDistSettings(Settings):
         description="Pixels of the network's output this near to its edge propose "
         "nothing.",
     )
-    rays: int = Field(
+    rays: int = channel_number(
         0,
-        ge=0,
-        le=1023,
-        description="How many distances each pixel has; 0: as many as there are "
-        "channels for.",
-        json_schema_extra={OF_MODEL: True},
+        "How many distances each pixel has; 0: as many as there are channels for.",
+        least=0,
     )
-    class_channels: int = Field(
+    class_channels: int = channel_number(
         0,
-        ge=0,
-        le=1023,
-        description="How many channels behind the distances are classes, the first of "
+        "How many channels behind the distances are classes, the first of "
         "these being the background; 0: none.",
-        json_schema_extra={OF_MODEL: True},
+        least=0,
     )
     anisotropy: float = Field(
         1.0,
@@ -181,7 +182,7 @@ def settle(
 
 
 def _find(
-    output: Output,
+    output: StarOutput,
     index: tuple[int, ...],
     sure: Map,
     rays: Rays,
@@ -213,7 +214,7 @@ def _find(
 
 
 def _propose(
-    output: Output,
+    output: StarOutput,
     index: tuple[int, ...],
     sure: Map,
     rays: Rays,

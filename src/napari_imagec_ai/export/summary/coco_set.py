@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_imagec_ai.export.summary.lines import Line
 from napari_imagec_ai.image.zarr_images import file_of
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.whole_files import replace_text
 
 NAME = "coco.json"
 """The file, beside those of the single images."""
@@ -52,7 +52,7 @@ def write_coco_set(lines: Sequence[Line], suffix: str, folder: Path) -> Path | N
         ],
     }
     text = json.dumps(told, ensure_ascii=False, allow_nan=False)
-    return files.replace_text(folder / NAME, text)
+    return replace_text(folder / NAME, text)
 
 
 def _add(

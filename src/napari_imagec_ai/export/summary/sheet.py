@@ -17,7 +17,7 @@ from napari_imagec_ai.export.palette import colour
 from napari_imagec_ai.export.summary.lines import Line
 from napari_imagec_ai.export.summary.thumbnails import SIDE
 from napari_imagec_ai.system import own_files
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.whole_files import replace_whole
 
 COLUMNS, ROWS = 5, 6
 """Thumbnails on one page."""
@@ -63,7 +63,7 @@ def write_sheets(lines: Sequence[Line], folder: Path, title: str = "") -> list[P
         stream = io.BytesIO()
         page.save(stream, "PNG")
         data = stream.getvalue()
-        written.append(files.replace_whole(path, functools.partial(_write, data)))
+        written.append(replace_whole(path, functools.partial(_write, data)))
     for old in folder.iterdir():
         if is_sheet(old.name) and old not in written and own_files.is_ours(old):
             old.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from napari_imagec_ai.export.csv_files import has_mark, write_rows
 from napari_imagec_ai.export.summary.lines import Line
 from napari_imagec_ai.export.tables import plain
 from napari_imagec_ai.image.zarr_images import file_of
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.whole_files import replace_whole
 
 _AREAS = ("mean_area", "total_area")
 _LAST = ("mean_confidence", "score", "problem")
@@ -35,7 +35,7 @@ def write_summary(lines: Sequence[Line], path: Path) -> Path:
         texts = (str(v) for row in rows for v in row.values() if isinstance(v, str))
         write_rows(place, columns, told, texts)
 
-    return files.replace_whole(path, write)
+    return replace_whole(path, write)
 
 
 def _rows(line: Line) -> list[dict[str, Any]]:
@@ -89,4 +89,4 @@ def write_joined(lines: Sequence[Line], suffix: str, path: Path) -> Path:
     def write(place: Path) -> None:
         write_rows(place, list(columns), rows(), texts)
 
-    return files.replace_whole(path, write)
+    return replace_whole(path, write)

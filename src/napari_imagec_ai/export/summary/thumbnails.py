@@ -12,7 +12,7 @@ from napari_imagec_ai.export.overlay import Picture, as_png, draw_image, draw_ou
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.results.result import Result
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.whole_files import replace_whole
 
 SIDE = 320
 """Pixels along the longer side."""
@@ -44,4 +44,4 @@ def write_thumbnail(result: Result, image: ImageInput, path: Path) -> Path:
     def write(place: Path) -> None:
         place.write_bytes(data)
 
-    return files.replace_whole(path, write, private=True)
+    return replace_whole(path, write, private=True)

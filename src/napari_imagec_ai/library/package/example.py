@@ -21,7 +21,7 @@ from napari_imagec_ai.image.image_input import Frame, ImageInput
 from napari_imagec_ai.image.samples import sample_image
 from napari_imagec_ai.model.description import Model, TensorSpec
 from napari_imagec_ai.model.kinds import DETECTORS
-from napari_imagec_ai.model.steps import steps as processing
+from napari_imagec_ai.model.steps.steps import make_transform
 from napari_imagec_ai.results.classifying import classify
 from napari_imagec_ai.results.images import Images
 from napari_imagec_ai.results.letterbox import FILL, fit
@@ -97,9 +97,9 @@ def test_tensors(
         first, _ = type_steps(spec, asked, image.data.dtype, plane)
         if not first and model.settings.get("normalize") == "type":
             first = normalizing("type", with_range(spec, asked), image.data.dtype)
-        plane = processing.prepare(first, plane, feed.letters)(plane)
+        plane = make_transform(first, plane, feed.letters)(plane)
     tensor = np.ascontiguousarray(feed.to_network(plane), np.float32)
-    prepare = processing.prepare(spec.steps, tensor, spec.letters, {})
+    prepare = make_transform(spec.steps, tensor, spec.letters, {})
     outputs = engine.run([prepare(tensor)])
     if len(outputs) != len(model.outputs):
         raise ModelError(
@@ -113,7 +113,7 @@ def test_tensors(
         )
     return tensor, [
         _storable(
-            processing.prepare(out.steps, array, out.letters, {spec.id: tensor})(array)
+            make_transform(out.steps, array, out.letters, {spec.id: tensor})(array)
         )
         for out, array in zip(model.outputs, outputs, strict=True)
     ]

@@ -26,7 +26,7 @@ from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.rdf import find_rdf, parse_rdf
 from napari_imagec_ai.model.weights import sha256
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.whole_files import replace_folder
 
 Describe = Callable[[Path, Engine], Rdf]
 """Makes the content of ``rdf.yaml``, without tests and files, of open weights."""
@@ -137,7 +137,7 @@ def make_folder(
         found.append(_fill(fresh, paths, describe, image))
 
     # What lies there was looked at already.
-    files.replace_folder(target, write, lambda _: True)
+    replace_folder(target, write, lambda _: True)
     return Packaged(target, load_model(target), found[0].found, found[0].assumed)
 
 

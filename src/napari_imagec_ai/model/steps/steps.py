@@ -181,7 +181,7 @@ def varies(step: Step, letters: str) -> bool:
     return any(letter in "zyx" and letter not in axes for letter in letters)
 
 
-def prepare(
+def make_transform(
     steps: Sequence[Step],
     sample: Sample,
     letters: str,

@@ -32,7 +32,7 @@ _RETRIES = 2
 Report = Callable[[Path, Progress], None]
 
 
-def spread(
+def share_out(
     batch: Batch,
     images: Sequence[Path],
     workers: int,

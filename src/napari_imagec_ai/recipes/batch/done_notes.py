@@ -18,9 +18,9 @@ from napari_imagec_ai.model.weights import fingerprint
 from napari_imagec_ai.recipes.batch.batch import Batch
 from napari_imagec_ai.recipes.recipe import Recipe
 from napari_imagec_ai.system import own_files
-from napari_imagec_ai.system import whole_files as files
 from napari_imagec_ai.system.contents import sha256_of_all, sha256_of_samples
 from napari_imagec_ai.system.file_changes import last_change
+from napari_imagec_ai.system.whole_files import replace_text
 
 DONE = own_files.BATCH
 """Folder beside the results with a note for each image that is done."""
@@ -97,7 +97,7 @@ def note(batch: Batch, image: Path, report: dict[str, Any]) -> None:
     """Write down that an image is done."""
     whole = {str(part): _content(part) for part in _parts(batch, image, report)}
     known = {"mark": mark_of(batch, image), "report": report, "content": whole}
-    files.replace_text(_place(batch, image), json.dumps(known), private=True)
+    replace_text(_place(batch, image), json.dumps(known), private=True)
 
 
 def _parts(batch: Batch, image: Path, report: dict[str, Any]) -> list[Path]:

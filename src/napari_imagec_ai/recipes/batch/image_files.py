@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_imagec_ai.errors import ImagecAIError
-from napari_imagec_ai.export.summary import all_images as summary
+from napari_imagec_ai.export.summary.all_images import TABLE, is_sheet
 from napari_imagec_ai.export.writing import EXPORTS
 from napari_imagec_ai.image.opening_files import SUFFIXES
 from napari_imagec_ai.image.zarr_images import fields_of, is_zarr, stem_of
@@ -118,7 +118,7 @@ def is_result(path: Path, output: Path | None = None) -> bool:
         The folder of this run's results: images in there that a network made are its
         results, and in other folders what the next network may take.
     """
-    if summary.is_sheet(path.name) and path.with_name(summary.TABLE).exists():
+    if is_sheet(path.name) and path.with_name(TABLE).exists():
         return True
     told = _told_by_a_recipe(path)
     if not told and not own_files.is_ours(path):

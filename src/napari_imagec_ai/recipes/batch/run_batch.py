@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from napari_imagec_ai.decoders.registry import choose_decoder
-from napari_imagec_ai.export.summary import all_images as summary
+from napari_imagec_ai.export.summary import all_images
 from napari_imagec_ai.export.summary.all_images import Line
 from napari_imagec_ai.export.summary.coco_set import NAME as COCO_SET
 from napari_imagec_ai.export.summary.coco_set import write_coco_set
@@ -33,8 +33,8 @@ from napari_imagec_ai.recipes.batch.image_files import expand, images_in
 from napari_imagec_ai.recipes.batch.jobs import do_image
 from napari_imagec_ai.recipes.runner import Runner
 from napari_imagec_ai.system import own_files
-from napari_imagec_ai.system import whole_files as files
 from napari_imagec_ai.system.progress import Progress
+from napari_imagec_ai.system.whole_files import check_folder, sweep
 
 __all__ = ["Batch", "Outcome", "expand", "images_in", "run_batch", "sensible_workers"]
 
@@ -86,10 +86,10 @@ def run_batch(
     # What is wrong with the model is wrong everywhere.
     model = batch.recipe.open_model()
     batch = replace(batch, state=model_state(model))
-    files.check_folder(batch.folder)
+    check_folder(batch.folder)
     check_places(batch, images, model)
     for place in (batch.folder, batch.folder / DONE) if batch.resumable else ():
-        files.sweep(place)
+        sweep(place)
     known: dict[Path, Line] = {}
     for outcome in _outcomes(batch, images, workers, scheduler, progress):
         known[outcome.image] = _line(batch, outcome)
@@ -97,7 +97,7 @@ def run_batch(
     lines = [known[image] for image in images if image in known]
     if batch.summary:
         with own_files.permitted(batch.overwrite, images, in_batch=True):
-            summary.write_all(lines, batch.folder, batch.recipe.model.name)
+            all_images.write_all(lines, batch.folder, batch.recipe.model.name)
     if len(images) > 1 and "coco" in (batch.exports or ()):
         with own_files.permitted(batch.overwrite, images, in_batch=True):
             write_coco_set(lines, EXPORTS["coco"], batch.folder)
@@ -129,7 +129,7 @@ def check_places(batch: Batch, images: Sequence[Path], model: Model) -> None:
         names += [".recipe.yaml"]
         places += [batch.folder / f"{stem}{name}" for name in names]
     if batch.summary:
-        places += [batch.folder / name for name in summary.names(len(images))]
+        places += [batch.folder / name for name in all_images.names(len(images))]
     if len(images) > 1 and "coco" in (batch.exports or ()):
         places.append(batch.folder / COCO_SET)
     read = [each for each in batch.beside.values() if isinstance(each, Path)]
@@ -161,9 +161,9 @@ def _outcomes(
     if not todo:
         return
     if scheduler is not None or workers > 1:
-        from napari_imagec_ai.recipes.batch.cluster import spread
+        from napari_imagec_ai.recipes.batch.cluster import share_out
 
-        yield from spread(batch, todo, workers, scheduler, progress)
+        yield from share_out(batch, todo, workers, scheduler, progress)
     else:
         yield from _one_by_one(batch, todo, progress)
 

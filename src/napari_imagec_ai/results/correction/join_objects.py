@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from scipy import ndimage
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.results.masks import Masks
 from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.rows_together import rows_together
 
 
 def joined(several: Sequence[Objects]) -> Objects:
@@ -43,27 +43,16 @@ def joined(several: Sequence[Objects]) -> Objects:
         )
     fresh = _renumbered(full)
     classes = tuple(dict.fromkeys(name for each in fresh for name in each.classes))
-    columns = [
-        name for name in fresh[0].features if all(name in e.features for e in fresh)
-    ]
-    pixels: dict[str, Any] = {"masks": None, "label_image": None}
+    fields = rows_together(fresh) | {
+        "class_id": np.concatenate([_class_ids(each, classes) for each in fresh]),
+        "classes": classes,
+        "masks": None,
+        "label_image": None,
+    }
     if all(each.has_pixels for each in fresh):
         flat = fresh[0].boxes.shape[1] == 4
-        pixels |= {"masks": _masks(fresh)} if flat else {"label_image": _volumes(fresh)}
-    return replace(
-        fresh[0],
-        id=np.concatenate([each.id for each in fresh]),
-        class_id=np.concatenate([_class_ids(each, classes) for each in fresh]),
-        confidence=np.concatenate([each.confidence for each in fresh]),
-        boxes=np.concatenate([each.boxes for each in fresh]),
-        planes=np.concatenate([each.planes for each in fresh]),
-        features={
-            n: np.concatenate([each.features[n] for each in fresh]) for n in columns
-        },
-        classes=classes,
-        assumed=tuple(dict.fromkeys(s for each in fresh for s in each.assumed)),
-        **pixels,
-    )
+        fields |= {"masks": _masks(fresh)} if flat else {"label_image": _volumes(fresh)}
+    return replace(fresh[0], **fields)
 
 
 def _class_ids(objects: Objects, classes: tuple[str, ...]) -> NDArray[np.int32]:

@@ -13,7 +13,7 @@ import numpy as np
 from napari_imagec_ai.results.correction.by_hand import ByHand, joined, renamed
 from napari_imagec_ai.results.correction.read_back import read_labels
 from napari_imagec_ai.results.objects import Objects
-from napari_imagec_ai.system import whole_files as files
+from napari_imagec_ai.system.whole_files import replace_whole
 
 _NOTHING: Mapping[tuple[str, str], str] = {}
 
@@ -55,7 +55,7 @@ def keep(
         with part.open("wb") as stream:
             np.savez_compressed(stream, **arrays)
 
-    files.replace_whole(path, write, private=True)
+    replace_whole(path, write, private=True)
 
 
 def bring(path: Path, like: Objects, named: Named = _NOTHING) -> dict[str, ByHand]:

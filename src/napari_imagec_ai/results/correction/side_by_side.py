@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai.results.correction.join_objects import joined
 from napari_imagec_ai.results.correction.labels import fresh_ids
 from napari_imagec_ai.results.objects import Objects
+from napari_imagec_ai.results.rows_together import rows_together
 
 
 def beside(several: Sequence[Objects], like: Objects) -> Objects:
@@ -43,20 +44,12 @@ def beside(several: Sequence[Objects], like: Objects) -> Objects:
         labels = _label_image(parts)
     if labels is None:
         return replace(_with_classes(joined(parts), classes), assumed=like.assumed)
-    columns = [
-        name for name in like.features if all(name in part.features for part in parts)
-    ]
-    return replace(
-        parts[0],
-        id=np.concatenate([part.id for part in parts]),
-        class_id=np.concatenate([part.class_id for part in parts]),
-        confidence=np.concatenate([part.confidence for part in parts]),
-        boxes=np.concatenate([part.boxes for part in parts]),
-        planes=np.concatenate([part.planes for part in parts]),
-        features={n: np.concatenate([p.features[n] for p in parts]) for n in columns},
-        label_image=labels,
-        assumed=like.assumed,
-    )
+    fields = rows_together(parts)
+    features = {
+        n: fields["features"][n] for n in like.features if n in fields["features"]
+    }
+    fields |= {"features": features, "label_image": labels, "assumed": like.assumed}
+    return replace(parts[0], **fields)
 
 
 def _label_image(parts: Sequence[Objects]) -> NDArray[np.int32] | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.numbers import white
 from napari_imagec_ai.model.description import Model
-from napari_imagec_ai.model.steps import steps as processing
+from napari_imagec_ai.model.steps.steps import make_transform, measures
 from napari_imagec_ai.results.letterbox import FILL, Letterbox
 from napari_imagec_ai.run.feed.feed import Feed
 from napari_imagec_ai.run.feed.inputs import Inputs
@@ -90,7 +90,7 @@ class DetectFeed:
             low, scale = self._stretch(plane)
             source = np.clip((plane - low) * scale, 0, 1) * np.float32(255)
         letters = self.inputs.main.letters
-        prepared = processing.prepare(self._spec.steps, source, letters)
+        prepared = make_transform(self._spec.steps, source, letters)
         top = 1.0
         if self._dtype.kind in "iu":  # of fractions, whole numbers would leave nothing
             whole = prepared(source)
@@ -123,7 +123,7 @@ class DetectFeed:
     def _expects_bytes(self) -> bool:
         """Whether the description's steps are fixed numbers meant for 8-bit images."""
         steps = self._spec.steps
-        if any(processing.measures(step) for step in steps):
+        if any(measures(step) for step in steps):
             return False
         gains = [step.kwargs.get("gain") for step in steps if step.id == "scale_linear"]
         return any(isinstance(gain, (int, float)) and gain < 0.01 for gain in gains)

@@ -23,8 +23,7 @@ from napari_imagec_ai.errors import EngineError, ImageError, OutOfMemory
 from napari_imagec_ai.model.description import FixedSize, Model, SteppedSize
 from napari_imagec_ai.results.letterbox import Letterbox, fit
 from napari_imagec_ai.results.window_results import Layout, WindowResult, nothing
-from napari_imagec_ai.run.boxes import rcnn_tables as instances
-from napari_imagec_ai.run.boxes import yolo_rows as candidates
+from napari_imagec_ai.run.boxes import rcnn_tables, yolo_rows
 from napari_imagec_ai.run.boxes.detect_feed import DetectFeed
 from napari_imagec_ai.run.failures import Failures
 from napari_imagec_ai.run.feed.feed import clean
@@ -76,7 +75,7 @@ class DetectRun:
 
     def _say_sizes(self) -> None:
         box, _ = self.places[0]
-        asked = self.settings.windows(self.feed.space)
+        asked = self.settings.tile_along(self.feed.space)
         if said := other_than_asked(asked, box.window, self.feed.shape[:2]):
             self.notices.append(said)
         if len(self.places) == 1 and box.inner != box.piece:
@@ -114,7 +113,7 @@ class DetectRun:
                         self._take(index, box, core, outputs)
                     yield Progress(len(self.windows), total, "windows")
         self.notices += self._failures.sentences()
-        self._settle()
+        self._finish_layout()
 
     def _run(self, windows: list[NDArray[Any]]) -> list[list[NDArray[Any]] | None]:
         """What the network gives for each of some windows, in one call."""
@@ -149,7 +148,7 @@ class DetectRun:
         if layout is None or not self._certain:
             # Empty tables tell little: until something was found, each is looked at.
             self.layout = layout = self._find_layout(outputs, box.window)
-        reader = instances if layout.name == "separate" else candidates
+        reader = rcnn_tables if layout.name == "separate" else yolo_rows
         frame = self._feeding.frame(box.window)
         found = reader.read(layout, outputs, frame)
         if frame != box.window:
@@ -164,22 +163,22 @@ class DetectRun:
         self, outputs: list[NDArray[Any]], window: tuple[int, int]
     ) -> Layout:
         """The layout of a network's outputs."""
-        layout = instances.find_layout(self.model, outputs, window)
+        layout = rcnn_tables.find_layout(self.model, outputs, window)
         if layout is None:
-            layout = candidates.find_layout(
+            layout = yolo_rows.find_layout(
                 self.model, outputs, self.engine.metadata, window
             )
         return layout
 
-    def _settle(self) -> None:
+    def _finish_layout(self) -> None:
         """Tell from all windows what one alone does not tell: classes."""
         if self.layout is None:
             return
         found = [window.found for window in self.windows]
         if self.layout.name != "separate":
-            self.layout = candidates.settle(self.layout, found)
+            self.layout = yolo_rows.finish_layout(self.layout, found)
             return
-        self.layout, found = instances.settle(self.layout, found, self.model)
+        self.layout, found = rcnn_tables.finish_layout(self.layout, found, self.model)
         self.windows = [
             replace(window, found=each)
             for window, each in zip(self.windows, found, strict=True)

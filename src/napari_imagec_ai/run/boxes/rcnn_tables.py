@@ -15,7 +15,8 @@ description, else by their shapes. A mask of the whole window is cut to its box 
 averaged to ``SIDE`` x ``SIDE`` values, which is finer than the 28 x 28 that networks of
 this family draw it from.
 
-Class 0 is background for torchvision, and a class for detectron2: see :func:`settle`.
+Class 0 is background for torchvision, and a class for detectron2: see
+:func:`finish_layout`.
 """
 
 from __future__ import annotations
@@ -269,7 +270,7 @@ def _unknown(model: Model, outputs: Sequence[Array]) -> DecodeError:
 # -- classes ---------------------------------------------------------------------------
 
 
-def settle(
+def finish_layout(
     layout: Layout, found: Sequence[Candidates], model: Model
 ) -> tuple[Layout, list[Candidates]]:
     """Number the classes from 0 and name them, when all windows were read.

@@ -33,7 +33,7 @@ from napari_imagec_ai.results.window_results import FLOOR, Candidates, Layout
 from napari_imagec_ai.run.boxes.grid_rows import decoded
 from napari_imagec_ai.run.boxes.yolo_layout import UNNAMED, find_layout, numbered
 
-__all__ = ["UNNAMED", "find_layout", "numbered", "read", "settle", "sound"]
+__all__ = ["UNNAMED", "find_layout", "finish_layout", "numbered", "read", "sound"]
 
 Array = NDArray[Any]
 
@@ -140,7 +140,7 @@ def sound(
     return np.flatnonzero(good)
 
 
-def settle(layout: Layout, found: Sequence[Candidates]) -> Layout:
+def finish_layout(layout: Layout, found: Sequence[Candidates]) -> Layout:
     """Name the classes that came up in any window, where rows name theirs by number.
 
     Parameters

@@ -23,8 +23,8 @@ from napari_imagec_ai.run.tiles.blending import Blend
 from napari_imagec_ai.run.tiles.tiling import Grid, Tile
 from napari_imagec_ai.run.tiles.window_limits import Geometry
 from napari_imagec_ai.system import scratch
-from napari_imagec_ai.system import whole_files as files
 from napari_imagec_ai.system.contents import sha256_of_all
+from napari_imagec_ai.system.whole_files import replace_text, sync_all
 
 Array = NDArray[Any]
 
@@ -138,7 +138,7 @@ def write_share(folder: Path, share: Share, run: DenseRun) -> None:
                         "shape": list(canvas.shape),
                     }
                 )
-        files.sync_all(place)
+        sync_all(place)
     told = {
         "place": place.name,
         "content": sha256_of_all(place),
@@ -147,7 +147,7 @@ def write_share(folder: Path, share: Share, run: DenseRun) -> None:
         "calls": run.calls,
         "notices": [*run.notices, *run.stitcher.notices],
     }
-    files.replace_text(note_of(folder, share), json.dumps(told), private=True)
+    replace_text(note_of(folder, share), json.dumps(told), private=True)
 
 
 def _pieces(canvas: _Canvas) -> Iterator[tuple[list[int], Array, list[int] | None]]:
@@ -224,7 +224,7 @@ def gather(run: DenseRun, plan: Plan) -> None:
         run.calls += told["calls"]
         said += told["notices"]
         parts += told["parts"]
-    run.measured = plan.measured
+    run.tiling.measured = plan.measured
     run.notices = list(dict.fromkeys(said))
     stitcher = _Gathered(run.model, run.feed, plan.geometry, run.settings.memory)
     if plan.blended:

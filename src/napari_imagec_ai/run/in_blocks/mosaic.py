@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_imagec_ai.image.lazy_array import LazyArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,7 +20,7 @@ class Piece:
     values: Any
 
 
-class Mosaic:
+class Mosaic(LazyArray):
     """What pieces show together; zeros where there is none.
 
     Parameters
@@ -35,24 +36,9 @@ class Mosaic:
         self.pieces = tuple(pieces)
         self.dtype = np.dtype(np.float32)
 
-    @property
-    def ndim(self) -> int:
-        """How many axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """How many values."""
-        return math.prod(self.shape)
-
     def __getitem__(self, index: Any) -> NDArray[np.float32]:
         """Read integers, and slices that go forward."""
-        given = index if isinstance(index, tuple) else (index,)
-        if Ellipsis in given:
-            at = given.index(Ellipsis)
-            rest = (slice(None),) * (self.ndim - len(given) + 1)
-            given = (*given[:at], *rest, *given[at + 1 :])
-        given += (slice(None),) * (self.ndim - len(given))
+        given = self._for_each_axis(index)
         spans = [
             range(size)[one if isinstance(one, slice) else slice(one, one + 1 or None)]
             for one, size in zip(given, self.shape, strict=True)
@@ -85,6 +71,3 @@ class Mosaic:
             )
             found[here] = piece.values[there]
         return found
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[...], dtype)

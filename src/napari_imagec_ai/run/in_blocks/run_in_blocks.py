@@ -30,7 +30,7 @@ from napari_imagec_ai.run.in_blocks.plan import Known, Plan, Share, is_complete
 from napari_imagec_ai.run.maps import stitch
 from napari_imagec_ai.run.maps.dense_run import DenseRun
 from napari_imagec_ai.run.maps.larger_windows import free_step
-from napari_imagec_ai.run.maps.sources import Source, varies_by_place
+from napari_imagec_ai.run.maps.sources import WindowSource, varies_by_place
 from napari_imagec_ai.run.maps.stitch import Stitcher
 from napari_imagec_ai.run.tiles.tiling import Tile
 from napari_imagec_ai.system.progress import Progress
@@ -92,7 +92,7 @@ class InShares(DenseRun):
 
     def steps(self) -> Generator[Progress, None, None]:
         """Run; goes on where an earlier run with these terms was stopped."""
-        yield from self._plan()
+        yield from self._choose_tiles()
         if not self._divisible():
             yield from super().steps()
             return
@@ -112,13 +112,13 @@ class InShares(DenseRun):
             done += len(share.tiles) * len(share.planes)
         gather(self, plan)
 
-    def _plan(self) -> Generator[Progress, None, None]:
-        if not self._tiles:
-            yield from super()._plan()
+    def _choose_tiles(self) -> Generator[Progress, None, None]:
+        if not self.tiling.tiles:
+            yield from super()._choose_tiles()
 
     @property
     def _blends(self) -> bool:
-        return self.settings.seams == "blend" and len(self._tiles) > 1
+        return self.settings.seams == "blend" and len(self.tiling.tiles) > 1
 
     def _divisible(self) -> bool:
         planes = math.prod(len(span) for span in self.feed.ranges)
@@ -127,7 +127,7 @@ class InShares(DenseRun):
         # Some things only the whole map can tell.
         if self.model.kind == "labels" or self.feed.scaled_shape != self.feed.shape:
             return False
-        if any(grid is None for grid in self._geometry.grids):
+        if any(grid is None for grid in self.tiling.geometry.grids):
             return False
         if any(stitch.needs_whole(spec) for spec in self.model.outputs):
             return False
@@ -135,14 +135,17 @@ class InShares(DenseRun):
         return not any(varies_by_place(feed, self.settings.normalize) for feed in feeds)
 
     def _shared_out(self) -> Plan:
-        told = [self._terms.mark, repr(self._geometry), repr(self._tiles)]
+        told = [self._terms.mark, repr(self.tiling.geometry), repr(self.tiling.tiles)]
         told += [self.settings.seams] if self._blends else []
         name = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
         folder = self._terms.folder / name
         with explain_scratch(folder.parent.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        Stitcher(self.model, self.feed, self._geometry).check_room(folder)
-        split = len(self._tiles) > 1 and math.prod(self._padded_shape) > 2 * _PIXELS
+        Stitcher(self.model, self.feed, self.tiling.geometry).check_room(folder)
+        split = (
+            len(self.tiling.tiles) > 1
+            and math.prod(self.tiling.padded_shape) > 2 * _PIXELS
+        )
         known: dict[tuple[int, ...], tuple[Known | None, ...]] = {}
         if split:
             for index, positions in self.feed.planes():
@@ -151,22 +154,15 @@ class InShares(DenseRun):
         shares = tuple(_split(self) if split else _grouped(self))
         return Plan(
             folder,
-            self._geometry,
-            self._free,
+            self.tiling.geometry,
+            self.tiling.free,
             shares,
             known,
-            self.measured,
+            self.tiling.measured,
             tuple(self.notices),
             self._blends,
             self._terms.mark,
         )
-
-    # What the functions below need to see.
-
-    @property
-    def windows(self) -> Sequence[Tile]:
-        """All windows of a plane."""
-        return self._tiles
 
 
 class OneShare(DenseRun):
@@ -194,10 +190,11 @@ class OneShare(DenseRun):
         write_share(self._planned.folder, self._share, self)
         self.stitcher = self._canvases()
 
-    def _plan(self) -> Generator[Progress, None, None]:
+    def _choose_tiles(self) -> Generator[Progress, None, None]:
         yield from ()
         plan = self._planned
-        self._geometry, self._tiles = plan.geometry, list(self._share.tiles)
+        self.tiling.geometry = plan.geometry
+        self.tiling.tiles = list(self._share.tiles)
         if plan.free and free_step(self.model, self.engine, self.feed.space) == 0:
             raise EngineError(
                 f"The windows of this run are larger than '{self.model.name}' takes on "
@@ -217,16 +214,16 @@ class OneShare(DenseRun):
 
     def _sources(
         self, positions: Sequence[int]
-    ) -> tuple[list[Source | Array], dict[str, Array]]:
+    ) -> tuple[list[WindowSource | Array], dict[str, Array]]:
         index = next(i for i, at in self._share.planes if at == tuple(positions))
         if index not in self._planned.known:
             return super()._sources(positions)
-        sources: list[Source | Array] = []
+        sources: list[WindowSource | Array] = []
         found = self._planned.known[index]
         for part, known in zip(self.inputs.parts, found, strict=True):
             if isinstance(part, Feed) and known is not None:
                 there = self.inputs.beside(part, positions)
-                sources.append(_source(part, there, known, self._geometry.margin))
+                sources.append(_source(part, there, known, self.tiling.geometry.margin))
             elif not isinstance(part, Feed):
                 sources.append(part.to_network())
         return sources, {}
@@ -257,8 +254,8 @@ class Gathered(DenseRun):
 
 
 def _split(run: InShares) -> Iterator[Share]:
-    """Rectangles of windows, plane by plane."""
-    tiles = run.windows
+    """Rectangles of tiles, plane by plane."""
+    tiles = run.tiling.tiles
     dimensions = len(tiles[0].core)
     side = _PIXELS ** (1 / dimensions)
     groups = []
@@ -285,15 +282,15 @@ def _split(run: InShares) -> Iterator[Share]:
 
 def _grouped(run: InShares) -> Iterator[Share]:
     """Several small planes each."""
-    tiles = tuple(run.windows)
+    tiles = tuple(run.tiling.tiles)
     count = max(1, _PIXELS // math.prod(run.feed.shape))
     planes = list(run.feed.planes())
     for number, first in enumerate(range(0, len(planes), count)):
         yield Share(number, tuple(planes[first : first + count]), tiles)
 
 
-def _known(source: Source | Array) -> Known | None:
-    if not isinstance(source, Source):
+def _known(source: WindowSource | Array) -> Known | None:
+    if not isinstance(source, WindowSource):
         return None
     fill = None
     if np.dtype(source.feed.image.data.dtype).kind == "f":
@@ -305,7 +302,7 @@ def _known(source: Source | Array) -> Known | None:
 
 def _source(
     feed: Feed, positions: Sequence[int], known: Known, margin: tuple[int, ...]
-) -> Source:
+) -> WindowSource:
     """One input's plane, read where it is needed and prepared as was found out."""
 
     def read(where: Where) -> Array:
@@ -315,4 +312,4 @@ def _source(
         return np.where(np.isfinite(part), part, np.float32(known.fill))
 
     plane = Blocks((feed.count, *feed.shape), read)
-    return Source(feed, plane, cloudpickle.loads(known.prepare), margin)
+    return WindowSource(feed, plane, cloudpickle.loads(known.prepare), margin)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.faults import is_memory
-from napari_imagec_ai.engines.timed_calls import Calls, called
-from napari_imagec_ai.errors import EngineDied, EngineError, ModelError, OutOfMemory
+from napari_imagec_ai.engines.timed_calls import Calls
+from napari_imagec_ai.errors import EngineDied, EngineError, OutOfMemory
 from napari_imagec_ai.image.blocks import Blocks
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.steps.fit import Sample
@@ -25,28 +25,24 @@ from napari_imagec_ai.run.failures import Failures
 from napari_imagec_ai.run.feed.feed import Feed
 from napari_imagec_ai.run.feed.inputs import Inputs
 from napari_imagec_ai.run.maps import batches
-from napari_imagec_ai.run.maps.find_halo import known_halo, measure_halo
-from napari_imagec_ai.run.maps.larger_windows import free_step
+from napari_imagec_ai.run.maps.choose_tiles import Tiling
 from napari_imagec_ai.run.maps.smaller_windows import Job, covered, halved
-from napari_imagec_ai.run.maps.sources import Source, load, make_source
+from napari_imagec_ai.run.maps.sources import (
+    WindowSource,
+    load,
+    make_source,
+    window_of,
+)
 from napari_imagec_ai.run.maps.stitch import Stitcher
 from napari_imagec_ai.run.settings import Normalize, RunSettings
-from napari_imagec_ai.run.tiles.blending import LEAST, Blend
-from napari_imagec_ai.run.tiles.tiling import Tile, other_than_asked, plan_tiles
-from napari_imagec_ai.run.tiles.window_limits import (
-    Geometry,
-    check_window,
-    declared_halo,
-    geometry,
-)
+from napari_imagec_ai.run.tiles.blending import Blend
+from napari_imagec_ai.run.tiles.tiling import Tile
+from napari_imagec_ai.run.tiles.window_limits import check_window
 from napari_imagec_ai.system.progress import Progress
 
 Array = NDArray[Any]
 
 _NUMBER = re.compile(r"-?\d[\d.e+-]*")
-
-_ENOUGH = 1024
-"""Pixels along an axis to measure a network's reach on."""
 
 
 class DenseRun:
@@ -71,8 +67,8 @@ class DenseRun:
         What came out so far; set when the run begins.
     seconds, calls : float, int
         Time inside the network, and how often it was called.
-    measured : tuple of int or None
-        The overlap of windows, where it was measured.
+    tiling : Tiling
+        What tiles of a plane go through the network; chosen when the run begins.
     notices : list of str
         Sentences about the image and the tiles.
     """
@@ -91,14 +87,9 @@ class DenseRun:
         self.feed = inputs.main
         self.seconds, self.calls = 0.0, 0
         self.notices: list[str] = []
-        self.measured: tuple[int, ...] | None = None
         self._said: set[str] = set()
         self.settings = settings
-        self._wanted = settings.windows(self.feed.space)
-        self._halo = settings.halo_along(self.feed.space)
-        self._free = 0
-        self._geometry: Geometry
-        self._tiles: list[Tile] = []
+        self.tiling = Tiling(model, self.feed, engine, settings)
         self._shrunk: tuple[int, ...] | None = None
         self._batch = batch or batches.usual(model, engine)
         self._done, self._left = 0, 0
@@ -107,19 +98,18 @@ class DenseRun:
 
     def steps(self) -> Generator[Progress, None, None]:
         """Run; yields before the first and after each call of the network."""
-        yield from self._plan()
-        used = self._tiles[0].shape
-        self._say(other_than_asked(self._wanted, used, self._padded_shape))
+        yield from self._choose_tiles()
+        self._say(self.tiling.other_than_asked)
         self.stitcher = self._canvases()
         planes = math.prod(len(span) for span in self.feed.ranges)
-        self._left = len(self._tiles) * planes
+        self._left = len(self.tiling.tiles) * planes
         yield self._progress(f"{self.engine.name} on {self.engine.device}")
         # One thread for the network: it is busy while this one reads and stitches.
         with Calls(self.engine) as calls:
             for index, positions in self._planes():
                 sources, given = self._sources(positions)
-                jobs = self._jobs(self._tiles)
-                self._left += len(jobs) - len(self._tiles)
+                jobs = self._jobs(self.tiling.tiles)
+                self._left += len(jobs) - len(self.tiling.tiles)
                 empty: list[Tile] = []
                 while jobs:
                     try:
@@ -140,9 +130,13 @@ class DenseRun:
                 yield self._progress("tiles")
         self.notices += self._failures.sentences()
 
+    def _choose_tiles(self) -> Generator[Progress, None, None]:
+        said = yield from self.tiling.choose(lambda at: self._sources(at)[0])
+        self.notices += said
+
     def _left_out(self, job: Job, error: EngineError) -> Job:
         """Tiles of a window that the network failed on, which is noted."""
-        spans, margin = job[0].window, self._geometry.margin
+        spans, margin = job[0].window, self.tiling.geometry.margin
         first = tuple(s.start - m for s, m in zip(spans, margin, strict=True))
         size = tuple(part.stop - part.start for part in spans)
         self._failures.add(error, [(first, size)])
@@ -153,7 +147,7 @@ class DenseRun:
         self,
         calls: Calls,
         index: tuple[int, ...],
-        sources: Sequence[Source | Array],
+        sources: Sequence[WindowSource | Array],
         jobs: list[Job],
     ) -> Generator[Progress, None, None]:
         """Run windows of a plane; those that are done leave the list."""
@@ -184,10 +178,10 @@ class DenseRun:
     def _canvases(self) -> Stitcher:
         """What takes the results."""
         blend = None
-        if self.settings.seams == "blend" and len(self._tiles) > 1:
-            blend = Blend(self._tiles)
+        if self.settings.seams == "blend" and len(self.tiling.tiles) > 1:
+            blend = Blend(self.tiling.tiles)
         stitcher = Stitcher(
-            self.model, self.feed, self._geometry, self.settings.memory, blend
+            self.model, self.feed, self.tiling.geometry, self.settings.memory, blend
         )
         stitcher.check_room()
         check_window(self.model, self._sizes, self.settings.memory)
@@ -216,13 +210,15 @@ class DenseRun:
     @property
     def _sizes(self) -> tuple[int, ...]:
         """Of the windows, as they are now."""
-        return self._shrunk or self._tiles[0].shape
+        return self._shrunk or self.tiling.tiles[0].shape
 
     def _jobs(self, tiles: Sequence[Tile]) -> list[Job]:
         """The calls of the network for some tiles."""
         if self._shrunk is None:
             return [(tile,) for tile in tiles]
-        found = covered(tiles, self._padded_shape, self._geometry, self._shrunk)
+        found = covered(
+            tiles, self.tiling.padded_shape, self.tiling.geometry, self._shrunk
+        )
         return found or []
 
     def _retreat(self, jobs: Sequence[Job], error: OutOfMemory) -> list[Job]:
@@ -237,11 +233,11 @@ class DenseRun:
             self._batch = max(1, self._batch // 2)
             return list(jobs)
         sizes = self._sizes
-        smaller = halved(sizes, self._geometry.limits)
+        smaller = halved(sizes, self.tiling.geometry.limits)
         left = [tile for job in jobs for tile in job]
         if smaller is None or self.settings.seams == "blend":
             raise self._no_way_out(smaller or sizes, error) from error
-        made = covered(left, self._padded_shape, self._geometry, smaller)
+        made = covered(left, self.tiling.padded_shape, self.tiling.geometry, smaller)
         if made is None:
             raise self._no_way_out(sizes, error) from error
         self._shrunk = smaller
@@ -264,82 +260,11 @@ class DenseRun:
             f"{error}"
         )
 
-    # -- planning ----------------------------------------------------------------------
-
-    def _plan(self) -> Generator[Progress, None, None]:
-        """Choose windows and their halo: as told, as described, or as measured."""
-        space, none = self.feed.space, (0,) * len(self.feed.space)
-        halo = (
-            self._halo if self._halo is not None else declared_halo(self.model, space)
-        )
-        self._arrange(halo or none)
-        seen = any(grid is not None for grid in self._geometry.grids)
-        if not seen and all(output.space for output in self.model.outputs):
-            output = self.model.outputs[0]
-            raise ModelError(
-                f"Output '{output.id}' has the axes '{output.letters}', where a map "
-                f"along '{space}' was expected; such networks cannot be run yet."
-            )
-        if (
-            self.settings.larger_tiles
-            and self._wanted is None
-            and seen
-            and len(self._tiles) > 1
-        ):
-            self._free = yield from called(
-                self.engine,
-                Progress(0, 1, "trying larger tiles"),
-                free_step,
-                *(self.model, self.engine, space),
-            )
-            self._arrange(halo or none)
-        if halo is not None or len(self._tiles) == 1 or not seen:
-            return
-        found = known_halo(self.model, space, self.engine)
-        if found is None:
-            sources, _ = self._sources([span.start for span in self.feed.ranges])
-            middle = tuple(map(_middle, self._padded_shape))
-            window = Tile(middle, middle, pad=none)
-            sample = [_window(source, window) for source in sources]
-            found = yield from called(
-                self.engine,
-                Progress(0, 1, "measuring how far the network looks"),
-                measure_halo,
-                *(self.model, space, self.engine, sample),
-            )
-        self.notices.append(found.sentence)
-        self.measured = found.sizes
-        if self._wanted is not None:  # small, perhaps, for what the network sees
-            room = (max(1, size // 4) for size in self._wanted)
-            self.measured = tuple(map(min, found.sizes, room))
-        self._arrange(self.measured)
-
-    def _arrange(self, halo: Sequence[int]) -> None:
-        space = self.feed.space
-        if self.settings.seams == "blend":
-            least, room = LEAST.get(len(space), 8), self._wanted or halo
-            halo = [
-                max(rim, min(least, size // 4 if self._wanted else least))
-                for rim, size in zip(halo, room, strict=True)
-            ]
-        self._geometry = geometry(
-            self.model, space, halo, self._free, self.settings.memory
-        )
-        shape = self._geometry
-        self._tiles = plan_tiles(
-            self._padded_shape, shape.limits, shape.budget, self._wanted
-        )
-
-    @property
-    def _padded_shape(self) -> tuple[int, ...]:
-        sizes = zip(self.feed.scaled_shape, self._geometry.margin, strict=True)
-        return tuple(size + 2 * margin for size, margin in sizes)
-
     # -- inputs ------------------------------------------------------------------------
 
     def _sources(
         self, positions: Sequence[int]
-    ) -> tuple[list[Source | Array], dict[str, Array]]:
+    ) -> tuple[list[WindowSource | Array], dict[str, Array]]:
         """What to cut windows from, for each input; and the planes, if they fit."""
         planes: dict[str, Sample] = {}
         for part in self.inputs.parts:
@@ -347,10 +272,10 @@ class DenseRun:
                 there = self.inputs.beside(part, positions)
                 planes[part.spec.id], notice = load(part, there, self.feed.many)
                 self._say(notice)
-        sources: list[Source | Array] = []
+        sources: list[WindowSource | Array] = []
         for part in self.inputs.parts:
             if isinstance(part, Feed):
-                margin = self._geometry.margin
+                margin = self.tiling.geometry.margin
                 source, notice = make_source(
                     part, planes, margin, self._normalize, self._asked(part)
                 )
@@ -382,20 +307,10 @@ class DenseRun:
             self.notices.append(sentence)
 
     def _windows(
-        self, sources: Sequence[Source | Array], jobs: Sequence[Job]
+        self, sources: Sequence[WindowSource | Array], jobs: Sequence[Job]
     ) -> list[list[Array]]:
         """For each call that is to be one of a batch, each input."""
-        return [[_window(source, job[0]) for source in sources] for job in jobs]
-
-
-def _window(source: Source | Array, tile: Tile) -> Array:
-    return source.window(tile) if isinstance(source, Source) else source
-
-
-def _middle(length: int) -> slice:
-    """Enough of an axis to measure on."""
-    start = max(0, (length - _ENOUGH) // 2)
-    return slice(start, min(start + _ENOUGH, length))
+        return [[window_of(source, job[0]) for source in sources] for job in jobs]
 
 
 def _by(sizes: Sequence[int]) -> str:

@@ -18,8 +18,8 @@ from scipy import ndimage
 
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import EngineError
-from napari_imagec_ai.model import memory as model_memory
 from napari_imagec_ai.model.description import Model, TensorSpec
+from napari_imagec_ai.model.memory import keep, recall
 from napari_imagec_ai.model.weights import fingerprint
 from napari_imagec_ai.run.feed.feed import from_network
 from napari_imagec_ai.run.tiles.window_limits import (
@@ -64,7 +64,7 @@ class Halo:
 
 def known_halo(model: Model, space: str, engine: Engine) -> Halo | None:
     """The halo that was measured earlier, or None."""
-    known = model_memory.recall(model, _TOPIC)
+    known = recall(model, _TOPIC)
     reach = known.get(space)
     if known.get("weights") != fingerprint(model, engine.name) or not isinstance(
         reach, list
@@ -104,11 +104,11 @@ def measure_halo(
             f"measured: tiles overlap by {_listed(halo)} pixels ({space}) at each "
             "side.",
         )
-    known = model_memory.recall(model, _TOPIC)
+    known = recall(model, _TOPIC)
     mark = fingerprint(model, engine.name)
     if known.get("weights") != mark:
         known = {"weights": mark}
-    model_memory.keep(model, _TOPIC, known | {space: reach})
+    keep(model, _TOPIC, known | {space: reach})
     return _halo(model, space, reach)
 
 

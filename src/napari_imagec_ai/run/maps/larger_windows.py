@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import EngineError, ImagecAIError, OutOfMemory
-from napari_imagec_ai.model import memory as model_memory
 from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.memory import keep, recall
 from napari_imagec_ai.model.weights import fingerprint
 from napari_imagec_ai.run.feed.feed import from_network
 from napari_imagec_ai.run.published_tests import prepared, published_inputs, reproduces
@@ -50,7 +50,7 @@ def free_step(model: Model, engine: Engine, space: str) -> int:
     sizes = [window_sizes(spec, letter) for letter in space.lower()]
     if len(model.inputs) != 1 or any(step for _, step in sizes):
         return 0
-    known = model_memory.recall(model, _TOPIC)
+    known = recall(model, _TOPIC)
     mark = fingerprint(model, engine.name)
     if known.get(engine.name, {}).get("weights") == mark:
         step = int(known[engine.name].get("step", 0))
@@ -60,9 +60,7 @@ def free_step(model: Model, engine: Engine, space: str) -> int:
         step = step if _tried(model, engine, space, step) else 0
     except OutOfMemory:  # that is of today, and not of the network
         return 0
-    model_memory.keep(
-        model, _TOPIC, known | {engine.name: {"weights": mark, "step": step}}
-    )
+    keep(model, _TOPIC, known | {engine.name: {"weights": mark, "step": step}})
     return step
 
 

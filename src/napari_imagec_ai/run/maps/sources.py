@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from napari_imagec_ai.errors import ImageError
 from napari_imagec_ai.image.blocks import LARGE, Blocks, Where
-from napari_imagec_ai.model.steps import steps as processing
 from napari_imagec_ai.model.steps.fit import Sample
-from napari_imagec_ai.model.steps.steps import Transform
+from napari_imagec_ai.model.steps.steps import Transform, make_transform, varies
 from napari_imagec_ai.run.feed.feed import Feed, clean
 from napari_imagec_ai.run.feed.normalize import doubt, normalizing
 from napari_imagec_ai.run.feed.number_types import (
@@ -124,7 +123,7 @@ def _looked_over(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Source:
+class WindowSource:
     """One input's plane, and what makes a window of it ready for the network.
 
     Attributes
@@ -164,11 +163,16 @@ class Source:
         return self.feed.to_network(self.prepare(padded))
 
 
+def window_of(source: WindowSource | Array, tile: Tile) -> Array:
+    """What the network gets for a tile; an array is the same for every tile."""
+    return source.window(tile) if isinstance(source, WindowSource) else source
+
+
 def varies_by_place(feed: Feed, normalize: Normalize) -> bool:
     """Whether the preprocessing may do another thing in another row, or slice."""
     dtype = feed.image.data.dtype
     steps = (*normalizing(normalize, feed.spec, dtype), *feed.spec.steps)
-    return any(processing.varies(step, feed.letters) for step in steps)
+    return any(varies(step, feed.letters) for step in steps)
 
 
 def make_source(
@@ -177,7 +181,7 @@ def make_source(
     margin: tuple[int, ...],
     normalize: Normalize,
     asked: str = "float32",
-) -> tuple[Source, str]:
+) -> tuple[WindowSource, str]:
     """Fit the preprocessing of one input to its plane.
 
     Parameters
@@ -187,7 +191,7 @@ def make_source(
     planes : mapping of str to array or Blocks
         Of all inputs, by name: steps may refer to them.
     margin : tuple of int
-        See :class:`Source`.
+        See :class:`WindowSource`.
     normalize : Normalize
         What to do with grey values first.
     asked : str
@@ -212,18 +216,18 @@ def make_source(
         first, notice = type_steps(feed.spec, asked, dtype, plane)
         notice = notice or doubt(spec, plane)
     steps = (*first, *feed.spec.steps)
-    varies = varies_by_place(feed, normalize)
-    if varies and isinstance(plane, Blocks):
+    by_place = varies_by_place(feed, normalize)
+    if by_place and isinstance(plane, Blocks):
         raise ImageError(
             f"'{feed.image.name}' is too large to be normalized row by row, as the "
             "description asks; crop it, or scale it down."
         )
-    prepare = processing.prepare(steps, plane, letters, planes)
+    prepare = make_transform(steps, plane, letters, planes)
     if not isinstance(plane, Blocks) and np.dtype(asked).kind in "iu":
         last, more = after_description(feed.spec, asked, prepare(plane))
         if last:
             steps, notice = (*steps, *last), more
-            prepare = processing.prepare(steps, plane, letters, planes)
-    if varies and not isinstance(plane, Blocks):
-        plane, prepare = prepare(plane), processing.prepare((), plane, "")
-    return Source(feed, plane, prepare, margin), notice
+            prepare = make_transform(steps, plane, letters, planes)
+    if by_place and not isinstance(plane, Blocks):
+        plane, prepare = prepare(plane), make_transform((), plane, "")
+    return WindowSource(feed, plane, prepare, margin), notice

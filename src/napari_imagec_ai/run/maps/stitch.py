@@ -17,7 +17,7 @@ from napari_imagec_ai.image.blocks import LARGE, grid
 from napari_imagec_ai.image.output_scale import scaled_size
 from napari_imagec_ai.model.description import Model, Step, TensorSpec
 from napari_imagec_ai.model.kinds import channel_count, channel_roles, gives_numbers
-from napari_imagec_ai.model.steps import steps as processing
+from napari_imagec_ai.model.steps.steps import DECODING, make_transform, measures
 from napari_imagec_ai.run.feed.feed import Feed, from_network
 from napari_imagec_ai.run.maps.labels_across_tiles import Same, continued, united
 from napari_imagec_ai.run.maps.resample import resample
@@ -171,7 +171,7 @@ class Stitcher:
             canvas = np.asarray(self.maps[spec.id][index])
         if whole:
             letters = self.feed.letters
-            canvas = processing.prepare(whole, canvas, letters, inputs)(canvas)
+            canvas = make_transform(whole, canvas, letters, inputs)(canvas)
         target = self.maps[spec.id].shape[len(index) + 1 :]
         ids = self.model.kind == "labels" or gives_numbers(self.model)
         self.maps[spec.id][index] = resample(canvas, target, labels=ids)
@@ -197,7 +197,7 @@ class Stitcher:
         count = channel_count(self.model, spec)
         if count is not None:
             count *= spec.own_depth(self.feed.space)
-        decoded = any(step.id in processing.DECODING for step in spec.steps)
+        decoded = any(step.id in DECODING for step in spec.steps)
         # With such a step the description is about what the decoder gives.
         if count is not None and len(array) != count and not decoded:
             raise EngineError(
@@ -206,7 +206,7 @@ class Stitcher:
             )
         array = self._numbers(spec, array)
         local, _ = _split_steps(spec)
-        array = processing.prepare(local, array, self.feed.letters)(array)
+        array = make_transform(local, array, self.feed.letters)(array)
         canvas, lead = self._canvas(index, spec.id, len(array), grid)
         if self.model.kind == "labels" and _are_ids(array, tile):
             array = self._continued(canvas, lead, tile, spec, array)
@@ -328,7 +328,7 @@ class Stitcher:
                 f"says {count}; correct the output's size in the description."
             )
         if array.ndim == len(spec.axes):
-            array = processing.prepare(spec.steps, array, spec.letters)(array)
+            array = make_transform(spec.steps, array, spec.letters)(array)
         if spec.id not in self.vectors:
             self.vectors[spec.id] = np.zeros((*self._planes, array.size), np.float32)
         share = math.prod(part.stop - part.start for part in tile.core)
@@ -389,7 +389,5 @@ def _split_steps(spec: TensorSpec) -> tuple[list[Step], list[Step]]:
     Binarisation is left out: it is a threshold, and that is the person's to move.
     """
     steps = [step for step in spec.steps if step.id != "binarize"]
-    first = next(
-        (i for i, step in enumerate(steps) if processing.measures(step)), len(steps)
-    )
+    first = next((i for i, step in enumerate(steps) if measures(step)), len(steps))
     return steps[:first], steps[first:]

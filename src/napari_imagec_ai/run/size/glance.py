@@ -17,7 +17,7 @@ from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.kinds import DETECTORS
 from napari_imagec_ai.model.object_size import KnownSizes
-from napari_imagec_ai.model.steps import steps as processing
+from napari_imagec_ai.model.steps.steps import make_transform
 from napari_imagec_ai.results.letterbox import FILL, fit
 from napari_imagec_ai.run.boxes import yolo_rows
 from napari_imagec_ai.run.feed.feed import clean, from_network
@@ -103,14 +103,12 @@ class Glance:
             spec = self.feed.spec
             steps = (*normalizing(self._normalize, spec, dtype), *spec.steps)
             letters = self.feed.letters
-            self._prepare = processing.prepare(
-                steps, sample, letters, {spec.id: sample}
-            )
+            self._prepare = make_transform(steps, sample, letters, {spec.id: sample})
 
     def _for_detector(self, sample: Array) -> Any:
         steps = self.model.inputs[0].steps
         if any(step.id != "ensure_dtype" for step in steps):
-            return processing.prepare(steps, sample, self.feed.letters)
+            return make_transform(steps, sample, self.feed.letters)
         if np.dtype(self.feed.image.data.dtype) == np.uint8:
             return lambda x: x / np.float32(255)
         low, high = np.percentile(sample, (0.0, 99.8))
@@ -178,7 +176,7 @@ class Glance:
             if grid is None:
                 continue
             made = from_network(array, spec, self.feed.space)
-            made = processing.prepare(local_steps(spec), made, self.feed.letters)(made)
+            made = make_transform(local_steps(spec), made, self.feed.letters)(made)
             cut = [
                 max(1, round(n * f)) for n, f in zip(inner, grid.factors, strict=True)
             ]

@@ -1,4 +1,6 @@
-"""Windows over an image, in numbers alone: their sizes, halos, cores and seams.
+"""Tiles over an image, in numbers alone: their windows, halos, cores and seams.
 
-It reads no pixel and runs no network. Runs of maps plan with it.
+A window is what the network sees at once; a tile is a window and the core of it that
+it answers for. People who set a tile's size set the window's. No pixel is read here,
+and no network run. Runs of maps plan with it.
 """
