@@ -6,6 +6,7 @@ description never hides another.
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 import platformdirs
 
 from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.image.opening_files import SUFFIXES as IMAGES
 from napari_imagec_ai.library import czann
 from napari_imagec_ai.library.zips import described, unpack, unpacked
 from napari_imagec_ai.model.description import Model
@@ -206,6 +208,11 @@ def load_model(path: str | Path) -> Model:
         from napari_imagec_ai.library.undescribed import bare_model  # opens a runtime
 
         return bare_model(place)
+    if os.path.isfile(place) and place.suffix.lower() in IMAGES:
+        raise ModelError(
+            f"Expected a model, found the image '{place}'; name the model first, as in "
+            f"'imagec-ai predict nuclei-unet {place} -o results'."
+        )
     if os.path.isfile(place):
         raise ModelError(
             f"'{place}' is no model: expected a folder, an rdf.yaml or a .zip; if "
@@ -353,8 +360,11 @@ def _by_name(name: str) -> Model:
             if entry.note:
                 _log.warning("%s", entry.note)
             return entry.model
-    known = ", ".join(f"'{entry.path.name}'" for entry in entries)
+    names = [entry.path.name for entry in entries]
+    known = ", ".join(f"'{one}'" for one in names)
+    near = difflib.get_close_matches(name.lower(), names, 1)
+    meant = f"; did you mean '{near[0]}'?" if near else "; choose one of these."
     raise ModelError(
         f"There is no model '{name}': it is no folder, rdf.yaml or .zip, and the "
-        f"library has {known or 'no models'}."
+        f"library has {known or 'no models'}{meant if names else '.'}"
     )

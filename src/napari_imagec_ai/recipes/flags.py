@@ -44,11 +44,24 @@ _OUTPUT = "folder for the results; it is made"
 _JSON = "for other programs: one object a line"
 
 
+_MISSING = {
+    "COMMAND": "Expected a command, found none; 'imagec-ai --help' lists them, and "
+    "'imagec-ai predict nuclei-unet image.tif -o results' is one.",
+    "-o/--output": "Expected a folder for the results, found none; say it with -o, as "
+    "in '-o results', which is made.",
+}
+"""What to do about arguments that are missing."""
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are ours."""
 
     def error(self, message: str) -> NoReturn:
         """Tell what is wrong in a sentence."""
+        missing = message.partition("arguments are required: ")[2]
+        for name, words in _MISSING.items():
+            if name in missing:
+                raise ImagecAIError(words)
         raise ImagecAIError(f"{message}; see '{self.prog} --help'.")
 
 

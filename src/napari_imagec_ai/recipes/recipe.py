@@ -107,8 +107,11 @@ class Recipe(_Part):
             data = read_yaml(read_small(path, MAX_BYTES))
             return cls.model_validate(_of_today(data, path.name))
         except OSError as error:
+            reason = error.strerror or error
             raise ImagecAIError(
-                f"Could not read the recipe '{path}': {error.strerror or error}."
+                f"Could not read the recipe '{path}': {reason}; expected a file such "
+                "as 'results/image.recipe.yaml', which lies beside each result of "
+                "'imagec-ai predict'."
             ) from error
         except ValidationError as error:
             name, problem = _first(error)

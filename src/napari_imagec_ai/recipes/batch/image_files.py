@@ -11,7 +11,7 @@ from pathlib import Path
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export.summary import all_images as summary
 from napari_imagec_ai.export.writing import EXPORTS
-from napari_imagec_ai.image.opening_files import SUFFIXES
+from napari_imagec_ai.image.opening_files import KINDS, SUFFIXES
 from napari_imagec_ai.image.zarr_images import fields_of, is_zarr, stem_of
 from napari_imagec_ai.system import own_files
 
@@ -90,7 +90,7 @@ def _none_in(folder: Path) -> str:
         )
     return (
         f"There are no images in the folder '{folder}'; name files, or a folder that "
-        f"holds them ({', '.join(SUFFIXES)})."
+        f"holds them ({KINDS})."
     )
 
 
