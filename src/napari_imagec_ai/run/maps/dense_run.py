@@ -28,7 +28,7 @@ from napari_imagec_ai.run.maps import batches
 from napari_imagec_ai.run.maps.find_halo import known_halo, measure_halo
 from napari_imagec_ai.run.maps.larger_windows import free_step
 from napari_imagec_ai.run.maps.smaller_windows import Job, covered, halved
-from napari_imagec_ai.run.maps.sources import Source, load, make_source
+from napari_imagec_ai.run.maps.sources import Source, load, make_source, varies_by_place
 from napari_imagec_ai.run.maps.stitch import Stitcher
 from napari_imagec_ai.run.settings import Normalize, RunSettings
 from napari_imagec_ai.run.tiles.blending import LEAST, Blend
@@ -342,10 +342,13 @@ class DenseRun:
     ) -> tuple[list[Source | Array], dict[str, Array]]:
         """What to cut windows from, for each input; and the planes, if they fit."""
         planes: dict[str, Sample] = {}
+        steps = (step for spec in self.model.outputs for step in spec.steps)
+        refers = any("reference_tensor" in step.kwargs for step in steps)
         for part in self.inputs.parts:
             if isinstance(part, Feed):
                 there = self.inputs.beside(part, positions)
-                planes[part.spec.id], notice = load(part, there, self.feed.many)
+                piece = refers or varies_by_place(part, self._normalize)
+                planes[part.spec.id], notice = load(part, there, self.feed.many, piece)
                 self._say(notice)
         sources: list[Source | Array] = []
         for part in self.inputs.parts:
