@@ -106,6 +106,7 @@ LEADS_ON = {
     "predict nuclei-unet scene.tif -o text.txt": "found the file 'text.txt'; choose",
     "predict unet.onnx scene.tif -o out": "imagec-ai package unet.onnx --decoder unet",
     "run nuclei-unet scene.tif -o out": "lies beside each result",
+    "run scene.tif sub -o out": "comes before the images",
     "run sub scene.tif -o out": "lies beside each result",
     "package unet.onnx": "say it with --decoder: unet",
     "package {models}/nuclei-unet": "run it as it is",

@@ -64,6 +64,13 @@ class Used(_Part):
     files: dict[str, str] = Field(default_factory=dict)
 
 
+_EXPECTED = (
+    "expected a file such as 'results/image.recipe.yaml', which lies beside each "
+    "result of 'imagec-ai predict'"
+)
+"""What to give in the place of what is no recipe."""
+
+
 class Recipe(_Part):
     """Every setting of a run.
 
@@ -109,9 +116,7 @@ class Recipe(_Part):
         except OSError as error:
             reason = error.strerror or error
             raise ImagecAIError(
-                f"Could not read the recipe '{path}': {reason}; expected a file such "
-                "as 'results/image.recipe.yaml', which lies beside each result of "
-                "'imagec-ai predict'."
+                f"Could not read the recipe '{path}': {reason}; {_EXPECTED}."
             ) from error
         except ValidationError as error:
             name, problem = _first(error)
@@ -120,6 +125,11 @@ class Recipe(_Part):
                 f"'{path.name}' is not a recipe: {where}{problem}."
             ) from error
         except ValueError as error:
+            if path.suffix.lower() not in (".yaml", ".yml"):
+                raise ImagecAIError(
+                    f"'{path.name}' is not a recipe: {_EXPECTED}, which comes before "
+                    "the images."
+                ) from error
             first = " ".join(str(error).split())[:300]
             raise ImagecAIError(f"'{path.name}' is not a recipe: {first}") from error
 
