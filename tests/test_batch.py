@@ -175,7 +175,7 @@ def test_a_cluster_that_gets_no_worker_is_given_up_in_words(
     [
         (("--workers", "0"), "Expected 1 worker or more, found 0"),
         (("--split-above", "0"), "Expected pixels above 0 for --split-above, found 0"),
-        (("-o", __file__), "test_batch.py': Not a directory"),
+        (("-o", __file__), "test_batch.py': expected a folder"),
         (("--scheduler", "tcp://127.0.0.1:1"), "cannot be reached"),
         (("--scheduler", "nowhere"), "cannot be reached"),
     ],

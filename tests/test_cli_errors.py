@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from conftest import ROOT
 from scenes import maps, pairs
 
 from napari_imagec_ai.cli import main
@@ -92,6 +93,50 @@ def test_what_a_person_gets_wrong_is_told_in_one_line(
     assert captured.err.startswith("imagec-ai: ")
     assert captured.err.count("\n") == 1
     assert captured.err.rstrip().endswith(".")
+
+
+LEADS_ON = {
+    "": "imagec-ai --help",
+    "predict nuclei-unet scene.tif": "say it with -o",
+    "predict nuclei_unet scene.tif -o out": "did you mean 'nuclei-unet'?",
+    "predict scene.tif nuclei-unet -o out": "name the model first",
+    "predict nuclei-unet empty -o out": "name files, or a folder that holds them (TIFF",
+    "predict nuclei-unet . -o out": "name these, as 'sub'",
+    "predict nuclei-unet text.txt -o out": "save it as TIFF",
+    "predict nuclei-unet scene.tif -o text.txt": "found the file 'text.txt'; choose",
+    "predict unet.onnx scene.tif -o out": "imagec-ai package unet.onnx --decoder unet",
+    "run nuclei-unet scene.tif -o out": "lies beside each result",
+    "run scene.tif sub -o out": "comes before the images",
+    "run sub scene.tif -o out": "lies beside each result",
+    "package unet.onnx": "say it with --decoder: unet",
+    "package {models}/nuclei-unet": "run it as it is",
+    "package {models}/nuclei-unet/rdf.yaml": "run it as it is",
+    "package sub": "name the file of weights in it",
+    "package scene.tif": "and this with --image",
+    "package none.onnx": "check the name",
+    "package text.txt": "'imagec-ai convert text.txt'",
+    "install unet.onnx": "'imagec-ai package unet.onnx'",
+    "install {models}/nuclei-unet": "runs as it is",
+    "install sub": "name the package in it",
+}
+"""What newcomers type, and what the answer says to do."""
+
+
+@pytest.mark.parametrize("words", LEADS_ON)
+def test_the_answer_to_a_newcomer_s_mistake_leads_on(
+    words: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = ROOT / "models" / "nuclei-unet" / "weights.onnx"
+    (place / "unet.onnx").symlink_to(network)
+    (place / "empty").mkdir()
+    if words.startswith("predict nuclei-unet . "):
+        (place / "scene.tif").unlink()
+        (place / "torn.tif").unlink()
+        (place / "array.npy").unlink()
+    assert main(words.format(models=ROOT / "models").split()) == 1
+    told = capsys.readouterr().err
+    assert LEADS_ON[words] in told
+    assert told.count("\n") == 1
 
 
 @pytest.mark.usefixtures("place")

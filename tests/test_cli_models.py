@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import onnx
 import pytest
 import tifffile
+import yaml
+from conftest import ROOT
 from scenes import maps, pairs
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.model.description import Kind
+from napari_imagec_ai.model.weights import fingerprint
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -103,6 +109,69 @@ def test_an_installed_model_is_found_by_its_name(
     code, _, err = run_cli("install", package, "--models", "models")
     assert code == 1
     assert "there already" in err
+
+
+def test_a_broken_folder_is_not_said_to_be_taken(run_cli: Run, scene: Path) -> None:
+    mine = Path("models", "nuclei-unet")
+    shutil.copytree(ROOT / "models" / "nuclei-unet", mine)
+    for file in mine.glob("weights.*"):
+        file.unlink()
+    out = run_cli("models")[1]
+    note = next(line for line in out.splitlines() if "bears the name" in line)
+    assert "taken instead" not in note
+    assert f"to run '{ROOT / 'models' / 'nuclei-unet'}'" in note
+    code, _, err = run_cli("predict", "nuclei-unet", scene, "-o", "out")
+    assert code == 1
+    assert "taken instead" not in err
+    assert "weights.onnx" in err.splitlines()[-1]
+    (mine / "rdf.yaml").write_text("{ broken: [", encoding="utf-8")
+    code, _, err = run_cli("predict", "nuclei-unet", scene, "-o", "out")
+    assert code == 1
+    assert f"{mine}' cannot be run" in err
+    assert "Rename or remove that folder to run" in err
+
+
+def test_a_package_of_other_weights_than_it_describes_is_not_installed(
+    run_cli: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "apart"
+    folder.mkdir()
+    source = ROOT / "models" / "nuclei-unet"
+    network = onnx.load(str(source / "weights.onnx"))
+    onnx.save(
+        network, str(folder / "weights.onnx"), save_as_external_data=True,
+        location="weights.onnx.data", size_threshold=0,
+    )  # fmt: skip
+    files = {name: folder / name for name in ("weights.onnx", "weights.onnx.data")}
+    told = {
+        name: {"source": name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for name, path in files.items()
+    }
+    rdf = yaml.safe_load((source / "rdf.yaml").read_text(encoding="utf-8"))
+    rdf["weights"] = {
+        "onnx": told["weights.onnx"]
+        | {"opset_version": 17, "external_data": told["weights.onnx.data"]}
+    }
+    (folder / "rdf.yaml").write_text(yaml.safe_dump(rdf), encoding="utf-8")
+
+    def packed(name: str) -> Path:
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for path in folder.iterdir():
+                archive.write(path, path.name)
+        return tmp_path / name
+
+    code, _, err = run_cli("install", packed("good.zip"), "--models", "models")
+    assert (code, err) == (0, "")
+    before = fingerprint(ai.load_model(folder), "onnx")
+    numbers = bytearray(files["weights.onnx.data"].read_bytes())
+    numbers[100] ^= 1
+    files["weights.onnx.data"].write_bytes(numbers)
+    assert fingerprint(ai.load_model(folder), "onnx") != before
+    code, _, err = run_cli("install", packed("bad.zip"), "--models", "models")
+    assert code == 1
+    assert "'weights.onnx.data' is not the file that the description means" in err
+    assert "Download it again" in err
+    assert not Path("models", "bad").exists()
 
 
 def test_a_model_runs_from_its_zip(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,6 +96,24 @@ def test_every_command_of_the_pages_is_known() -> None:
     for line in lines:
         words = [word.strip("'") for word in line.split()[1:]]
         assert parser().parse_args(words).name == words[0], line
+
+
+def test_names_in_docstrings_are_shown_as_names() -> None:
+    place = ROOT / "tools" / "docs_hooks.py"
+    spec = importlib.util.spec_from_file_location("docs_hooks", place)
+    assert spec is not None
+    assert spec.loader is not None
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    page = SimpleNamespace(markdown="", file=SimpleNamespace(src_path="a.md"))
+    html = (
+        "<p>See :func:<code>napari_imagec_ai.predict</code>, :meth:<code>save</code> "
+        "and :class:<code>~napari_imagec_ai.run.settings.RunSettings</code>.</p>"
+    )
+    assert hooks.on_page_content(html, page) == (
+        "<p>See <code>ai.predict</code>, <code>save</code> and "
+        "<code>RunSettings</code>.</p>"
+    )
 
 
 def test_every_page_has_its_place_in_the_site() -> None:

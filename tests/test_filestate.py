@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,13 +97,23 @@ def test_a_window_that_cannot_fit_is_refused_before_the_run(
 
 
 def test_a_plane_that_cannot_fit_is_refused_before_it_is_read(
-    make_model: MakeModel,
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = ai.load_model(make_model())
+    rdf = description()
+    by_row = {"id": "zero_mean_unit_variance", "kwargs": {"axes": "x"}}
+    rdf["inputs"][0]["preprocessing"] = [by_row]  # needs the plane in one piece
+    model = ai.load_model(make_model(**rdf))
     endless = dask.array.zeros((60_000, 60_000), np.uint8, chunks=(2000, 2000))
     image = ai.ImageInput(endless, "YX", name="slide")
-    with pytest.raises(ai.ImageError, match=r"'slide' .*needs about .* GB.*--scale"):
-        ai.predict(model, image, scale=4)
+    with monkeypatch.context() as patch:
+        usage = shutil.disk_usage(".")
+        patch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1 << 50))
+        words = r"'slide' .*needs about .* GB.*--scale"
+        with pytest.raises(ai.ImageError, match=words):
+            ai.predict(model, image, scale=4)
+    model = ai.load_model(make_model("other"))  # in parts, with its maps on the disk
+    with pytest.raises(ai.ImageError, match=r"GB are needed on the disk"):
+        ai.predict(model, image, scale=100)
 
 
 def test_less_memory_makes_smaller_windows(

@@ -22,7 +22,9 @@ from napari_imagec_ai.image import blocks
 from napari_imagec_ai.image.blocks import Blocks
 from napari_imagec_ai.model.steps import statistics
 from napari_imagec_ai.results import objects as objects_module
+from napari_imagec_ai.run.maps import resample as resampling
 from napari_imagec_ai.run.maps import sources, stitch
+from napari_imagec_ai.run.maps.resample import resample, resample_part
 
 MakeModel = Callable[..., Path]
 RNG = np.random.default_rng(11)
@@ -122,6 +124,60 @@ def test_a_run_in_blocks_gives_the_same_maps(
     assert isinstance(values, zarr.Array)
     np.testing.assert_allclose(values[:], whole.maps["probability"], atol=2e-5)
     assert found.assumed == whole.assumed
+
+
+@pytest.mark.parametrize("scale", [2.72, 0.6, (0.7, 1.9)], ids=["up", "down", "both"])
+@pytest.mark.parametrize("steps", STEPS)
+def test_an_image_at_another_size_is_run_in_blocks_too(
+    steps: str,
+    scale: Any,
+    make_model: MakeModel,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = made(make_model, STEPS[steps])
+    image = ai.ImageInput(ARRAYS["float with nan"](GREY), "YX", name="it")
+    whole = ai.predict(model, image, tile=64, scale=scale)
+    request.getfixturevalue("small_blocks")
+    monkeypatch.setattr(sources, "resample", None)  # never as one piece
+    monkeypatch.setattr(stitch, "resample", None)
+    found = ai.predict(model, image, tile=64, scale=scale)
+    expected = whole.maps["probability"]
+    assert found.maps["probability"].shape == expected.shape
+    off = np.abs(found.maps["probability"][:] - expected).max()
+    assert off < 1e-4 * np.abs(expected).max()
+    assert found.scale == whole.scale
+
+
+@pytest.mark.parametrize("labels", [False, True], ids=["values", "ids"])
+@pytest.mark.parametrize("shape", [(300, 71), (40, 33), (97, 400), (150, 105), (1, 1)])
+def test_a_part_of_a_resampled_image_is_that_of_the_whole(
+    shape: tuple[int, int], labels: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resampling, "_MOST", 3000)
+    array = np.stack([GREY, GREY[::-1]]).astype(np.float32)
+    whole = resample(array, shape, labels=labels)
+    y, x = shape
+    read = lambda at: array[(slice(None), *at)]  # noqa: E731
+    parts = [slice(0, y), slice(y // 3, max(y // 2, y // 3 + 1)), slice(y - 1, y)]
+    for part in parts:
+        where = (part, slice(x // 2, x))
+        found = resample_part(read, GREY.shape, shape, where, labels=labels)
+        expected = whole[(slice(None), *where)]
+        np.testing.assert_allclose(found, expected, rtol=0 if labels else 1e-5)
+
+
+def test_stacks_at_another_size_lie_on_the_disk_plane_by_plane(
+    make_model: MakeModel, request: pytest.FixtureRequest
+) -> None:
+    model = made(make_model)
+    stack = ai.ImageInput(np.stack([GREY, GREY[::-1], GREY[:, ::-1]]), "TYX")
+    whole = ai.predict(model, stack, tile=64, scale=1.5)
+    request.getfixturevalue("small_blocks")
+    found = ai.predict(model, stack, tile=64, scale=1.5)
+    np.testing.assert_allclose(
+        found.maps["probability"][:], whole.maps["probability"], rtol=1e-5
+    )
 
 
 def test_planes_and_channels_are_kept_apart_in_blocks(

@@ -152,7 +152,7 @@ def test_a_folder_here_does_not_hide_the_model_that_was_made_of_it(
 def test_a_file_of_weights_is_no_model_and_the_error_says_what_to_do(
     make_model: MakeModel,
 ) -> None:
-    with pytest.raises(ModelError, match=r"Put an rdf.yaml beside it"):
+    with pytest.raises(ModelError, match=r"imagec-ai package weights.onnx --decoder"):
         load_model(make_model() / "weights.onnx")
 
 

@@ -375,7 +375,7 @@ def test_classes_of_pixels_count_the_background(tmp_path: Path) -> None:
     [
         ({}, "is no YOLO export.*--decoder"),
         ({"decoder": "onet"}, "no decoder 'onet'"),
-        ({"decoder": "yolo"}, "no description and tells too little"),
+        ({"decoder": "yolo"}, "no description, and is no export of YOLO"),
         ({"decoder": "unet", "axes": "bcqx"}, "Expected axes of the network's input"),
         ({"decoder": "unet", "axes": "bcy"}, "Expected axes of the network's input"),
         ({"decoder": "unet", "axes": "cyx"}, "has 4 axes, but 'cyx' names 3"),
@@ -403,10 +403,10 @@ def test_what_does_not_fit_is_refused_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("net.h5", b"", r"Expected weights as \.onnx"),
+        ("net.h5", b"", r"Expected weights \(\.onnx"),
         ("net.onnx", b"hello", "not an ONNX file"),
         ("net.pt", b"\x80\x02", "state dict or pickle"),
-        ("net.pt", None, "found no file"),
+        ("net.pt", None, r"found no file.*check the name"),
     ],
 )
 def test_files_that_are_no_weights_are_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,34 @@ def test_without_a_summary_there_is_none(plate: Path, run_cli: Run) -> None:
     for name in ("summary.csv", "objects.csv", "contact-sheet.png"):
         assert not Path("out", name).exists()
         assert not Path("one", name).exists()
+
+
+def test_predict_on_a_folder_leaves_what_run_does(plate: Path, run_cli: Run) -> None:
+    Path(plate, "broken.tif").unlink()
+    recipe = Recipe.load(plate.parent / "recipe.yaml")
+    model = Path(recipe.model.path)
+    code, said, _ = run_cli("predict", model, plate, "-o", "once")
+    assert code == 0
+    made = [f"once{os.sep}{name}" for name in everything(Path("once"))]
+    assert [line.strip() for line in said.splitlines()[-3:]] == made
+    assert len(set(pd.read_csv("once/summary.csv")["image"])) == 4
+    run_cli("predict", model, plate, "-o", "bare", "--no-summary")
+    assert not Path("bare", "summary.csv").exists()
+    assert not Path("bare", "contact-sheet.png").exists()
+    with pytest.raises(SystemExit):
+        run_cli("predict", "--help")
+
+
+def test_predict_leaves_a_summary_of_yours_alone(plate: Path, run_cli: Run) -> None:
+    Path(plate, "broken.tif").unlink()
+    Path("out").mkdir()
+    Path("out", "summary.csv").write_text("mine", encoding="utf-8")
+    model = Path(Recipe.load(plate.parent / "recipe.yaml").model.path)
+    code, _, told = run_cli("predict", model, plate, "-o", "out")
+    assert code == 1
+    assert "summary.csv" in told
+    assert Path("out", "summary.csv").read_text(encoding="utf-8") == "mine"
+    assert not list(Path("out").glob("*.labels.tif")), "known before the run"
 
 
 def lines(folder: Path, count: int) -> list[Line]:

@@ -41,6 +41,23 @@ def test_pixels_that_change_in_place_are_another_image(
     assert found(widget) == 2
 
 
+def test_counts_of_an_image_do_not_stand_beside_another(
+    qtbot: Any, open_widget: Open
+) -> None:
+    viewer, widget = open_widget(scene(4), show=True)
+    run(qtbot, widget)
+    row, bars = widget.classes[0], widget.thresholds.histogram
+    assert row.number.value == "4"
+    assert bars.isVisibleTo(widget.native)
+    viewer.add_image(scene(2), name="other")
+    settle(qtbot, lambda: "Ready." in widget.status.value)
+    assert row.number.value == ""
+    assert not bars.isVisibleTo(widget.native)
+    viewer.layers.selection = {viewer.layers["dish"]}
+    settle(qtbot, lambda: row.number.value == "4")
+    assert any(bars.bars)
+
+
 def test_pixels_that_change_during_a_run_are_told(
     qtbot: Any, open_widget: Open
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import CountingEngine, discs, finish
+from conftest import ROOT, CountingEngine, discs, finish
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QLineEdit
 from scipy.ndimage import gaussian_filter
@@ -62,6 +62,24 @@ def test_typed_thresholds_are_clamped_with_a_word(
     typed(qtbot, of_class.line, "half")
     assert "'half' is no number" in widget.status.value
     assert of_class.line.value == "0.8"
+
+
+def test_two_settings_of_sureness_are_told_apart(
+    qtbot: Any, open_widget: Open, scene: np.ndarray
+) -> None:
+    _, widget = open_widget(scene)
+    assert widget.class_threshold.label == "Minimum confidence"
+    assert "Noise below" not in widget.class_threshold.tooltip
+    widget.choose("nuclei-unet")  # leaves out what it is less sure of than 0.42
+    noise = widget.settings["min_confidence"]
+    assert noise.label == "Noise below"
+    assert "are not among those found" in noise.tooltip
+    assert "down to 'Noise below'" in widget.class_threshold.tooltip
+    labels = [control.label or control.text for control in widget.settings]
+    assert not any("onfidence" in label for label in labels)
+    words = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    for label in ("Minimum confidence", "Noise below", "Smallest object (pixels)"):
+        assert f"| **{label}** |" in words
 
 
 def test_the_histogram_shows_what_counts_and_takes_a_click(

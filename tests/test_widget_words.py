@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_imagec_ai._napari.background import words
+from napari_imagec_ai._napari.demo import run_demo
 from napari_imagec_ai._napari.model.card import GIVES, GROUPS, OTHER
 from napari_imagec_ai._napari.tune.filter_rows import feature_words
 from napari_imagec_ai._napari.tune.history import History
+from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.system.progress import Progress
 
 
@@ -59,6 +64,18 @@ def test_columns_are_named_with_their_units() -> None:
     assert feature_words("area_nanometer3") == "area (nm³)"
     assert feature_words("area") == "area (pixels)"
     assert feature_words("mean_intensity_2") == "mean intensity 2"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="X11 is of Linux")
+@pytest.mark.parametrize("display", ["", ":7391", "localhost:7391.0", "unix:7391"])
+def test_a_display_that_nobody_is_behind_is_none(
+    display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ImagecAIError, match=r"There is no display.*install xvfb"):
+        run_demo(tmp_path)
 
 
 def test_every_kind_of_model_has_its_group() -> None:

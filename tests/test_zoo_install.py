@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,6 +166,34 @@ def test_what_cannot_be_fetched_whole_is_not_installed(
     said = capsys.readouterr().err.splitlines()[-1]
     assert words in said
     assert not (tmp_path / "models" / "brave-mouse").exists()
+
+
+def test_a_file_of_numbers_beside_the_network_is_compared_too(
+    server: type[Zoo], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = tmp_path / "served"
+    shutil.copytree(NUCLEI, served)
+    server.folder = served
+    numbers = served / "weights.onnx.data"
+    numbers.write_bytes(bytes(1000))
+    rdf = yaml.safe_load((served / "rdf.yaml").read_text(encoding="utf-8"))
+    digest = hashlib.sha256(bytes(1000)).hexdigest()
+    rdf["attachments"] = ["weights.onnx.data"]
+    rdf["weights"]["onnx"]["external_data"] = {
+        "source": "weights.onnx.data",
+        "sha256": digest,
+    }
+    (served / "rdf.yaml").write_text(yaml.safe_dump(rdf), encoding="utf-8")
+    server.faults["weights.onnx.data"] = "changed"
+    assert _install(tmp_path) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "'weights.onnx.data'" in said
+    assert "sha256 differs" in said
+    assert not (tmp_path / "models" / "brave-mouse").exists()
+    server.faults.clear()
+    assert _install(tmp_path) == 0
+    there = tmp_path / "models" / "brave-mouse" / "weights.onnx.data"
+    assert hashlib.sha256(there.read_bytes()).hexdigest() == digest
 
 
 def test_a_server_that_is_not_there_is_named(

@@ -14,6 +14,8 @@ from typing import Any
 _FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"(?:^|\n\n)(?: {4}.*\n)+")
 _POINT = re.compile(r"^ *(?:[*+-]|\d+\.) +\S", re.MULTILINE)
+_ROLE = re.compile(r":(?:class|func|meth|data|attr|mod):<code>~?([\w.]+)</code>")
+"""How docstrings refer to each other, which this site would show letter by letter."""
 
 COMMANDS = "<!-- the help of every command -->"
 SETTINGS = "<!-- every setting of a run -->"
@@ -27,8 +29,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return markdown
 
 
-def on_page_content(html: str, page: Any, **_: Any) -> None:
-    """See that each point of each list has become one."""
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """See that each point of each list has become one; show names as names."""
     written = _FENCE.sub("", page.markdown)
     if not re.search(r"^ {0,3}(?:[*+-]|\d+\.) ", written, re.MULTILINE):
         written = _CODE.sub("\n", written)
@@ -44,6 +46,13 @@ def on_page_content(html: str, page: Any, **_: Any) -> None:
             f"'{page.file.src_path}' has {numbered} numbered lists, its HTML "
             f"{html.count('<ol>')}: indent what lies between the points of one."
         )
+    return _ROLE.sub(lambda role: f"<code>{_short(role[1])}</code>", html)
+
+
+def _short(name: str) -> str:
+    """A name of Python as a reader types it: those of the package's face begin so."""
+    above, _, last = name.rpartition(".")
+    return f"ai.{last}" if above == "napari_imagec_ai" else last
 
 
 def _numbers(markdown: str) -> int:

@@ -185,6 +185,7 @@ def _each_image(
     scheduler: str | None = None,
     sources: Sequence[str] = (),
 ) -> int:
+    from napari_imagec_ai.export.summary.all_images import names as summary_names
     from napari_imagec_ai.recipes.batch.run_batch import Batch, expand, run_batch
 
     images = expand(options.images, recipe.predict.scene, Path(options.output))
@@ -205,7 +206,7 @@ def _each_image(
         save_prediction=save,
         resumable=resumable and len(images) > 1,
         again=resumable and options.again,
-        summary=resumable and options.summary and len(images) > 1,
+        summary=options.summary and len(images) > 1,
         overwrite=options.overwrite,
         sources=tuple(map(Path, sources)),
         **(recipe_from_flags.sharing(options) if resumable else {}),
@@ -222,6 +223,11 @@ def _each_image(
         failed.append(outcome.image.name)
         said = shown(f"imagec-ai: {outcome.image.name}: {outcome.problem}")
         print(said, file=sys.stderr)
+    if batch.summary and not options.json:
+        there = [batch.folder / name for name in summary_names(len(images))]
+        terminal.say(f"all {len(images)} images together:")
+        for file in filter(Path.exists, there):
+            terminal.say(f"    {file}")
     if failed:
         raise ImagecAIError(
             f"{len(failed)} of {len(images)} images failed: {', '.join(failed)}."

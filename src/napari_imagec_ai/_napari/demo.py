@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -148,7 +149,36 @@ def _settle(rounds: int = 25) -> None:
 def _has_display() -> bool:
     if not sys.platform.startswith("linux"):
         return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    display = os.environ.get("DISPLAY", "")
+    return bool(os.environ.get("WAYLAND_DISPLAY")) or (
+        display != "" and _answers(display)
+    )
+
+
+def _answers(display: str) -> bool:
+    """Whether somebody is behind an X display such as ``:0`` or ``host:10.0``.
+
+    Qt ends the whole program where nobody is, as after a connection was lost.
+    """
+    host, _, number = display.rpartition(":")
+    number = number.partition(".")[0]
+    if not number.isdigit():
+        return True  # another kind of name: Qt will say
+    local = f"/tmp/.X11-unix/X{number}"
+    if host in ("", "unix"):
+        places: list[Any] = [local, f"\0{local}"]
+        return any(_connects(socket.AF_UNIX, place) for place in places)
+    try:
+        family, *_, place = socket.getaddrinfo(host, 6000 + int(number))[0]
+    except (OSError, OverflowError):
+        return False
+    return _connects(family, place)
+
+
+def _connects(family: int, place: Any) -> bool:
+    with socket.socket(family, socket.SOCK_STREAM) as asking:
+        asking.settimeout(3)
+        return asking.connect_ex(place) == 0
 
 
 def _rerun_under_xvfb(folder: Path) -> None:

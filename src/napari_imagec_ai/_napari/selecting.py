@@ -77,6 +77,7 @@ class Selecting:
         """No result is tuned: the next run makes one of its own."""
         session = self._opening.session
         self._showing.select(None)
+        self._tuning.show_nothing()
         if session is not None and session.prediction is not None:
             busy = self._running() is session
             self._opening.use(session.fresh(engine=not busy))

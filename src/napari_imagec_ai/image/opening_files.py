@@ -28,6 +28,9 @@ SUFFIXES = (
 )
 """Files that can be opened."""
 
+KINDS = "TIFF, PNG, JPEG, JPEG 2000, BMP, .npy, OME-Zarr"
+"""The same in words."""
+
 
 def open_image(
     path: str | Path, axes: str | None = None, scene: int | str | None = None
@@ -137,9 +140,8 @@ def _of_other_kind(path: Path, axes: str | None, scene: int | str | None) -> Ima
         return found
     raise ImageError(
         f"'{path.name}' has no known image format"
-        f"{f', and {problem}' if problem else ''}; expected one of "
-        f"{', '.join((*SUFFIXES, '.zarr'))}, or what an installed reader of napari "
-        "opens."
+        f"{f', and {problem}' if problem else ''}; expected {KINDS}, or what an "
+        "installed reader of napari opens: save it as TIFF, or install its reader."
     )
 
 

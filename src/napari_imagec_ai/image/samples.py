@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.image.opening_files import open_image
+from napari_imagec_ai.system import own_files
 from napari_imagec_ai.system.whole_files import replace_whole
 
 _FOLDER = Path(__file__).resolve().parents[1] / "data"
@@ -40,7 +43,7 @@ def write_samples(folder: Path) -> list[Path]:
     Raises
     ------
     ImagecAIError
-        If a file cannot be written, or another one is there.
+        If a file cannot be written, or others are there: then none is written.
     """
     image = sample_image()
     pixels = np.asarray(image.data)
@@ -53,11 +56,34 @@ def write_samples(folder: Path) -> list[Path]:
         y, x = 256 * (number // 2), 256 * (number % 2)
         part = pixels[y : y + 256, x : x + 256]
         parts[f"plate/{name}.tif"] = np.ascontiguousarray(part), "YX"
+    _check(folder, list(parts))
     side = image.frame.pixel_size[-1]
     return [
         replace_whole(folder / name, partial(_write, values, axes, side))
         for name, (values, axes) in parts.items()
     ]
+
+
+def _check(folder: Path, names: list[str]) -> None:
+    """Write among nobody's files: a plate is run as a whole, and is to be ours."""
+    if folder.exists() and not folder.is_dir():
+        raise ImagecAIError(
+            f"Expected a folder for the samples, found the file '{folder}'; name "
+            "another with -o."
+        )
+    plate = folder / "plate"
+    there = [folder / name for name in names]
+    if plate.is_dir():
+        there += sorted(path for path in plate.iterdir() if path.name[:1] != ".")
+    elif os.path.lexists(plate):
+        there.append(plate)
+    for path in there:
+        if os.path.lexists(path) and not own_files.is_ours(path):
+            raise ImagecAIError(
+                f"Expected '{folder}' without files of yours that samples would lie "
+                f"among or replace, found '{path}'; choose another folder, such as "
+                "'imagec-ai samples -o samples'."
+            )
 
 
 def _moved(pixels: NDArray[np.uint16], by: int) -> NDArray[np.uint16]:

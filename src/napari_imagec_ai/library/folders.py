@@ -6,6 +6,7 @@ description never hides another.
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 import shutil
@@ -15,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.image.opening_files import SUFFIXES as IMAGES
 from napari_imagec_ai.library import czann
 from napari_imagec_ai.library.zips import described, unpack, unpacked
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.rdf import find_rdf, read_rdf
-from napari_imagec_ai.model.weights import fingerprint
+from napari_imagec_ai.model.weights import fingerprint, other_file
 from napari_imagec_ai.system import whole_files
 from napari_imagec_ai.system.own_data import own_data
 
@@ -90,10 +92,15 @@ def shadowed(path: Path, model: Model) -> str:
             continue
         same_name = {path.name, model.name} & {other.name, theirs.name}
         if same_name and _contents(model) != _contents(theirs):
-            return (
+            which = (
                 f"'{path}' bears the name of '{other.name}', which comes with this "
-                "software, but is another model, and is taken instead of it; rename "
-                "that folder if you did not mean it."
+                "software, but is another model"
+            )
+            if model.problem is not None:
+                return f"{which}; rename or remove that folder to run '{other}'."
+            return (
+                f"{which}, and is taken instead of it; rename that folder if you did "
+                "not mean it."
             )
     return ""
 
@@ -200,6 +207,11 @@ def load_model(path: str | Path) -> Model:
         from napari_imagec_ai.library.undescribed import bare_model  # opens a runtime
 
         return bare_model(place)
+    if os.path.isfile(place) and place.suffix.lower() in IMAGES:
+        raise ModelError(
+            f"Expected a model, found the image '{place}'; name the model first, as in "
+            f"'imagec-ai predict nuclei-unet {place} -o results'."
+        )
     if os.path.isfile(place):
         raise ModelError(
             f"'{place}' is no model: expected a folder, an rdf.yaml or a .zip; if "
@@ -243,7 +255,8 @@ def install(package: str | Path, folder: str | Path | None = None) -> Path:
     Raises
     ------
     ModelError
-        If the zip is unsafe, holds no model, or its folder is there already.
+        If the zip is unsafe, holds no model or other weights than it describes (by
+        sha256, also of what an ONNX file keeps beside it), or its folder is there.
     """
     package = Path(package)
     target = Path(folder or user_models()) / package.stem
@@ -254,7 +267,7 @@ def install(package: str | Path, folder: str | Path | None = None) -> Path:
             source = czann.description(scratch, package)
             (scratch / "rdf.yaml").write_bytes(source)
         found = described(scratch, package)
-        read_rdf(found)
+        _check_files(read_rdf(found), str(package))
         return found.parent
 
     return _installed(target, fill, str(package))
@@ -266,10 +279,20 @@ def install_folder(source: Path, target: Path) -> Path:
     def fill(scratch: Path) -> Path:
         inside = scratch / "model"
         shutil.copytree(source, inside)
-        read_rdf(inside / "rdf.yaml")
+        _check_files(read_rdf(inside / "rdf.yaml"), target.name)
         return inside
 
     return _installed(target, fill, target.name)
+
+
+def _check_files(model: Model, name: str) -> None:
+    """Install no other weights than those described."""
+    sentence = other_file(model)
+    if sentence is not None:
+        raise ModelError(
+            f"{sentence}; '{name}' was not installed. Download it again, or unpack it "
+            "into a folder yourself if you know what the file is."
+        )
 
 
 def _installed(target: Path, fill: Callable[[Path], Path], name: str) -> Path:
@@ -324,12 +347,23 @@ def _by_name(name: str) -> Model:
     for entry in entries:
         if name in (entry.name, entry.path.name):
             if entry.model is None:
-                raise ModelError(entry.problem or f"'{name}' cannot be read.")
+                others = [
+                    f" Rename or remove that folder to run '{other.path}'."
+                    for other in entries
+                    if name in (other.name, other.path.name) and not other.problem
+                ]
+                raise ModelError(
+                    f"'{entry.path}' cannot be run. {entry.problem}"
+                    + "".join(others[:1])
+                )
             if entry.note:
                 _log.warning("%s", entry.note)
             return entry.model
-    known = ", ".join(f"'{entry.path.name}'" for entry in entries)
+    names = [entry.path.name for entry in entries]
+    known = ", ".join(f"'{one}'" for one in names)
+    near = difflib.get_close_matches(name.lower(), names, 1)
+    meant = f"; did you mean '{near[0]}'?" if near else "; choose one of these."
     raise ModelError(
         f"There is no model '{name}': it is no folder, rdf.yaml or .zip, and the "
-        f"library has {known or 'no models'}."
+        f"library has {known or 'no models'}{meant if names else '.'}"
     )

@@ -66,8 +66,9 @@ def bare_model(path: Path) -> Model:
         rdf = _described(path, engine, trial)
     except ImagecAIError as error:
         raise ModelError(
-            f"'{path.name}' has no description and tells too little about itself. "
-            f"{error} Put an rdf.yaml beside it, and give the folder."
+            f"'{path.name}' has no description, and is no export of YOLO or Mask R-CNN "
+            "that tells enough about itself; make a model folder of it with 'imagec-ai "
+            f"package {path.name} --decoder unet', or what else its output is. {error}"
         ) from error
     finally:
         engine.close()

@@ -118,6 +118,23 @@ def described(folder: Path, package: Path) -> Path:
     )
 
 
+def _no_zip(package: Path) -> str:
+    """What was given in the place of a package, and what to do; else empty."""
+    if package.is_dir() and find_rdf(package) is not None:
+        return (
+            f"the model folder '{package}', which runs as it is; name it instead of a "
+            "model, or copy it into ./models"
+        )
+    if package.is_dir():
+        return f"the folder '{package}'; name the package in it"
+    if package.suffix.lower() in (".onnx", ".pt", ".pth", ".torchscript"):
+        return (
+            f"the weights '{package}'; make a model folder of them with 'imagec-ai "
+            f"package {package}'"
+        )
+    return ""
+
+
 def unpack(package: Path, folder: Path) -> None:
     """Unpack a package into a folder that nothing else looks into.
 
@@ -126,6 +143,11 @@ def unpack(package: Path, folder: Path) -> None:
     ModelError
         If it is unsafe, damaged, or not there.
     """
+    other = _no_zip(package)
+    if other:
+        raise ModelError(
+            f"Expected a model package (.zip) or an id of the zoo, found {other}."
+        )
     try:
         check_is_file(package)
     except OSError as error:

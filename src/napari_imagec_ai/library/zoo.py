@@ -174,13 +174,13 @@ def _checked(zoo_id: str, source: bytes) -> Mapping[str, Any]:
 
 def _wanted(rdf: Mapping[str, Any]) -> Iterator[_Wanted]:
     """Files that the description names, each once."""
-    seen = set()
+    found: dict[str, str | None] = {}
     for name, digest in _named(rdf):
         # Older descriptions name files by address; the zoo holds them by name.
         short = name.rpartition("/")[2]
-        if short in ("", ".", "..", _DESCRIPTION) or "\\" in short or short in seen:
-            continue
-        seen.add(short)
+        if short not in ("", ".", "..", _DESCRIPTION) and "\\" not in short:
+            found[short] = found.get(short) or digest
+    for short, digest in found.items():
         yield _Wanted(short, digest)
 
 

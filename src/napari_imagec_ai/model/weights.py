@@ -16,7 +16,14 @@ from napari_imagec_ai.errors import WeightsError
 from napari_imagec_ai.model.description import RUNNABLE, FileRef, Model, Weights
 from napari_imagec_ai.system.contents import sha256
 
-__all__ = ["check_weights", "fingerprint", "mismatch", "sha256", "verify_hash"]
+__all__ = [
+    "check_weights",
+    "fingerprint",
+    "mismatch",
+    "other_file",
+    "sha256",
+    "verify_hash",
+]
 
 ENGINES = "napari_imagec_ai.engines"
 """Entry point group of engines of other packages."""
@@ -111,6 +118,12 @@ def verify_hash(weights: Weights) -> None:
         )
 
 
+def other_file(model: Model) -> str | None:
+    """A sentence on the first file of weights that is not the one described."""
+    sentences = (_other_file(weights) for weights in model.weights.values())
+    return next((sentence for sentence in sentences if sentence), None)
+
+
 def mismatch(weights: Weights) -> str | None:
     """A sentence for a result of weights that are not those described, else None."""
     sentence = _other_file(weights)
@@ -136,8 +149,10 @@ def fingerprint(model: Model, name: str) -> str:
     path = weights.file.path if weights is not None else None
     if path is None:
         return name
+    beside = weights.beside.path if weights is not None and weights.beside else None
     try:
-        return sha256(path)
+        found = sha256(path)
+        return found if beside is None else f"{found}+{sha256(beside)}"
     except OSError:  # gone meanwhile
         return name
 

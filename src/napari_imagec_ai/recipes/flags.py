@@ -31,10 +31,26 @@ _OVERWRITE: dict[str, Any] = {
     "help": "replace files in -o that this software did not write; never the images",
 }
 
+_NO_SUMMARY: dict[str, Any] = {
+    "dest": "summary",
+    "action": "store_false",
+    "help": "of several images, no tables over all of them (summary.csv, objects.csv) "
+    "and no contact sheet",
+}
+
 _MODEL = "name of a model in the library, folder, rdf.yaml, zip, or bare YOLO export"
-_IMAGES = "image files, or a pattern in quotes: 'plate/*.tif'"
+_IMAGES = "image files, a folder of them, or a pattern in quotes: 'plate/*.tif'"
 _OUTPUT = "folder for the results; it is made"
 _JSON = "for other programs: one object a line"
+
+
+_MISSING = {
+    "COMMAND": "Expected a command, found none; 'imagec-ai --help' lists them, and "
+    "'imagec-ai predict nuclei-unet image.tif -o results' is one.",
+    "-o/--output": "Expected a folder for the results, found none; say it with -o, as "
+    "in '-o results', which is made.",
+}
+"""What to do about arguments that are missing."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,6 +58,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Tell what is wrong in a sentence."""
+        missing = message.partition("arguments are required: ")[2]
+        for name, words in _MISSING.items():
+            if name in missing:
+                raise ImagecAIError(words)
         raise ImagecAIError(f"{message}; see '{self.prog} --help'.")
 
 
@@ -178,6 +198,7 @@ def _add_predict(commands: Any) -> None:
         help="keep what the network said, to be tuned with 'imagec-ai decode'",
     )
     predict.add_argument("--overwrite", **_OVERWRITE)
+    predict.add_argument("--no-summary", **_NO_SUMMARY)
     _add_tuning(predict)
 
 
@@ -217,12 +238,7 @@ def _add_run(commands: Any) -> None:
     spread.add_argument("--scheduler", metavar="ADDRESS", help="of a dask cluster")
     run.add_argument("--overwrite", **_OVERWRITE)
     run.add_argument("--again", action="store_true", help="also images that are done")
-    run.add_argument(
-        "--no-summary",
-        dest="summary",
-        action="store_false",
-        help="no tables over all images and no contact sheet",
-    )
+    run.add_argument("--no-summary", **_NO_SUMMARY)
     run.add_argument(
         "--split-above",
         type=int,

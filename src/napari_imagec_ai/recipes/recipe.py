@@ -63,6 +63,13 @@ class Used(_Part):
     files: dict[str, str] = Field(default_factory=dict)
 
 
+_EXPECTED = (
+    "expected a file such as 'results/image.recipe.yaml', which lies beside each "
+    "result of 'imagec-ai predict'"
+)
+"""What to give in the place of what is no recipe."""
+
+
 class Recipe(_Part):
     """Every setting of a run.
 
@@ -106,8 +113,9 @@ class Recipe(_Part):
             data = read_yaml(read_small(path, MAX_BYTES))
             return cls.model_validate(_of_today(data, path.name))
         except OSError as error:
+            reason = error.strerror or error
             raise ImagecAIError(
-                f"Could not read the recipe '{path}': {error.strerror or error}."
+                f"Could not read the recipe '{path}': {reason}; {_EXPECTED}."
             ) from error
         except ValidationError as error:
             name, problem = _first(error)
@@ -116,6 +124,11 @@ class Recipe(_Part):
                 f"'{path.name}' is not a recipe: {where}{problem}."
             ) from error
         except ValueError as error:
+            if path.suffix.lower() not in (".yaml", ".yml"):
+                raise ImagecAIError(
+                    f"'{path.name}' is not a recipe: {_EXPECTED}, which comes before "
+                    "the images."
+                ) from error
             first = " ".join(str(error).split())[:300]
             raise ImagecAIError(f"'{path.name}' is not a recipe: {first}") from error
 

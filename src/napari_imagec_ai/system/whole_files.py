@@ -293,6 +293,13 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _refused(path: Path, error: OSError) -> ImagecAIError:
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        there = next((one for one in (path, *path.parents) if one.is_file()), None)
+        if there is not None:
+            return ImagecAIError(
+                f"Could not write '{path}': expected a folder, found the file "
+                f"'{there}'; choose another folder."
+            )
     advice = "Choose another folder, or make room."
     if error.errno == errno.ENAMETOOLONG:
         advice = "Give the image or the folder a shorter name."

@@ -187,6 +187,13 @@ class ClassRows(Container):  # type: ignore[type-arg]
             self._found = dict(counts)
             self._line_up()
 
+    def clear_counts(self) -> None:
+        """Show no numbers: there is no result that they would be of."""
+        for line in self._lines:
+            line.show_number("")
+        for label in self._counts.values():
+            label.value = ""
+
     def _show_made(self, names: Sequence[str]) -> None:
         """Rows for classes that only filters give."""
         if list(self._counts) == list(names):

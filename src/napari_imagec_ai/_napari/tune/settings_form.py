@@ -94,6 +94,11 @@ _LABELS = {
     "ios_threshold": "... of a small box in a large one (IoS)",
     "class_agnostic": "Also between classes",
     "fill_boxes": "Mask = whole box",
+    "min_confidence": "Noise below",
+    "min_size": "Smallest object (pixels)",
+    "neck": "Cut at necks below",
+    "prob_threshold": "Probability threshold",
+    "nms_threshold": "Allowed overlap of objects",
 }
 """Settings whose names are not a biologist's words."""
 

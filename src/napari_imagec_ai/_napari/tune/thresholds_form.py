@@ -17,6 +17,14 @@ _ELSEWHERE = {"mask_threshold", "split"}
 """Settings of decoders that have a control of their own."""
 
 
+_SURE = (
+    "Higher: only objects that the network is sure of are kept. Lower: doubtful ones "
+    "appear, too"
+)
+
+_NOISE = ", down to 'Noise below' of the advanced object settings"
+
+
 class ThresholdsForm(Fold):
     """Thresholds, what they cut, and the other settings of the decoder.
 
@@ -55,8 +63,7 @@ class ThresholdsForm(Fold):
             max=1.0,
             name="class_threshold",
             label="Minimum confidence",
-            tooltip="Higher: only objects that the network is sure of are kept. Lower: "
-            "doubtful ones appear, too.",
+            tooltip=f"{_SURE}.",
         )
         self.rows = (mask, classes)
         self.mask, self.classes = mask.slider, classes.slider
@@ -131,6 +138,8 @@ class ThresholdsForm(Fold):
     def set_values(self, settings: Settings, class_threshold: float) -> None:
         """Show these values; tells nobody."""
         values = settings.model_dump()
+        noise = values.get("min_confidence", 0)
+        self.classes.tooltip = f"{_SURE}{_NOISE if noise else ''}."
         with quiet(self.mask, self.classes, self.split):
             self.mask.value = values.get("mask_threshold", 0.5)
             self.classes.value = class_threshold

@@ -84,6 +84,7 @@ class Tuning:
         masks = session.model.kind != "boxes"
         self.thresholds.show_settings(settings, threshold, masks)
         self.classes.set_classes(session.model.classes)
+        self.show_nothing()
         self._history.clear()
         self._note()
 
@@ -91,6 +92,12 @@ class Tuning:
         """Nothing was tried yet of what is tuned now."""
         self._history = History()
         self._show_steps()
+
+    def show_nothing(self) -> None:
+        """No result is tuned: no counts, bars or scores of another one stay."""
+        self.classes.clear_counts()
+        self.thresholds.show_histogram(())
+        self._showing.scores.visible = False
 
     @property
     def history(self) -> History[tuple[Settings, ClassMap]]:

@@ -70,7 +70,8 @@ class RegionSettings(Settings):
         0.0,
         ge=0.0,
         le=1.0,
-        description="Objects that are less sure are no objects.",
+        description="Objects less sure than this are taken for noise and are not among "
+        "those found; the minimum confidence (class threshold) chooses among these.",
     )
     activation: Activation = Field(
         "auto",

@@ -116,7 +116,8 @@ def _of_detector(path: Path, facts: Facts) -> Rdf:
 
         raise ModelError(
             "The network is no YOLO export, so it does not tell what it gives; say it "
-            f"with --decoder: {', '.join(decoders())}."
+            f"with --decoder: {', '.join(decoders())} (unet where pixels are "
+            "foreground or boundary, semantic where they are of classes)."
         ) from error
     rdf: Rdf = read_yaml(model.source)
     own = rdf["config"]["napari_imagec_ai"]

@@ -12,10 +12,12 @@ from typing import Any, Literal
 
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.image.image_input import ImageInput
+from napari_imagec_ai.image.opening_files import SUFFIXES as IMAGES
 from napari_imagec_ai.library.package.description import describe
 from napari_imagec_ai.library.package.facts import Facts, Scaling
 from napari_imagec_ai.library.package.model_folder import Packaged, make_folder
 from napari_imagec_ai.library.undescribed import SUFFIXES
+from napari_imagec_ai.model.rdf import find_rdf
 
 
 def package_model(
@@ -104,16 +106,35 @@ def package_model(
     )
 
 
+def _instead(path: Path) -> str:
+    """What was given in the place of weights, and what to do."""
+    named = path.suffix.lower() in (".yaml", ".yml")
+    folder = path.parent if named else path
+    if find_rdf(folder) is not None:
+        return (
+            f"'{path}', which has its description already; run it as it is, as in "
+            f"'imagec-ai predict {folder} image.tif -o results'"
+        )
+    if path.is_dir():
+        return f"the folder '{path}'; name the file of weights in it"
+    if not path.exists():
+        return f"no file '{path}'; check the name"
+    if path.suffix.lower() in IMAGES:
+        return f"the image '{path}'; name the network's file, and this with --image"
+    return (
+        f"'{path}'; export the network as ONNX or TorchScript, or if Keras, StarDist "
+        f"or Cellpose saved it, 'imagec-ai convert {path}'"
+    )
+
+
 def _by_format(weights: Sequence[str | Path]) -> dict[str, Path]:
     """Weights by format, those that the person named first before the others."""
     found: dict[str, Path] = {}
     for path in map(Path, weights):
         framework = SUFFIXES.get(path.suffix.lower())
         if framework is None or not path.is_file():
-            what = "no file" if not path.is_file() else f"a file '*{path.suffix}'"
             raise ModelError(
-                f"Expected weights as {', '.join(SUFFIXES)}, found {what} at '{path}'; "
-                "export the network as ONNX or TorchScript."
+                f"Expected weights ({', '.join(SUFFIXES)}), found {_instead(path)}."
             )
         if framework in found:
             raise ModelError(

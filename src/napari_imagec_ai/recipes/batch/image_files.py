@@ -11,7 +11,7 @@ from pathlib import Path
 from napari_imagec_ai.errors import ImagecAIError
 from napari_imagec_ai.export.summary.all_images import TABLE, is_sheet
 from napari_imagec_ai.export.writing import EXPORTS
-from napari_imagec_ai.image.opening_files import SUFFIXES
+from napari_imagec_ai.image.opening_files import KINDS, SUFFIXES
 from napari_imagec_ai.image.zarr_images import fields_of, is_zarr, stem_of
 from napari_imagec_ai.system import own_files
 
@@ -50,10 +50,7 @@ def expand(
         if path.is_dir() and not is_zarr(path) and path.suffix.lower() != ".zarr":
             matches = images_in(path, output)
             if not matches:
-                raise ImagecAIError(
-                    f"There are no images in the folder '{pattern}'; name files, or a "
-                    "folder that holds them."
-                )
+                raise ImagecAIError(_none_in(path))
         elif os.path.exists(pattern) or not _WILD.search(pattern):
             matches = [path]
             named.append(path)
@@ -75,6 +72,31 @@ def expand(
         found = {path: None for path in found if path not in set(results)}
     _check_stems(list(found))
     return list(found)
+
+
+def _none_in(folder: Path) -> str:
+    """Why a folder has no image that is run, and what to do."""
+    if images_in(folder):  # what this software wrote, samples among it
+        return (
+            f"All images in '{folder}' were written by this software, and are left "
+            "out of what is run into the same folder; choose another one with -o."
+        )
+    within = sorted(one for one in folder.iterdir() if _may_be_read(one))
+    deeper = next((one for one in within if images_in(one)), None)
+    if deeper is not None:
+        return (
+            f"There are no images in the folder '{folder}', but in folders in it; name "
+            f"these, as '{deeper}', or a pattern, as '{folder / '*' / '*.tif'}'."
+        )
+    return (
+        f"There are no images in the folder '{folder}'; name files, or a folder that "
+        f"holds them ({KINDS})."
+    )
+
+
+def _may_be_read(path: Path) -> bool:
+    hidden = path.name.startswith(".")
+    return path.is_dir() and not hidden and os.access(path, os.R_OK | os.X_OK)
 
 
 def _check_stems(paths: Sequence[Path]) -> None:

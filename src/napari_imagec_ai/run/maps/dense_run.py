@@ -31,6 +31,7 @@ from napari_imagec_ai.run.maps.sources import (
     WindowSource,
     load,
     make_source,
+    varies_by_place,
     window_of,
 )
 from napari_imagec_ai.run.maps.stitch import Stitcher
@@ -267,10 +268,13 @@ class DenseRun:
     ) -> tuple[list[WindowSource | Array], dict[str, Array]]:
         """What to cut windows from, for each input; and the planes, if they fit."""
         planes: dict[str, Sample] = {}
+        steps = (step for spec in self.model.outputs for step in spec.steps)
+        refers = any("reference_tensor" in step.kwargs for step in steps)
         for part in self.inputs.parts:
             if isinstance(part, Feed):
                 there = self.inputs.beside(part, positions)
-                planes[part.spec.id], notice = load(part, there, self.feed.many)
+                piece = refers or varies_by_place(part, self._normalize)
+                planes[part.spec.id], notice = load(part, there, self.feed.many, piece)
                 self._say(notice)
         sources: list[WindowSource | Array] = []
         for part in self.inputs.parts:

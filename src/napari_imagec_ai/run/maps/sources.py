@@ -26,7 +26,7 @@ from napari_imagec_ai.run.feed.number_types import (
     type_steps,
     with_range,
 )
-from napari_imagec_ai.run.maps.resample import resample
+from napari_imagec_ai.run.maps.resample import resample, resample_part
 from napari_imagec_ai.run.settings import Normalize
 from napari_imagec_ai.run.tiles.tiling import Tile, pad_window
 
@@ -37,8 +37,9 @@ _COPIES = 3
 
 
 def is_large(feed: Feed) -> bool:
-    """Whether a plane is to be read in blocks."""
-    return feed.count * math.prod(feed.shape) > LARGE and set(feed.scale) == {1.0}
+    """Whether a plane is to be read in blocks, as it is or as the network sees it."""
+    pixels = max(math.prod(feed.shape), math.prod(feed.scaled_shape))
+    return feed.count * pixels > LARGE
 
 
 def check_memory(feed: Feed) -> None:
@@ -56,12 +57,13 @@ def check_memory(feed: Feed) -> None:
         raise ImageError(
             f"'{feed.image.name}' {grown}needs about {needed / 1e9:.1f} GB of memory "
             f"as a whole, but {free / 1e9:.1f} GB are free; close other programs, run "
-            "a region of it (--region), or give another --scale: at 1 it is read in "
-            "blocks."
+            "a region of it (--region), or give another --scale."
         )
 
 
-def load(feed: Feed, positions: Sequence[int], many: bool) -> tuple[Sample, str]:
+def load(
+    feed: Feed, positions: Sequence[int], many: bool, whole: bool = False
+) -> tuple[Sample, str]:
     """A plane as the network should see it, but for preprocessing.
 
     Parameters
@@ -73,14 +75,18 @@ def load(feed: Feed, positions: Sequence[int], many: bool) -> tuple[Sample, str]
     many : bool
         Whether the run has other planes: see
         :func:`napari_imagec_ai.run.feed.feed.clean`.
+    whole : bool
+        Whether a plane that is resampled is needed in one piece.
 
     Returns
     -------
     plane, notice
         An array, or blocks of one that is too large.
     """
-    if is_large(feed):
-        return _looked_over(feed, positions, many)
+    scaled = feed.scaled_shape != feed.shape
+    if is_large(feed) and not (scaled and whole):
+        blocks, notice = _looked_over(feed, positions, many)
+        return _resampled(blocks, feed.scaled_shape) if scaled else blocks, notice
     check_memory(feed)
     plane, notice = clean(feed.read(positions), feed.image.name, many)
     return resample(plane, feed.scaled_shape), notice
@@ -88,7 +94,7 @@ def load(feed: Feed, positions: Sequence[int], many: bool) -> tuple[Sample, str]
 
 def _looked_over(
     feed: Feed, positions: Sequence[int], many: bool
-) -> tuple[Sample, str]:
+) -> tuple[Blocks, str]:
     """Blocks without NaN and infinity, in the words of `clean`."""
     dtype = np.dtype(feed.image.data.dtype)
     whole = dtype.kind in "bui" and dtype.itemsize <= 2 and not feed.luminance
@@ -120,6 +126,15 @@ def _looked_over(
         pixel = np.full((1, 1, 1), low, np.float32)
         return blocks, clean(pixel, feed.image.name, many)[1]
     return blocks, ""
+
+
+def _resampled(blocks: Blocks, shape: Sequence[int]) -> Blocks:
+    """The same at another resolution, which is computed where it is read."""
+    there = blocks.shape[1:]
+    return Blocks(
+        (blocks.shape[0], *shape),
+        lambda where: resample_part(blocks.read, there, shape, where),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,7 +20,7 @@ from napari_imagec_ai.model.kinds import channel_count, channel_roles, gives_num
 from napari_imagec_ai.model.steps.steps import DECODING, make_transform, measures
 from napari_imagec_ai.run.feed.feed import Feed, from_network
 from napari_imagec_ai.run.maps.labels_across_tiles import Same, continued, united
-from napari_imagec_ai.run.maps.resample import resample
+from napari_imagec_ai.run.maps.resample import resample, resample_part
 from napari_imagec_ai.run.tiles.tiling import Grid, Tile, place
 from napari_imagec_ai.run.tiles.window_limits import Geometry
 from napari_imagec_ai.system.scratch import Scratch, check_room, explain_scratch
@@ -95,7 +95,8 @@ class Stitcher:
         self.place: Scratch | None = None
         self.notices: list[str] = []
         self._scaled = feed.scaled_shape != feed.shape
-        self._canvases: dict[str, Array] = {}
+        self._canvases: dict[str, Any] = {}
+        self._behind: dict[str, Scratch] = {}
         self._highest: dict[str, int] = {}
         self._same: dict[str, Same] = {}
         self._planes = tuple(len(span) for span in feed.ranges)
@@ -152,6 +153,7 @@ class Stitcher:
             for spec in self.model.outputs:
                 if spec.id in self.maps:
                     self._finish_map(index, spec, inputs)
+                    self._behind.pop(spec.id, None)
 
     def _finish_map(
         self,
@@ -168,13 +170,32 @@ class Stitcher:
         if canvas is None and not whole:
             return
         if canvas is None:
-            canvas = np.asarray(self.maps[spec.id][index])
+            canvas = self.maps[spec.id][index]
+        target = self.maps[spec.id].shape[len(index) + 1 :]
+        ids = self.model.kind == "labels" or gives_numbers(self.model)
+        if not whole and not isinstance(canvas, np.ndarray):
+            self._brought_back(canvas, self.maps[spec.id], index, ids)
+            return
+        canvas = np.asarray(canvas[...])
         if whole:
             letters = self.feed.letters
             canvas = make_transform(whole, canvas, letters, inputs)(canvas)
-        target = self.maps[spec.id].shape[len(index) + 1 :]
-        ids = self.model.kind == "labels" or gives_numbers(self.model)
         self.maps[spec.id][index] = resample(canvas, target, labels=ids)
+
+    @staticmethod
+    def _brought_back(
+        canvas: Any, target: Any, index: tuple[int, ...], ids: bool
+    ) -> None:
+        """Bring a canvas on the disk to the image's pixels, block by block."""
+        there, shape = canvas.shape[1:], target.shape[len(index) + 1 :]
+        for where in grid(shape):
+            target[(*index, slice(None), *where)] = resample_part(
+                lambda part: canvas[(slice(None), *part)],
+                there,
+                shape,
+                where,
+                labels=ids,
+            )
 
     # -- maps --------------------------------------------------------------------------
 
@@ -273,8 +294,15 @@ class Stitcher:
             return self.maps[name], index
         if name not in self._canvases:
             size = _times(self.feed.scaled_shape, grid.factors)
-            self._canvases[name] = np.zeros((channels, *size), np.float32)
+            self._canvases[name] = self._canvas_of(name, (channels, *size))
         return self._canvases[name], ()
+
+    def _canvas_of(self, name: str, shape: tuple[int, ...]) -> Any:
+        """Where a plane is stitched at the network's scale, till it is brought back."""
+        if not self._too_much(math.prod(shape)):
+            return np.zeros(shape, np.float32)
+        behind = self._behind[name] = Scratch(4 * math.prod(shape))
+        return behind.array("canvas.zarr", shape, "float32", len(self.feed.space))
 
     def _made(self, name: str, shape: tuple[int, ...]) -> Any:
         if not self.is_large(shape):
@@ -306,15 +334,22 @@ class Stitcher:
                 shape = (*self._planes, channels, *size)
                 if place is not None or self.is_large(shape):
                     needed += 4 * math.prod(shape)
+                seen = channels * math.prod(
+                    _times(self.feed.scaled_shape, lies.factors)
+                )
+                if self._scaled and self._too_much(seen):
+                    needed += 4 * seen
         check_room(needed, place)
 
     def is_large(self, shape: tuple[int, ...]) -> bool:
         """Whether a map of this shape goes to the disk."""
-        pixels = math.prod(shape)
+        return self._too_much(math.prod(shape), math.prod(self._planes))
+
+    def _too_much(self, pixels: int, planes: int = 1) -> bool:
         free = psutil.virtual_memory().available
         room = _SHARE * (free if self._memory is None else 1e9 * self._memory)
         # Stacks of many small planes may fill the memory, one large plane may not.
-        return pixels // math.prod(self._planes) > LARGE or 4 * pixels > room
+        return pixels // planes > LARGE or 4 * pixels > room
 
     # -- numbers -----------------------------------------------------------------------
 
