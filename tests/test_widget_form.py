@@ -118,6 +118,31 @@ def test_four_classes_are_tuned_on_a_laptop_without_scrolling(
     assert dock.width() <= 370
 
 
+def test_export_is_in_sight_in_a_low_window_and_all_formats_in_a_high_one(
+    qtbot: Any, open_widget: Open, scene: np.ndarray
+) -> None:
+    viewer, widget = open_widget(scene, show=True)
+    window = viewer.window._qt_window
+    widget.form.front = RESULTS
+    form, area = widget.export_section, widget.form.tabs.currentWidget()
+    bar, heights = area.verticalScrollBar(), {}
+    for height in (1000, 700):
+        window.resize(1366, height)
+        form.say("Wrote more files than there is room for in one line. " * 2)
+        widget.say("A sentence that is longer than the status has lines for. " * 9)
+        qtbot.wait(500)
+        heights[height] = form.list.height()
+        qtbot.wait(300)
+        assert form.list.height() == heights[height]  # it came to rest
+        go = form.go.native
+        foot = go.mapTo(area.viewport(), go.rect().bottomLeft()).y()
+        assert foot <= area.viewport().height()
+        assert bar.maximum() == 0 or height == 700
+    assert heights[1000] > 2 * heights[700]
+    status = widget.status.native
+    assert status.height() > status.parent().height()  # the rest is scrolled to
+
+
 # -- wheel and keys --------------------------------------------------------------------
 
 

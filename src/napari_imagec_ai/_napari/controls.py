@@ -195,11 +195,13 @@ class GreedyList(QListWidget):  # type: ignore[misc]
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(self._height(least))
 
-    def take(self, room: int) -> None:
-        """Be as high as this, as far as that makes sense."""
+    def take(self, room: int) -> bool:
+        """Be as high as this, as far as that makes sense; gives whether it changes."""
         height = min(max(room, self._height(self._least)), self._height(self._most))
-        if height != self.height():
+        changes = height != self.height()
+        if changes:
             self.setFixedHeight(height)
+        return bool(changes)
 
     def _height(self, items: float) -> int:
         return int(items * (2 * self.fontMetrics().lineSpacing() + 8))

@@ -8,7 +8,7 @@ from typing import Any
 from magicgui.widgets import Container
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QKeySequence, QResizeEvent, QShortcut
-from qtpy.QtWidgets import QFrame, QScrollArea, QTabWidget
+from qtpy.QtWidgets import QFrame, QScrollArea, QTabWidget, QWidget
 
 from napari_imagec_ai._napari import remembered
 from napari_imagec_ai._napari.controls import NARROW, GreedyList
@@ -95,6 +95,10 @@ class _Page(QScrollArea):  # type: ignore[misc]
     height that everything in it would like to have.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: int | None = None
+
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Share the room anew whenever something in the page has another size."""
         kinds = (QEvent.Type.LayoutRequest, QEvent.Type.Resize)
@@ -112,10 +116,21 @@ class _Page(QScrollArea):  # type: ignore[misc]
         page, seen = self.widget(), self.viewport()
         if page is None:
             return
-        needed = page.heightForWidth(seen.width())
+        needed = _height_of(page, seen.width())
+        if needed == self._before:
+            return  # sections tell the page of a new height only some time later
+        self._before = None
         for one in page.findChildren(GreedyList):
             if one.isVisibleTo(page):
-                one.take(one.height() + seen.height() - needed)
+                room = one.height() + seen.height() - needed
+                self._before = needed if one.take(room) else None
+
+
+def _height_of(page: QWidget, width: int) -> int:
+    """Height that a page needs at a width."""
+    least = int(page.minimumSizeHint().height())
+    wraps = page.hasHeightForWidth()
+    return max(int(page.heightForWidth(width)), least) if wraps else least
 
 
 def _page(widgets: Sequence[Any]) -> Any:
