@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from napari_imagec_ai.decoders.output_grid import Grid
+from napari_imagec_ai.decoders.output_grid import OutputGrid
 from napari_imagec_ai.decoders.pixels.segment import Evidence, RegionSettings, segment
 from napari_imagec_ai.decoders.splitting.own_level import own_levels
 
-GRID = Grid((1.0, 1.0))
+GRID = OutputGrid((1.0, 1.0))
 
 
 def disk(
@@ -88,9 +89,54 @@ def test_what_was_taken_above_the_threshold_is_said() -> None:
     for x in (36, 64):
         probability[disk(shape, 30, x, 9)] = 0.9995
     said = segment(Evidence(probability), RegionSettings(), GRID).assumed
-    assert "above the mask threshold" in said
+    assert "above the mask threshold" in said[0]
     whole = segment(Evidence(probability), RegionSettings(split=False), GRID)
     assert not whole.assumed
     assert (whole.labels > 0).sum() == (probability >= 0.5).sum()
     sharp = segment(Evidence(soft((80, 80), 40, 40, 14)), RegionSettings(), GRID)
     assert not sharp.assumed
+
+
+def _scene(sure: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Objects that the network is sure of, and one that it is not."""
+    shape = (60, 40 * (sure + 1))
+    probability = np.full(shape, 0.01, np.float32)
+    for number in range(sure):
+        probability[disk(shape, 30, 40 * number + 20, 10)] = 0.99
+    faint = disk(shape, 30, 40 * sure + 20, 10)
+    probability[faint] = 0.8
+    return probability, faint
+
+
+def confidence(
+    probability: NDArray[np.float32], place: NDArray[np.bool_], **settings: bool
+) -> float:
+    """How sure an object at a place is."""
+    regions = segment(Evidence(probability), RegionSettings(**settings), GRID)
+    assert (regions.labels[place] > 0).all()
+    return float(regions.confidence[place].mean())
+
+
+def test_a_part_that_is_nowhere_as_sure_as_the_others_counts_half() -> None:
+    probability, faint = _scene(sure=5)
+    assert confidence(probability, faint) == pytest.approx(0.4)
+    assert confidence(probability, probability > 0.9) == pytest.approx(0.99)
+    told = segment(Evidence(probability), RegionSettings(), GRID).assumed
+    assert any("half their confidence" in sentence for sentence in told)
+
+
+def test_few_others_do_not_tell_what_is_usual() -> None:
+    probability, faint = _scene(sure=4)
+    assert confidence(probability, faint) == pytest.approx(0.8)
+
+
+def test_a_network_that_is_nowhere_very_sure_is_not_held_to_more() -> None:
+    probability, faint = _scene(sure=5)
+    probability *= 0.8
+    probability[faint] = 0.78
+    assert confidence(probability, faint) == pytest.approx(0.78)
+
+
+def test_confidence_is_as_it_is_where_objects_are_not_taken_apart() -> None:
+    probability, faint = _scene(sure=5)
+    assert confidence(probability, faint, split=False) == pytest.approx(0.8)

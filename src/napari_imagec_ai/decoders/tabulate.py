@@ -49,7 +49,7 @@ class Regions:
         Objects of fewer pixels of the image are left out where it has others than the
         output.
     assumed : tuple of str
-        Sentences on what was assumed for them; empty ones are left out.
+        Sentences on what was assumed for them.
     """
 
     labels: Labels

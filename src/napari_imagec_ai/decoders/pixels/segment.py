@@ -151,7 +151,8 @@ def segment(evidence: Evidence, settings: RegionSettings, grid: OutputGrid) -> R
         labels = split_touching.close_gaps(labels, count, _reach(grid.spacing))
     smallest = settings.min_size
     sure, doubt = _sureness(evidence, mask, settings)
-    return Regions(labels, count, sure, known, None, smallest, (sentence, doubt))
+    told = tuple(filter(None, (sentence, doubt)))
+    return Regions(labels, count, sure, known, None, smallest, told)
 
 
 def carry(
@@ -177,7 +178,8 @@ def carry(
     labels, count = split_touching.carry(mask, before, highest, smallest)
     smallest = settings.min_size
     sure, doubt = _sureness(evidence, mask, settings)
-    return Regions(labels, count, sure, known, None, smallest, (sentence, doubt))
+    told = tuple(filter(None, (sentence, doubt)))
+    return Regions(labels, count, sure, known, None, smallest, told)
 
 
 def only_threshold(settings: R, before: R) -> bool:
