@@ -139,6 +139,10 @@ class ElidingTick(QObject):  # type: ignore[misc]
         return True
 
 
+_PART = 8
+"""A text may take this part of the window, where that is more."""
+
+
 class LowText(QScrollArea):  # type: ignore[misc]
     """A text that takes some lines at most, and scrolls where it has more.
 
@@ -147,7 +151,7 @@ class LowText(QScrollArea):  # type: ignore[misc]
     words : Label
         See :func:`text`.
     lines : int
-        As many are in sight at most.
+        As many are in sight at most in a low window.
     """
 
     def __init__(self, words: Label, lines: int) -> None:
@@ -171,7 +175,8 @@ class LowText(QScrollArea):  # type: ignore[misc]
         words = self._words
         words.setMinimumHeight(0)  # Qt never answers less than this
         tall = words.heightForWidth(self.width()) if words.text() else 0
-        most = self._lines * words.fontMetrics().lineSpacing()
+        lines = self._lines * words.fontMetrics().lineSpacing()
+        most = max(lines, self.window().height() // _PART)
         policy = Qt.ScrollBarPolicy
         # Shown where it is not needed, the bar takes width, and the text more lines.
         off = policy.ScrollBarAlwaysOff if tall <= most else policy.ScrollBarAsNeeded
