@@ -349,7 +349,9 @@ def test_the_whole_map_tells_whether_it_holds_probabilities(
     monkeypatch.setitem(in_blocks.OVERLAP, 2, 8)
     found = ai.decode(raw)
     assert isinstance(found.label_image, zarr.Array)
-    assert found.assumed == whole.assumed
+    # Beside what a part is faint, each block tells for itself.
+    said = [s for s in whole.assumed if "half their confidence" not in s]
+    assert list(found.assumed) == said
     assert sum(words in sentence for sentence in found.assumed) == 1
     np.testing.assert_array_equal(found.as_labels() > 0, whole.as_labels() > 0)
 

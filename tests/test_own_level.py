@@ -137,6 +137,15 @@ def test_a_network_that_is_nowhere_very_sure_is_not_held_to_more() -> None:
     assert confidence(probability, faint) == pytest.approx(0.78)
 
 
+def test_objects_of_every_sureness_are_all_usual() -> None:
+    shape = (60, 40 * 12)
+    probability = np.full(shape, 0.01, np.float32)
+    places = [disk(shape, 30, 40 * number + 20, 10) for number in range(12)]
+    for place, sure in zip(places, np.linspace(0.8, 0.99, 12), strict=True):
+        probability[place] = sure
+    assert confidence(probability, places[0]) == pytest.approx(0.8)
+
+
 def test_confidence_is_as_it_is_where_objects_are_not_taken_apart() -> None:
     probability, faint = _scene(sure=5)
     assert confidence(probability, faint, split=False) == pytest.approx(0.8)

@@ -7,7 +7,8 @@ saw agree, they are one. Ids are unique over the whole, labels lie on the disk.
 What the whole map decides, such as whether it holds probabilities, is settled before;
 how much shapes are smoothed goes by the size of the objects, and so may well differ
 from block to block. So may the level of a part of a plain foreground that reaches
-beyond what a block sees; a part that fits into the overlap has that of the whole.
+beyond what a block sees; a part that fits into the overlap has that of the whole. What
+is usual in an image, beside which a part is faint, is what is usual in its block.
 """
 
 from __future__ import annotations

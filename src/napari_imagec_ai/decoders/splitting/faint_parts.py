@@ -20,6 +20,9 @@ _NEARLY = 0.95
 _ENOUGH = 5
 """So many parts must reach it: fewer do not tell what is usual."""
 
+_MOST = 0.5
+"""Pixels of faint parts for each of others, at most: more are what is usual."""
+
 
 def faint_parts(mask: Mask, probability: Map) -> Mask | None:
     """Pixels of faint parts.
@@ -44,4 +47,8 @@ def faint_parts(mask: Mask, probability: Map) -> Mask | None:
     sure[0] = True  # the background is no part
     if sure.all() or int(np.count_nonzero(sure)) - 1 < _ENOUGH:
         return None
-    return np.asarray(~sure[parts])
+    faint = ~sure[parts]
+    pixels = int(np.count_nonzero(faint))
+    if pixels > _MOST * (int(np.count_nonzero(mask)) - pixels):
+        return None
+    return np.asarray(faint)
