@@ -12,7 +12,7 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files as resources
 from importlib.util import find_spec
 from pathlib import Path
@@ -127,6 +127,10 @@ def read_keras(path: Path, scratch: Path, tick: Tick) -> Conversion:
         said.append("The first of the three axes of space was taken as z.")
     said.append(f"The file does not say what the output means; {meant}.")
     facts = Facts(decoder=decoder, name=path.stem, axes=axes)
+    if decoder == "semantic":
+        count = exported.output[axes.index("c")] - 1
+        classes = tuple(f"class{n}" for n in range(1, count + 1))
+        facts = replace(facts, classes=classes)
 
     def describe(weights: Path, engine: Engine) -> Rdf:
         rdf = described(weights, probe(engine, facts), facts)
@@ -202,7 +206,7 @@ def _decoder(exported: Exported, axes: str) -> tuple[str, str]:
             "objects (and boundaries, if there are more channels)",
         )
     elif last == "softmax":
-        found, what = "semantic", "a class in each channel"
+        found, what = "semantic", "a class in each channel but the first"
     else:
         return "image", "it is shown as an image ('decoder' in rdf.yaml)"
     return found, f"its last activation is {last}, so {what} was assumed"
