@@ -239,7 +239,7 @@ _OWN = {"class_name": "Custom>Mine", "config": {"name": "mine"}}
         (lambda p: _keras_3(p / "a.keras", _HIDDEN), ("__lambda__", "never run")),
         (lambda p: _keras_3(p / "a.keras", _CALL), ("system of os", "imagec-ai pack")),
         (lambda p: _h5(p / "a.h5", _OWN), ("Custom>Mine", "not in the file")),
-        (lambda p: _h5(p / "a.h5", None), ("weights without", "model.save")),
+        (lambda p: _h5(p / "a.h5", None), ("weights alone", "model.save")),
     ],
 )
 def test_code_and_half_files_are_refused_unopened(

@@ -33,7 +33,8 @@ def convert_model(
     ----------
     source : path
         A StarDist folder, a Cellpose weights file, a BioImage.IO folder with a PyTorch
-        state dict, a Keras file, or an archive of ``torch.export``.
+        state dict or Keras weights, a Keras file (``.keras``, ``.h5``), or an archive
+        of ``torch.export``.
     folder : path, optional
         The new model folder; by default one of the source's name in ``./models``.
     trust_code : bool

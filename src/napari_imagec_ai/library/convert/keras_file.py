@@ -220,9 +220,9 @@ def _config(path: Path) -> Mapping[str, Any]:
     found = _written(path)
     if found is None:
         raise ModelError(
-            f"Expected a whole Keras network in '{path.name}', found weights without "
-            "the network; save it with model.save('network.keras'), or give the "
-            "folder, where StarDist saved it."
+            f"Expected a whole Keras network in '{path.name}', found HDF5 without one "
+            "(weights alone, or no model at all); save the network with "
+            "model.save('network.keras'), or give the folder that StarDist saved."
         )
     try:
         config = json.loads(found)
