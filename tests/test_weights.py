@@ -144,7 +144,13 @@ def test_weights_outside_the_folder_are_not_touched(
 
 @pytest.mark.parametrize(
     "framework",
-    ["keras_hdf5", "tensorflow_js", "tensorflow_saved_model_bundle", "caffe"],
+    [
+        "keras_hdf5",
+        "keras_v3",
+        "tensorflow_js",
+        "tensorflow_saved_model_bundle",
+        "caffe",
+    ],
 )
 def test_weights_of_other_frameworks_say_what_to_convert_to(
     framework: str, make_model: Callable[..., Path]

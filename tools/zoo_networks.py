@@ -13,7 +13,7 @@ _BIAPY = {
     "U_Net": "unet",
     "ResUNet": "resunet",
     "ResUNet_SE": "resunet_se",
-    "ResUNetPlusPlus": "resunet_plus_plus",
+    "ResUNetPlusPlus": "resunet++",
     "Attention_U_Net": "attention_unet",
     "SE_U_Net": "seunet",
     "MultiResUnet": "multiresunet",

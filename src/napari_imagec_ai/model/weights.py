@@ -40,12 +40,15 @@ _CONVERT = "convert the model once with 'imagec-ai convert'"
 
 _MAKE_ONNX = "'imagec-ai convert' tells how to make ONNX of them"
 
+_MAKE_KERAS = f"{_CONVERT}, which writes ONNX"
+
 _FOREIGN = {
     "pytorch_state_dict": (
         "PyTorch state dict weights need the model's own Python code, which is never "
         f"run with the model; {_CONVERT}"
     ),
-    "keras_hdf5": f"Keras weights do not run here; {_MAKE_ONNX}",
+    "keras_hdf5": f"Keras weights do not run here; {_MAKE_KERAS}",
+    "keras_v3": f"Keras weights do not run here; {_MAKE_KERAS}",
     "tensorflow_saved_model_bundle": f"TensorFlow weights do not run; {_MAKE_ONNX}",
     "tensorflow_js": (
         "TensorFlow.js weights do not run here; export the network as ONNX"

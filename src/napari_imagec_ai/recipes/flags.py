@@ -117,8 +117,8 @@ def _add_convert(commands: Any) -> None:
     convert.add_argument(
         "source",
         metavar="SOURCE",
-        help="StarDist folder, Cellpose file, BioImage.IO folder with a state dict, "
-        "Keras file, torch.export archive",
+        help="StarDist folder, Cellpose file, BioImage.IO folder with a state "
+        "dict or Keras weights, Keras file, torch.export archive",
     )
     convert.add_argument(
         "-o", "--output", metavar="DIR", help="the new folder; in ./models by default"

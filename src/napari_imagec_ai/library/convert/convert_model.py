@@ -9,8 +9,8 @@ from pathlib import Path
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.library.convert.conversion import Tick
+from napari_imagec_ai.library.convert.described_folder import DescribedFolder
 from napari_imagec_ai.library.convert.sources import rebuilt_of
-from napari_imagec_ai.library.convert.state_dict import StateDictFolder
 from napari_imagec_ai.library.package.model_folder import Packaged
 
 
@@ -33,7 +33,8 @@ def convert_model(
     ----------
     source : path
         A StarDist folder, a Cellpose weights file, a BioImage.IO folder with a PyTorch
-        state dict, a Keras file, or an archive of ``torch.export``.
+        state dict or Keras weights, a Keras file (``.keras``, ``.h5``), or an archive
+        of ``torch.export``.
     folder : path, optional
         The new model folder; by default one of the source's name in ``./models``.
     trust_code : bool
@@ -74,7 +75,7 @@ def convert_model(
         tick("Reading the source")
         found = rebuilt_of(path, Path(scratch), trust_code, tick)
         tick("Testing")
-        if isinstance(found, StateDictFolder):
+        if isinstance(found, DescribedFolder):
             return found.make(target, replace, untested)
         return found.make(target, image, replace)
 

@@ -12,9 +12,16 @@ from napari_imagec_ai.library.convert.conversion import (
     Tick,
     conversion_of,
 )
+from napari_imagec_ai.library.convert.described_folder import DescribedFolder
 from napari_imagec_ai.library.convert.exported_program import (
     is_exported_program,
     read_exported_program,
+)
+from napari_imagec_ai.library.convert.keras_file import (
+    FORMATS,
+    is_keras,
+    read_keras,
+    read_keras_folder,
 )
 from napari_imagec_ai.library.convert.stardist_folder import (
     WEIGHTS,
@@ -23,7 +30,6 @@ from napari_imagec_ai.library.convert.stardist_folder import (
 )
 from napari_imagec_ai.library.convert.state_dict import (
     FORMAT,
-    StateDictFolder,
     read_state_dict_folder,
 )
 from napari_imagec_ai.library.convert.torch_file import (
@@ -44,7 +50,7 @@ KNOWN = (
 
 def rebuilt_of(
     path: Path, scratch: Path, trust_code: bool, tick: Tick
-) -> Conversion | StateDictFolder:
+) -> Conversion | DescribedFolder:
     """Read any source.
 
     Parameters
@@ -74,6 +80,8 @@ def rebuilt_of(
         return _of_description(load_model(path), trust_code, tick)
     if is_exported_program(path):
         return read_exported_program(path, scratch, tick)
+    if is_keras(path):
+        return read_keras(path, scratch, tick)
     if path.is_file() and is_torch_file(path):
         return _of_torch(path, scratch, tick)
     raise ModelError(f"Expected {KNOWN}, found something else in '{path.name}'.")
@@ -93,7 +101,7 @@ def _is_described(path: Path) -> bool:
 
 def _of_description(
     model: Model, trust_code: bool, tick: Tick
-) -> Conversion | StateDictFolder:
+) -> Conversion | DescribedFolder:
     """A model folder whose weights do not run as they are."""
     if not model.problems:
         raise ModelError(
@@ -102,9 +110,12 @@ def _of_description(
         )
     if FORMAT in model.weights:
         return read_state_dict_folder(model, trust_code, tick)
-    for name in ("keras_hdf5", "keras_v3", "tensorflow_saved_model_bundle"):
+    for name in FORMATS:
         if name in model.weights:
-            raise ModelError(_tensorflow(Path(model.weights[name].file.source).name))
+            return read_keras_folder(model, name, tick)
+    saved = model.weights.get("tensorflow_saved_model_bundle")
+    if saved is not None:
+        raise ModelError(_tensorflow(Path(saved.file.source).name))
     raise ModelError(f"'{model.name}' cannot be converted. {model.problem}")
 
 
@@ -125,7 +136,7 @@ def _refuse_by_name(path: Path) -> None:
                 f"'{path.name}' is a MONAI bundle; write TorchScript with 'python -m "
                 "monai.bundle ckpt_export', then 'imagec-ai package' the file."
             )
-    elif suffix in (".keras", ".h5", ".hdf5") or path.name == "saved_model.pb":
+    elif path.name == "saved_model.pb":
         raise ModelError(_tensorflow(path.name))
     elif suffix == ".onnx":
         raise ModelError(
@@ -135,17 +146,10 @@ def _refuse_by_name(path: Path) -> None:
 
 
 def _tensorflow(name: str) -> str:
-    saved = name if not name.endswith((".keras", ".h5", ".hdf5")) else "saved_model"
-    first = (
-        ""
-        if saved == name
-        else f"python -c \"import keras; keras.saving.load_model('{name}', "
-        f"compile=False).export('{saved}')\" and "
-    )
     return (
-        f"'{name}' holds a Keras or TensorFlow network; in an environment with "
-        f"tensorflow and tf2onnx, run {first}python -m tf2onnx.convert --saved-model "
-        f"{saved} --output weights.onnx, then 'imagec-ai package weights.onnx'."
+        f"'{name}' holds a TensorFlow network; in an environment with tensorflow and "
+        f"tf2onnx, run python -m tf2onnx.convert --saved-model {name} --output "
+        "weights.onnx, then 'imagec-ai package weights.onnx'."
     )
 
 
