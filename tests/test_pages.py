@@ -44,6 +44,7 @@ NOT_RUN = {
     "imagec-ai install affable-shark": "it fetches from the zoo",
     "imagec-ai predict affable-shark": "it needs what was fetched from the zoo",
     "imagec-ai convert downloaded-model.zip": "it asks about a stranger's code",
+    "imagec-ai convert my-unet.keras": "it takes Keras, which is an extra",
     "imagec-ai package rcnn.onnx": "a Mask R-CNN has 170 MB",
     "python -m benchmarks": "it takes folders of other people's images",
     "python -m faults": "it has tests of its own",
