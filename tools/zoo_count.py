@@ -47,9 +47,9 @@ BEGIN, END = "<!-- zoo: begin -->", "<!-- zoo: end -->"
 
 PROGRAMS = {
     "PredictorAdaptor": "segments what is clicked at (micro-sam): no decoder",
-    "CellPoseWrapper": "a whole program that gives labels, not a network (Cellpose)",
-    "CellposeSAMWrapper": "a whole program that gives labels, not a network (Cellpose)",
+    "CellposeSAMWrapper": "Cellpose-SAM: 300 million weights, run in Cellpose itself",
     "Empanada2DInference": "a whole program that gives labels, not a network",
+    "MobileSAMEncoder": "features for another program: no decoder",
 }
 """Callables that are no networks, and why."""
 
@@ -83,6 +83,8 @@ def _state_dict(described: dict[str, Any], place: Path) -> Outcome:
         return False, PROGRAMS[callable_]
     source = place / "source"
     source.mkdir()
+    if callable_ == "CellPoseWrapper":
+        return _cellpose(described, source, place)
     code, real = zoo_networks.code_of(callable_, entry, described)
     torch.manual_seed(0)
     if code is None:
@@ -117,6 +119,21 @@ def _state_dict(described: dict[str, Any], place: Path) -> Outcome:
             new["architecture_sha256"] = sha256(source / "net.py")
     _write(described, source, {"pytorch_state_dict": new}, network)
     return _converted(source, place, f"converted: {real}")
+
+
+def _cellpose(described: dict[str, Any], source: Path, place: Path) -> Outcome:
+    """Its code is all of Cellpose; the file beside it one of Cellpose's networks."""
+    from cellpose.resnet_torch import CPnet
+
+    torch.manual_seed(0)
+    network = CPnet([2, 32, 64, 128, 256], 3, sz=3)
+    torch.save(network.state_dict(), source / "weights.pt")
+    entry = dict(described["weights"]["pytorch_state_dict"], source="weights.pt")
+    entry["sha256"] = sha256(source / "weights.pt")
+    described = dict(described, weights={"pytorch_state_dict": entry})
+    text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
+    (source / "rdf.yaml").write_text(text, encoding="utf-8")
+    return _converted(source, place, "converted: the real network of Cellpose")
 
 
 def _keras(described: dict[str, Any], name: str, place: Path) -> Outcome:
