@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import yaml
 from conftest import ROOT
 
 import napari_imagec_ai as ai
@@ -127,6 +128,50 @@ def test_a_cellpose_file_becomes_a_model_that_takes_grey_images(tmp_path: Path) 
     twice = ai.ImageInput(np.stack([grey, np.zeros_like(grey)]), "CYX")
     other = ai.predict(made.model, twice)
     assert np.array_equal(raw.maps["output"], other.maps["output"])
+
+
+def test_a_folder_that_wraps_cellpose_needs_neither_its_code_nor_trust(
+    tmp_path: Path,
+) -> None:
+    """The zoo's Cellpose models are all of Cellpose, around one of its networks."""
+    source = tmp_path / "source"
+    source.mkdir()
+    weights = _cellpose("cyto_like", source)
+    space = [{"type": "space", "id": axis, "size": 64} for axis in "yx"]
+    channel = {"type": "channel", "channel_names": ["grey"]}
+    rdf = {
+        "format_version": "0.5.6",
+        "type": "model",
+        "id": "famous-mouse",
+        "name": "CellPose(nuclei)",
+        "authors": [{"name": "A. Person"}],
+        "license": "BSD-3-Clause",
+        "cite": [{"text": "A paper", "doi": "10.1000/x"}],
+        "inputs": [{"id": "input", "axes": [{"type": "batch"}, channel, *space]}],
+        "outputs": [{"id": "masks", "axes": [{"type": "batch"}, *space]}],
+        "weights": {
+            "pytorch_state_dict": {
+                "source": weights.name,
+                "pytorch_version": "2.6.0",
+                "architecture": {
+                    "source": "model.py",
+                    "callable": "CellPoseWrapper",
+                    "kwargs": {"model_type": "nuclei"},
+                },
+            }
+        },
+    }
+    (source / "model.py").write_text("raise SystemExit('it ran')\n")
+    (source / "rdf.yaml").write_text(yaml.safe_dump(rdf))
+    made = ai.convert_model(source, tmp_path / "out")
+    assert made.model.kind == "cellpose"
+    assert made.model.classes == ("nucleus",)
+    assert (made.model.name, made.model.license) == (rdf["name"], rdf["license"])
+    assert any("labels of Cellpose" in sentence for sentence in made.assumed)
+    written = yaml.safe_load((tmp_path / "out" / "rdf.yaml").read_text())
+    assert written["parent"] == {"id": "famous-mouse"}
+    assert (written["authors"], written["cite"]) == (rdf["authors"], rdf["cite"])
+    assert all(result.passed for result in ai.test_model(made.model))
 
 
 class _Whole:

@@ -4,7 +4,7 @@ The zoo's descriptions have no weights here, so each gets random ones: in the re
 architecture, where a package on PyPI has it, in a small network of the same tensors
 where none has. What runs as it is, is run; what does not, is converted first::
 
-    pip install --target PACKAGES --no-deps biapy careamics keras ...
+    pip install --target PACKAGES --no-deps biapy==3.6.8 careamics keras ...
     PYTHONPATH=PACKAGES python tools/zoo_count.py RDFS --write docs/models.md
 
 RDFS is a folder of ``NAME/rdf.yaml``. Nothing is fetched. What was counted is kept in
@@ -47,9 +47,9 @@ BEGIN, END = "<!-- zoo: begin -->", "<!-- zoo: end -->"
 
 PROGRAMS = {
     "PredictorAdaptor": "segments what is clicked at (micro-sam): no decoder",
-    "CellPoseWrapper": "a whole program that gives labels, not a network (Cellpose)",
-    "CellposeSAMWrapper": "a whole program that gives labels, not a network (Cellpose)",
+    "CellposeSAMWrapper": "Cellpose-SAM: 300 million weights, run in Cellpose itself",
     "Empanada2DInference": "a whole program that gives labels, not a network",
+    "MobileSAMEncoder": "features for another program: no decoder",
 }
 """Callables that are no networks, and why."""
 
@@ -83,6 +83,8 @@ def _state_dict(described: dict[str, Any], place: Path) -> Outcome:
         return False, PROGRAMS[callable_]
     source = place / "source"
     source.mkdir()
+    if callable_ == "CellPoseWrapper":
+        return _cellpose(described, source, place)
     code, real = zoo_networks.code_of(callable_, entry, described)
     torch.manual_seed(0)
     if code is None:
@@ -117,6 +119,21 @@ def _state_dict(described: dict[str, Any], place: Path) -> Outcome:
             new["architecture_sha256"] = sha256(source / "net.py")
     _write(described, source, {"pytorch_state_dict": new}, network)
     return _converted(source, place, f"converted: {real}")
+
+
+def _cellpose(described: dict[str, Any], source: Path, place: Path) -> Outcome:
+    """Its code is all of Cellpose; the file beside it one of Cellpose's networks."""
+    from cellpose.resnet_torch import CPnet
+
+    torch.manual_seed(0)
+    network = CPnet([2, 32, 64, 128, 256], 3, sz=3)
+    torch.save(network.state_dict(), source / "weights.pt")
+    entry = dict(described["weights"]["pytorch_state_dict"], source="weights.pt")
+    entry["sha256"] = sha256(source / "weights.pt")
+    described = dict(described, weights={"pytorch_state_dict": entry})
+    text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
+    (source / "rdf.yaml").write_text(text, encoding="utf-8")
+    return _converted(source, place, "converted: the real network of Cellpose")
 
 
 def _keras(described: dict[str, Any], name: str, place: Path) -> Outcome:
@@ -207,6 +224,30 @@ def _module(path: Path) -> Any:
     return module
 
 
+_WORDS = ("test_tensor", "sample_tensor", "description", "id", "name", "unit", "scale")
+"""What a tensor or an axis says that is not asked for where networks are twins."""
+
+
+def _twins(rdf: Path) -> str:
+    """The same for two descriptions of one network on the same tensors."""
+
+    def bare(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            kept = {k: v for k, v in value.items() if k not in _WORDS}
+            if value.get("type") == "space":  # of an axis, the id is what it is
+                kept["id"] = value.get("id")
+            return {k: bare(v) for k, v in kept.items()}
+        return [bare(each) for each in value] if isinstance(value, list) else value
+
+    described = yaml.safe_load(rdf.read_bytes())
+    entry = described["weights"].get("pytorch_state_dict")
+    if not entry:
+        return rdf.parent.name
+    tensors = [bare(described[side]) for side in ("inputs", "outputs")]
+    told = [described["format_version"][:3], zoo_networks.named(entry), tensors]
+    return json.dumps(told, sort_keys=True, default=str)
+
+
 def _work(rdf: Path) -> tuple[float, str]:
     """Small ones first."""
     sizes = [_size(axis) for axis in read_rdf(rdf).inputs[0].axes]
@@ -237,14 +278,18 @@ def main() -> int:
     done: dict[str, Outcome] = {}
     if kept and kept.is_file():
         done = {k: (v[0], v[1]) for k, v in json.loads(kept.read_text()).items()}
-    for rdf in sorted(told.rdfs.glob("*/rdf.yaml"), key=_work):
+    rdfs = sorted(told.rdfs.glob("*/rdf.yaml"), key=_work)
+    known = {_twins(rdf): rdf.parent.name for rdf in rdfs if rdf.parent.name in done}
+    for rdf in rdfs:
         name = rdf.parent.name
         if name in done or (told.only and name not in told.only):
             continue
+        twin = known.setdefault(_twins(rdf), name)
         start = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="zoo_") as place:
             try:
-                done[name] = count(rdf, Path(place))
+                # One network on the same tensors, with other weights, is counted once.
+                done[name] = done.get(twin) or count(rdf, Path(place))
             except Exception as error:  # noqa: BLE001  (of any package: told by its first line)
                 first = (str(error).splitlines() or [""])[0]
                 done[name] = (False, f"{type(error).__name__}: {first}"[:300])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,32 @@ from torch import Tensor
 
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.library.convert.cellpose_network import CellposeNetwork, State
+from napari_imagec_ai.library.convert.newer_description import as_newer
 from napari_imagec_ai.library.convert.rebuilt import Rebuilt
 from napari_imagec_ai.library.package.facts import Facts
 from napari_imagec_ai.library.package.network import Network
 from napari_imagec_ai.library.package.output_geometry import Growth, Output, Span
+from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.weights import sha256
+from napari_imagec_ai.system.safe_yaml import read_yaml
 
 _DIAMETER = 30.0
 """Pixels that Cellpose's networks know objects in, unless training says otherwise."""
 
 _LOW, _HIGH = 1.0, 99.0
 """Percentiles that Cellpose makes 0 and 1 of."""
+
+_WORDS = (
+    "name",
+    "description",
+    "authors",
+    "maintainers",
+    "license",
+    "tags",
+    "links",
+    "git_repo",
+)
+"""What a folder says of itself that is true of its network, too."""
 
 _CITE = {
     "text": "Stringer et al., Cellpose: a generalist algorithm for cellular "
@@ -40,7 +56,7 @@ def is_sam(state: State) -> bool:
     return any(name.startswith("encoder.patch_embed.") for name in state)
 
 
-def read_cellpose(path: Path, state: Mapping[str, Any]) -> Rebuilt:
+def read_cellpose(path: Path, state: Mapping[str, Any], called: str = "") -> Rebuilt:
     """Rebuild the network of a file.
 
     Parameters
@@ -49,6 +65,8 @@ def read_cellpose(path: Path, state: Mapping[str, Any]) -> Rebuilt:
         The file, for its name.
     state : mapping of str to Tensor
         What it holds.
+    called : str
+        Name of the model, where the file has another.
 
     Raises
     ------
@@ -69,10 +87,11 @@ def read_cellpose(path: Path, state: Mapping[str, Any]) -> Rebuilt:
             f"Expected three outputs (two flows and a probability) in '{path.name}', "
             f"found {count}; a network that restores images is run in Cellpose itself."
         )
+    of_nuclei = "nuclei" in f"{path.name} {called}".lower()
     said = [] if style else ["The file's name says that styles are not used."]
     mean = _number(state.get("diam_mean"))
     if mean is None:
-        mean = 17.0 if "nuclei" in path.name.lower() else _DIAMETER
+        mean = 17.0 if of_nuclei else _DIAMETER
         said.append(f"The file does not tell the diameter; {mean:g} px were taken.")
     trained = _number(state.get("diam_labels"))
     own: dict[str, Any] = {"object_size": mean}
@@ -82,7 +101,7 @@ def read_cellpose(path: Path, state: Mapping[str, Any]) -> Rebuilt:
     names += [f"channel{n}" for n in range(len(names), module.channels)]
     facts = Facts(
         decoder="cellpose",
-        classes=("nucleus",) if "nuclei" in path.name.lower() else ("cell",),
+        classes=("nucleus",) if of_nuclei else ("cell",),
         name=f"Cellpose {path.stem}",
         description=f"Cellpose network converted from '{path.name}'.",
         scaling="percentiles",
@@ -101,6 +120,32 @@ def read_cellpose(path: Path, state: Mapping[str, Any]) -> Rebuilt:
         },
         said=tuple(said),
     )
+
+
+def read_cellpose_folder(model: Model, path: Path, state: Mapping[str, Any]) -> Rebuilt:
+    """Rebuild the network of a BioImage.IO folder that wraps Cellpose.
+
+    Its code is all of Cellpose and gives labels; it is not needed, and not run.
+
+    Parameters
+    ----------
+    model : Model
+        The folder.
+    path, state
+        Its weights; see :func:`read_cellpose`.
+    """
+    rebuilt = read_cellpose(path, state, model.name)
+    rdf = as_newer(read_yaml(model.source), model)
+    more = {key: rdf[key] for key in _WORDS if rdf.get(key)} | dict(rebuilt.more)
+    if rdf.get("cite"):
+        more["cite"] = rdf["cite"]
+    if rdf.get("id"):
+        more["parent"] = {"id": str(rdf["id"])}
+    taken = (
+        "The folder's own code gives labels of Cellpose; its network alone was taken, "
+        "and objects are made of its flows here."
+    )
+    return replace(rebuilt, more=more, said=(*rebuilt.said, taken))
 
 
 def _number(value: object) -> float | None:

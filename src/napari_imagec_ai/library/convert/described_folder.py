@@ -123,6 +123,35 @@ def _entry(path: Path, **more: Any) -> dict[str, Any]:
     return {"source": path.name, "sha256": sha256(path)} | more
 
 
+def weights_file(model: Model, name: str) -> Path:
+    """One file of weights, the one that is described.
+
+    Parameters
+    ----------
+    model : Model
+        Of a folder.
+    name : str
+        Which of its weights, such as ``keras_hdf5``.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, or another.
+    """
+    file = model.weights[name].file
+    if file.path is None:
+        raise ModelError(
+            f"Expected the weights '{file.source}' in the model folder, found none; "
+            "download the whole model."
+        )
+    if file.sha256 and sha256(file.path) != file.sha256.lower():
+        raise ModelError(
+            f"'{file.path.name}' is not the file that the description means (sha256 "
+            "differs); download the model again."
+        )
+    return file.path
+
+
 def _named_files(values: Any, folder: Path) -> Iterator[Path]:
     """Files inside the folder that a part of the description names."""
     if isinstance(values, Mapping):

@@ -26,7 +26,10 @@ from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.engines.opening_weights import open_file
 from napari_imagec_ai.errors import EngineError, ModelError
 from napari_imagec_ai.library.convert.conversion import Conversion, Tick
-from napari_imagec_ai.library.convert.described_folder import DescribedFolder
+from napari_imagec_ai.library.convert.described_folder import (
+    DescribedFolder,
+    weights_file,
+)
 from napari_imagec_ai.library.convert.rebuilt import OPSET, TOLERANCE, difference
 from napari_imagec_ai.library.convert.sandbox import SECONDS, memory_limit, run_alone
 from napari_imagec_ai.library.package.description import Rdf, described
@@ -157,24 +160,14 @@ def read_keras_folder(model: Model, name: str, tick: Tick) -> DescribedFolder:
     ModelError
         As :func:`read_keras`, and if files are missing.
     """
-    file = model.weights[name].file
-    if file.path is None:
-        raise ModelError(
-            f"Expected the weights '{file.source}' in the model folder, found none; "
-            "download the whole model."
-        )
-    if file.sha256 and sha256(file.path) != file.sha256.lower():
-        raise ModelError(
-            f"'{file.path.name}' is not the file that the description means (sha256 "
-            "differs); download the model again."
-        )
-    _config(file.path)
-    exported = _export(file.path, "", prepared(model, published_inputs(model)), tick)
+    path = weights_file(model, name)
+    _config(path)
+    exported = _export(path, "", prepared(model, published_inputs(model)), tick)
     if not exported.free and not _has_one_size(model):
         raise ModelError(
             f"Expected a network of all sizes that the description of '{model.name}' "
             f"allows, found one that PyTorch can write for one size alone; "
-            f"{_by_tensorflow(file.path.name)}."
+            f"{_by_tensorflow(path.name)}."
         )
     rdf = read_yaml(model.source)
     said = (exported.checked,)

@@ -103,7 +103,8 @@ def run_alone(
         If it failed, took too long, or answered too much.
     """
     paths = [p for p in sys.path if p]
-    command = [sys.executable, "-P", "-I", "-c", script]
+    # -B: nothing is left beside the code that it imports.
+    command = [sys.executable, "-P", "-I", "-B", "-c", script]
     isolating = bubblewrap()
     if isolating:
         command = [isolating, *_ALONE, *_view(paths, readable), *command]

@@ -6,13 +6,20 @@ import zipfile
 from pathlib import Path
 
 from napari_imagec_ai.errors import ModelError
-from napari_imagec_ai.library.convert.cellpose_file import is_cellpose, read_cellpose
+from napari_imagec_ai.library.convert.cellpose_file import (
+    is_cellpose,
+    read_cellpose,
+    read_cellpose_folder,
+)
 from napari_imagec_ai.library.convert.conversion import (
     Conversion,
     Tick,
     conversion_of,
 )
-from napari_imagec_ai.library.convert.described_folder import DescribedFolder
+from napari_imagec_ai.library.convert.described_folder import (
+    DescribedFolder,
+    weights_file,
+)
 from napari_imagec_ai.library.convert.exported_program import (
     is_exported_program,
     read_exported_program,
@@ -77,7 +84,7 @@ def rebuilt_of(
         return conversion_of(read_stardist(path), scratch, tick)
     _refuse_by_name(path)
     if _is_described(path):
-        return _of_description(load_model(path), trust_code, tick)
+        return _of_description(load_model(path), scratch, trust_code, tick)
     if is_exported_program(path):
         return read_exported_program(path, scratch, tick)
     if is_keras(path):
@@ -100,7 +107,7 @@ def _is_described(path: Path) -> bool:
 
 
 def _of_description(
-    model: Model, trust_code: bool, tick: Tick
+    model: Model, scratch: Path, trust_code: bool, tick: Tick
 ) -> Conversion | DescribedFolder:
     """A model folder whose weights do not run as they are."""
     if not model.problems:
@@ -109,6 +116,11 @@ def _of_description(
             "nothing to convert."
         )
     if FORMAT in model.weights:
+        path = weights_file(model, FORMAT)
+        state = read_state(path)
+        if is_cellpose(state):
+            rebuilt = read_cellpose_folder(model, path, state)
+            return conversion_of(rebuilt, scratch, tick)
         return read_state_dict_folder(model, trust_code, tick)
     for name in FORMATS:
         if name in model.weights:

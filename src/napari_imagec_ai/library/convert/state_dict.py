@@ -21,7 +21,10 @@ from napari_imagec_ai.library.convert.architecture import (
     Architecture,
     read_architecture,
 )
-from napari_imagec_ai.library.convert.described_folder import DescribedFolder
+from napari_imagec_ai.library.convert.described_folder import (
+    DescribedFolder,
+    weights_file,
+)
 from napari_imagec_ai.library.convert.rebuilt import OPSET
 from napari_imagec_ai.library.convert.sandbox import (
     SECONDS,
@@ -31,7 +34,6 @@ from napari_imagec_ai.library.convert.sandbox import (
 )
 from napari_imagec_ai.library.convert.torch_file import read_state
 from napari_imagec_ai.model.description import FixedSize, Model
-from napari_imagec_ai.model.weights import sha256
 from napari_imagec_ai.run.published_tests import prepared, published_inputs
 from napari_imagec_ai.system.safe_yaml import read_yaml
 
@@ -59,17 +61,7 @@ def read_state_dict_folder(
     """
     rdf = read_yaml(model.source)
     entry = rdf["weights"][FORMAT]
-    file = model.weights[FORMAT].file
-    if file.path is None:
-        raise ModelError(
-            f"Expected the weights '{file.source}' in the model folder, found none; "
-            "download the whole model."
-        )
-    if file.sha256 and sha256(file.path) != file.sha256.lower():
-        raise ModelError(
-            f"'{file.path.name}' is not the file that the description means (sha256 "
-            "differs); download the model again."
-        )
+    path = weights_file(model, FORMAT)
     made = read_architecture(entry, model.folder)
     if made.file is not None and not trust_code:
         raise ModelError(
@@ -82,11 +74,11 @@ def read_state_dict_folder(
             f"The network's code needs {', '.join(made.missing)}, which is not "
             f"installed here; install it (pip install {names}) and convert again."
         )
-    read_state(file.path)  # a whole pickled program is refused in words
+    read_state(path)  # a whole pickled program is refused in words
     tick("Building the network")
     answer = run_alone(
         _script(),
-        _job(model, made, file.path),
+        _job(model, made, path),
         [model.folder],
         lambda: tick("Building the network"),
     )
