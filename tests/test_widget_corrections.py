@@ -114,15 +114,21 @@ def test_an_edit_outlives_whatever_the_person_does_next(
     assert "2 objects corrected" in widget.showing.corrections.said.value
 
 
-def test_edits_outlive_that_two_classes_become_one(
-    qtbot: Any, open_widget: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def two_edited(qtbot: Any, open_widget: Open, monkeypatch: Any) -> Any:
+    """An object painted in one class, one erased in the other; gives where it is."""
     viewer, widget = two_classes(qtbot, open_widget, monkeypatch)
     layers = viewer.layers
     layers["round (dish)"].paint((32, 10), 77)
     mine = layers["round (dish)"].data == 77
     erase(layers["rod (dish)"], (45, 50))
     settle(qtbot, lambda: widget.classes[1].number.value == "0")
+    return layers, widget, mine
+
+
+def test_edits_outlive_that_two_classes_become_one(
+    qtbot: Any, open_widget: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers, widget, mine = two_edited(qtbot, open_widget, monkeypatch)
     typed(qtbot, widget.classes[1].target, "round")
     settle(qtbot, lambda: "rod (dish)" not in layers)
     labels = layers["round (dish)"]
@@ -139,12 +145,7 @@ def test_edits_outlive_that_a_recipe_names_classes_otherwise(
     tmp_path: Path,
     now: tuple[str, str],
 ) -> None:
-    viewer, widget = two_classes(qtbot, open_widget, monkeypatch)
-    layers = viewer.layers
-    layers["round (dish)"].paint((32, 10), 77)
-    mine = layers["round (dish)"].data == 77
-    erase(layers["rod (dish)"], (45, 50))
-    settle(qtbot, lambda: widget.classes[1].number.value == "0")
+    layers, widget, mine = two_edited(qtbot, open_widget, monkeypatch)
     recipe = widget.recipe()
     rules = [
         rule.model_copy(update={"becomes": name})

@@ -10,13 +10,10 @@ from typing import Any
 
 from magicgui.widgets import Container, FloatSpinBox, Label
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
-from qtpy.QtGui import QPixmap, QResizeEvent
+from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import (
-    QFrame,
     QLabel,
-    QListWidget,
     QMenu,
-    QScrollArea,
     QSizePolicy,
     QStyle,
     QStyleOptionButton,
@@ -137,79 +134,6 @@ class ElidingTick(QObject):  # type: ignore[misc]
         painter.drawControl(QStyle.ControlElement.CE_CheckBox, option)
         painter.end()
         return True
-
-
-_PART = 8
-"""A text may take this part of the window, where that is more."""
-
-
-class LowText(QScrollArea):  # type: ignore[misc]
-    """A text that takes some lines at most, and scrolls where it has more.
-
-    Parameters
-    ----------
-    words : Label
-        See :func:`text`.
-    lines : int
-        As many are in sight at most in a low window.
-    """
-
-    def __init__(self, words: Label, lines: int) -> None:
-        super().__init__()
-        self._words, self._lines = words.native, lines
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setWidget(self._words)
-        self.fit()
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Take as many lines as the text has at this width."""
-        super().resizeEvent(event)
-        self.fit()
-
-    def fit(self) -> None:
-        """Follow a text that is another now, and show its beginning."""
-        words = self._words
-        words.setMinimumHeight(0)  # Qt never answers less than this
-        tall = words.heightForWidth(self.width()) if words.text() else 0
-        lines = self._lines * words.fontMetrics().lineSpacing()
-        most = max(lines, self.window().height() // _PART)
-        policy = Qt.ScrollBarPolicy
-        # Shown where it is not needed, the bar takes width, and the text more lines.
-        off = policy.ScrollBarAlwaysOff if tall <= most else policy.ScrollBarAsNeeded
-        self.setVerticalScrollBarPolicy(off)
-        self.setFixedHeight(min(tall, most))
-        self.verticalScrollBar().setValue(0)
-
-
-class GreedyList(QListWidget):  # type: ignore[misc]
-    """Takes the room that a page has left, and gives it back in a low window.
-
-    Parameters
-    ----------
-    least, most : float
-        Items in sight, of two lines each.
-    """
-
-    def __init__(self, least: float, most: float) -> None:
-        super().__init__()
-        self._least, self._most = least, most
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(self._height(least))
-
-    def take(self, room: int) -> bool:
-        """Be as high as this, as far as that makes sense; gives whether it changes."""
-        height = min(max(room, self._height(self._least)), self._height(self._most))
-        changes = height != self.height()
-        if changes:
-            self.setFixedHeight(height)
-        return bool(changes)
-
-    def _height(self, items: float) -> int:
-        return int(items * (2 * self.fontMetrics().lineSpacing() + 8))
 
 
 def row(*widgets: Any) -> Container:  # type: ignore[type-arg]

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from magicgui.widgets import Container
-from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtGui import QKeySequence, QResizeEvent, QShortcut
-from qtpy.QtWidgets import QFrame, QScrollArea, QTabWidget, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QFrame, QScrollArea, QTabWidget
 
 from napari_imagec_ai._napari import remembered
-from napari_imagec_ai._napari.controls import NARROW, GreedyList
+from napari_imagec_ai._napari.controls import NARROW
 from napari_imagec_ai._napari.keys import Panel, WheelGuard
+from napari_imagec_ai._napari.low_window import Page
 
 MODEL, TUNE, RESULTS = range(3)
 """The tabs, in the order of the work."""
@@ -88,51 +89,6 @@ class Form:
         self.tabs.setCurrentIndex(tab)
 
 
-class _Page(QScrollArea):  # type: ignore[misc]
-    """Gives the room that is left to what can use it: see :class:`GreedyList`.
-
-    Qt asks a page with texts that wrap for its height at its width, and that is the
-    height that everything in it would like to have.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._before: int | None = None
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Share the room anew whenever something in the page has another size."""
-        kinds = (QEvent.Type.LayoutRequest, QEvent.Type.Resize)
-        done = bool(super().eventFilter(watched, event))
-        if event is not None and event.type() in kinds and watched is self.widget():
-            self._share()
-        return done
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Share the room anew."""
-        super().resizeEvent(event)
-        self._share()
-
-    def _share(self) -> None:
-        page, seen = self.widget(), self.viewport()
-        if page is None:
-            return
-        needed = _height_of(page, seen.width())
-        if needed == self._before:
-            return  # sections tell the page of a new height only some time later
-        self._before = None
-        for one in page.findChildren(GreedyList):
-            if one.isVisibleTo(page):
-                room = one.height() + seen.height() - needed
-                self._before = needed if one.take(room) else None
-
-
-def _height_of(page: QWidget, width: int) -> int:
-    """Height that a page needs at a width."""
-    least = int(page.minimumSizeHint().height())
-    wraps = page.hasHeightForWidth()
-    return max(int(page.heightForWidth(width)), least) if wraps else least
-
-
 def _page(widgets: Sequence[Any]) -> Any:
     page: Any = Container(labels=False, widgets=list(widgets))
     page.margins = (4, 4, 4, 4)
@@ -142,7 +98,7 @@ def _page(widgets: Sequence[Any]) -> Any:
 
 def _scrolled(page: Any) -> QScrollArea:
     """A page in a scroll area; magicgui's own is left behind by napari's docks."""
-    area = _Page()
+    area = Page()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -9,9 +9,10 @@ from magicgui.widgets import Container, ProgressBar, PushButton
 
 from napari_imagec_ai._napari import tasks
 from napari_imagec_ai._napari.background import Run
-from napari_imagec_ai._napari.controls import LowText, keep_low, put, row, shown, text
+from napari_imagec_ai._napari.controls import keep_low, put, row, shown, text
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.form_words import in_form_words
+from napari_imagec_ai._napari.low_window import LowText
 from napari_imagec_ai._napari.model.yes_no_question import Consent
 from napari_imagec_ai.library import trust
 from napari_imagec_ai.system.progress import Progress

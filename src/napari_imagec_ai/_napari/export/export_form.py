@@ -12,7 +12,6 @@ from qtpy.QtWidgets import QAbstractItemView, QListWidgetItem
 
 from napari_imagec_ai._napari.controls import (
     Fold,
-    GreedyList,
     column,
     put,
     row,
@@ -20,6 +19,7 @@ from napari_imagec_ai._napari.controls import (
     text,
 )
 from napari_imagec_ai._napari.form_words import in_form_words
+from napari_imagec_ai._napari.low_window import GreedyList
 from napari_imagec_ai.export.writing import FORMATS, USUAL
 
 ALL, SELECTED, LAYERS = "all", "selected", "layers"
