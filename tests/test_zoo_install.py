@@ -3,95 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
+import json
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import yaml
-from conftest import ROOT
+from zoo_server import LIST, NUCLEI, Zoo, serving
 
 import napari_imagec_ai as ai
 from napari_imagec_ai.cli import main
 from napari_imagec_ai.library import zoo
 
-NUCLEI = ROOT / "models" / "nuclei-unet"
-
-
-class Zoo(http.server.BaseHTTPRequestHandler):
-    """Serves a folder; ``faults`` says how it fails for a file."""
-
-    folder: ClassVar[Path]
-    faults: ClassVar[dict[str, str]]
-    asked: ClassVar[list[tuple[str, str, str]]]
-
-    def do_HEAD(self) -> None:
-        """Only what a file is."""
-        self._answer(head=True)
-
-    def do_GET(self) -> None:
-        """A file, or a part of it."""
-        self._answer(head=False)
-
-    def _answer(self, head: bool) -> None:
-        name = self.path.rpartition("/")[2]
-        span = self.headers.get("Range", "")
-        self.asked.append((self.command, name, span))
-        path = self.folder / name
-        fault = self.faults.get(name, "")
-        if fault == "moved" and "/moved/" not in self.path:
-            self.send_response(302)
-            self.send_header("Location", f"/moved/{name}")
-            self.end_headers()
-            return
-        if not path.is_file() or fault == "missing":
-            self.send_error(404)
-            return
-        data = path.read_bytes()
-        if fault == "html":
-            data = b"<html><body>Please log in</body></html>"
-        if fault == "changed":
-            data = data[:-1] + bytes([data[-1] ^ 1])
-        first = int(span.removeprefix("bytes=").removesuffix("-") or 0)
-        self.send_response(206 if span else 200)
-        self.send_header("Content-Length", str(len(data) - first))
-        self.end_headers()
-        if head:
-            return
-        if fault == "breaks" and not span:
-            self.wfile.write(data[: len(data) // 2])
-            return
-        if fault == "breaks often":
-            self.wfile.write(data[first : first + 300_000])
-            return
-        if fault == "stumbles":
-            asked = [name for method, name, _ in self.asked if method == "GET"]
-            self.wfile.write(data[first:] if asked.count(name) > 3 else b"")
-            return
-        if fault == "always breaks":
-            self.wfile.write(data[first : first + 10])
-            return
-        self.wfile.write(data[first:])
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Zoo]]:
-    handler = type("Here", (Zoo,), {"folder": NUCLEI, "faults": {}, "asked": []})
-    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    port = running.server_address[1]
-    monkeypatch.setenv(zoo.VARIABLE, f"http://127.0.0.1:{port}/{{id}}/{{file}}")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(zoo, "PAUSE", 0.01)
-    yield handler
-    running.shutdown()
-    running.server_close()
+    with serving(monkeypatch, tmp_path) as handler:
+        yield handler
 
 
 def _install(tmp_path: Path) -> int:
@@ -208,3 +137,59 @@ def test_a_zip_is_never_taken_for_an_id(tmp_path: Path) -> None:
     assert not zoo.is_zoo_id("model.zip")
     assert not zoo.is_zoo_id("../affable-shark")
     assert zoo.is_zoo_id("affable-shark")
+
+
+def _zoo(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, str]]:
+    assert main(["zoo", *words, "--json"]) == 0
+    found: list[dict[str, str]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_the_zoo_is_listed_with_what_runs(
+    server: type[Zoo], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {row["id"]: row for row in _zoo(capsys)}
+    assert {zoo_id: row["runs"] for zoo_id, row in found.items()} == {
+        "brave-mouse": "as it is",
+        "calm-otter": "after converting",
+        "dull-moth": "no",
+        "grey-gull": "unknown",
+        "keen-wren": "after converting",
+    }
+    assert "micro-sam" in found["dull-moth"]["why"]
+    assert found["brave-mouse"]["license"] == "CC0-1.0"
+    assert [row["id"] for row in _zoo(capsys, "NUCLEI", "fluorescence")] == [
+        "brave-mouse"
+    ]
+    assert main(["zoo", "otter"]) == 0
+    said = capsys.readouterr()
+    assert "calm-otter" in said.out
+    assert "runs after converting" in said.out
+    assert "127.0.0.1" in said.err  # the address, before anything
+    assert main(["zoo", "unicorn"]) == 0
+    assert "'unicorn'" in capsys.readouterr().err
+    assert all(name == LIST for _, name, _ in server.asked)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("missing", "404"),
+        ("html", "list of models"),
+        ("always breaks", "broke off"),
+    ],
+)
+def test_a_list_that_is_none_is_refused_in_a_sentence(
+    fault: str, words: str, server: type[Zoo], capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.faults[LIST] = fault
+    assert main(["zoo"]) == 1
+    assert words in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_whoever_waits_for_a_silent_server_can_leave(server: type[Zoo]) -> None:
+    server.faults["rdf.yaml"] = "silent"
+    steps = zoo.installing("brave-mouse")
+    for _ in range(3):  # it says so again and again while it waits
+        assert next(steps).message.startswith("Asking")
+    steps.close()

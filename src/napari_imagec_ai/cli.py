@@ -275,12 +275,39 @@ def _install(options: argparse.Namespace) -> int:
         terminal.say(install(options.package, options.models))
         return 0
 
-    def tell(sentence: str) -> None:
-        # What is fetched from where is said before; progress where a person looks on.
-        if not sentence.startswith("Fetching") or sys.stderr.isatty():
-            print(shown(sentence), file=sys.stderr, flush=True)
+    terminal.say(install_from_zoo(options.package, options.models, _tell_fetching))
+    return 0
 
-    terminal.say(install_from_zoo(options.package, options.models, tell))
+
+def _tell_fetching(sentence: str) -> None:
+    """What is fetched from where is said before; progress where a person looks on."""
+    passing, looks_on = sentence.startswith("Fetching"), sys.stderr.isatty()
+    if looks_on or not passing:
+        # As wide as a line, so that it covers what passed before.
+        words = f"{shown(sentence):<79}" if looks_on else shown(sentence)
+        end = "\r" if passing else "\n"
+        print(words, end=end, file=sys.stderr, flush=True)
+
+
+def _zoo(options: argparse.Namespace) -> int:
+    from napari_imagec_ai.library.zoo import drained
+    from napari_imagec_ai.library.zoo_models import reading_zoo
+
+    words = " ".join(options.words)
+    models = drained(reading_zoo(), _tell_fetching)
+    found = [model for model in models if model.fits(words)]
+    if options.json:
+        print(json.dumps([model.as_values() for model in found], indent=1))
+        return 0
+    for model in found:
+        terminal.say(f"{model.id}: {model.name}")
+        way = {"no": "does not run", "unknown": ""}.get(
+            model.outlook.way, f"runs {model.outlook.way}"
+        )
+        told = f"{way}. {model.outlook.why}" if way else model.outlook.why
+        terminal.say(f"    {told} Licence: {model.license or 'not named'}.")
+    if not found:
+        print(f"No model of the zoo matches '{words}'.", file=sys.stderr)
     return 0
 
 
@@ -345,6 +372,7 @@ COMMANDS = {
     "decode": _decode,
     "run": _run,
     "install": _install,
+    "zoo": _zoo,
     "package": _package,
     "convert": _convert,
     "demo": _demo,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from napari_imagec_ai._napari.layers import drawn_layers, lazy_labels, traced
 from napari_imagec_ai.decoders.decoder import Settings, settings_with
@@ -40,6 +41,8 @@ from napari_imagec_ai.run.feed.inputs import InputImages
 from napari_imagec_ai.run.published_tests import TestResult
 from napari_imagec_ai.run.settings import RunSettings
 from napari_imagec_ai.system.progress import Progress
+
+_T = TypeVar("_T")
 
 _LIVE_PIXELS = 1 << 21
 """Up to this many pixels are tuned on the spot, larger results by a worker."""
@@ -176,6 +179,16 @@ def installed(package: Path) -> Path | str:
         return str(error)
 
 
+def told(
+    steps: Callable[..., Generator[Progress, None, _T]], *arguments: Any
+) -> Generator[Progress, None, _T | str]:
+    """What steps end with, or a sentence where a person can mend what went wrong."""
+    try:
+        return (yield from steps(*arguments))
+    except (ImagecAIError, OSError) as error:
+        return in_words(error) or str(error)
+
+
 def exported(
     objects: Objects,
     folder: Path,
@@ -239,8 +252,11 @@ def converted(source: Path, trust_code: bool) -> Packaged | str:
     # Brings torch, which takes seconds: a widget that converts nothing opens without.
     from napari_imagec_ai.library.convert.convert_model import convert_model
 
+    target = user_models() / source.stem
+    if target.resolve() == source.resolve():  # it was installed there
+        target = target.with_name(f"{target.name}-converted")
     try:
-        return convert_model(source, user_models() / source.stem, trust_code)
+        return convert_model(source, target, trust_code)
     except ImagecAIError as error:
         return str(error)
 

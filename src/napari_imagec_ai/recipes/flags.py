@@ -93,6 +93,16 @@ def parser() -> argparse.ArgumentParser:
     install.add_argument(
         "--models", metavar="DIR", help="into this folder; your own by default"
     )
+    zoo = commands.add_parser(
+        "zoo", help="list the models of the BioImage Model Zoo; goes online"
+    )
+    zoo.add_argument(
+        "words",
+        nargs="*",
+        metavar="WORD",
+        help="of name, description, tags or authors",
+    )
+    zoo.add_argument("--json", action="store_true", help="as JSON")
     _add_convert(commands)
     demo = commands.add_parser("demo", help="a bundled model on a bundled image")
     demo.add_argument(

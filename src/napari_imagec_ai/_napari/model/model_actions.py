@@ -14,9 +14,11 @@ from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.model.card import FAILED, tested_lines
 from napari_imagec_ai._napari.model.folders import Drop
 from napari_imagec_ai._napari.model.packaging import PackageDialog, packaged
+from napari_imagec_ai._napari.model.zoo_dialog import ZooDialog
 from napari_imagec_ai.library import trust
 from napari_imagec_ai.library.package.model_folder import Packaged
 from napari_imagec_ai.library.undescribed import SUFFIXES
+from napari_imagec_ai.library.zoo_models import ZooModel
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.run.published_tests import TestResult
 
@@ -45,16 +47,20 @@ class ModelActions:
         self._desk, self._choice, self._consent = desk, choice, consent
         self.jobs = Jobs(desk.say)
         choice.test.changed.connect(lambda: self.test())
+        choice.zoo.connect(self.open_zoo)
         choice.install.connect(self._ask_package)
         choice.package.connect(self.ask_weights)
         choice.convert.connect(self._ask_file)
         choice.convert_folder.connect(self._ask_folder)
         self._drop = Drop(desk.native, self._take, _is_model)
         self.asking: PackageDialog | None = None
+        self.zoo: ZooDialog | None = None
 
     def stop(self) -> None:
         """Touch nothing any more: the window is gone."""
         self.jobs.stop()
+        if self.zoo is not None:
+            self.zoo.stop()
 
     @property
     def busy(self) -> bool:
@@ -114,6 +120,20 @@ class ModelActions:
         self._choice.look()
         self._choice.choose(outcome.name)
         self._desk.say(f"Installed '{outcome.name}' into {outcome.parent}.")
+
+    def open_zoo(self) -> None:
+        """Let a person find a model of the zoo."""
+        if self.zoo is None:
+            self.zoo = ZooDialog(self._desk.native, self._fetched)
+        self.zoo.show()
+        self.zoo.raise_()
+
+    def _fetched(self, model: ZooModel, folder: Path) -> None:
+        """Choose a model that was installed, and offer to convert it where it must."""
+        self._installed(folder)
+        if model.outlook.way == "after converting":
+            question = f"'{model.name}' runs after it was converted once. Convert it?"
+            self._consent.ask(question, partial(self.convert, folder), "Convert it")
 
     def _take(self, file: Path) -> None:
         """Take what was dropped: a package, bare weights, or what others saved."""

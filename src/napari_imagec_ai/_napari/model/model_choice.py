@@ -134,6 +134,13 @@ class ModelChoice(Container):  # type: ignore[type-arg]
             menu, "Open models folder", "Show the folder that models go into.", "folder"
         )
         menu.addSeparator()
+        self.zoo = MenuItem(
+            menu,
+            "From the zoo...",
+            "Search the BioImage Model Zoo, and install a model of it; nothing goes "
+            "online before you say so.",
+            "zoo",
+        )
         self.install = MenuItem(
             menu,
             "Install .zip...",
