@@ -339,6 +339,7 @@ def _convert(options: argparse.Namespace) -> int:
         options.trust_code,
         replace=options.replace,
         untested=options.untested,
+        python=options.python,
         progress=tick,
     )
     if options.json:

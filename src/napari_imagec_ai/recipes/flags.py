@@ -128,7 +128,7 @@ def _add_convert(commands: Any) -> None:
         "source",
         metavar="SOURCE",
         help="StarDist folder, Cellpose file, BioImage.IO folder with a state "
-        "dict or Keras weights, Keras file, torch.export archive",
+        "dict or Keras weights, Keras file, best.pt of YOLO, torch.export archive",
     )
     convert.add_argument(
         "-o", "--output", metavar="DIR", help="the new folder; in ./models by default"
@@ -137,6 +137,11 @@ def _add_convert(commands: Any) -> None:
         "--trust-code",
         action="store_true",
         help="run Python code of the source, once, to build its network",
+    )
+    convert.add_argument(
+        "--python",
+        metavar="PROGRAM",
+        help="a Python of yours that has what the source needs, such as ultralytics",
     )
     convert.add_argument(
         "--untested",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.image.image_input import ImageInput
 from napari_imagec_ai.library.convert.conversion import Tick
 from napari_imagec_ai.library.convert.described_folder import DescribedFolder
-from napari_imagec_ai.library.convert.sources import rebuilt_of
+from napari_imagec_ai.library.convert.sources import rebuilt_of, source_name
 from napari_imagec_ai.library.package.model_folder import Packaged
 
 
@@ -22,6 +21,7 @@ def convert_model(
     image: ImageInput | None = None,
     replace: bool = False,
     untested: bool = False,
+    python: str | Path | None = None,
     progress: Tick | None = None,
 ) -> Packaged:
     """Make a model folder of what StarDist, Cellpose, PyTorch or Keras saved.
@@ -33,8 +33,8 @@ def convert_model(
     ----------
     source : path
         A StarDist folder, a Cellpose weights file, a BioImage.IO folder with a PyTorch
-        state dict or Keras weights, a Keras file (``.keras``, ``.h5``), or an archive
-        of ``torch.export``.
+        state dict or Keras weights, a Keras file (``.keras``, ``.h5``), ``best.pt`` of
+        YOLO training, or an archive of ``torch.export``.
     folder : path, optional
         The new model folder; by default one of the source's name in ``./models``.
     trust_code : bool
@@ -47,6 +47,9 @@ def convert_model(
     untested : bool
         Whether a network that does not give what its folder published is written all
         the same.
+    python : path, optional
+        A Python of yours that has what the source's own software needs (ultralytics for
+        YOLO's ``best.pt``), where ours lacks it; ``IMAGEC_AI_PYTHON`` by default.
     progress : callable, optional
         Gets a sentence before each step; what it raises stops the conversion.
 
@@ -62,7 +65,7 @@ def convert_model(
     """
     path = Path(source).expanduser()
     tick = progress or (lambda _: None)
-    target = Path(folder) if folder is not None else Path("models") / _name(path)
+    target = Path(folder) if folder is not None else Path("models") / source_name(path)
     if folder is None and target.exists() and target.resolve() == path.resolve():
         # Where trainings are kept in ./models themselves, theirs stay as they are.
         target = target.with_name(f"{target.name}-converted")
@@ -73,18 +76,8 @@ def convert_model(
         )
     with tempfile.TemporaryDirectory(prefix="imagec-ai-") as scratch:
         tick("Reading the source")
-        found = rebuilt_of(path, Path(scratch), trust_code, tick)
+        found = rebuilt_of(path, Path(scratch), trust_code, tick, python)
         tick("Testing")
         if isinstance(found, DescribedFolder):
             return found.make(target, replace, untested)
         return found.make(target, image, replace)
-
-
-def _name(path: Path) -> str:
-    """A folder's name of a source's, without what stands for its format."""
-    stem = path.resolve().name
-    for suffix in (".zip", ".keras", ".hdf5", ".h5", ".pt2", ".pth", ".pt", ".yaml"):
-        stem = stem.removesuffix(suffix)
-    if stem in ("rdf", "bioimageio", "best", "weights", ""):
-        stem = path.resolve().parent.name
-    return re.sub(r"[^\w.+-]+", "-", stem).strip("-.") or "converted"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -42,12 +43,18 @@ from napari_imagec_ai.library.convert.state_dict import (
 from napari_imagec_ai.library.convert.torch_file import (
     is_torch_file,
     names_in,
-    packages_in,
     read_state,
+)
+from napari_imagec_ai.library.convert.yolo_checkpoint import (
+    is_yolo_checkpoint,
+    read_yolo_checkpoint,
 )
 from napari_imagec_ai.library.folders import load_model
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.rdf import find_rdf
+
+_OF_NO_MODEL = ("rdf", "bioimageio", "best", "last", "weights", "")
+"""What trainings call files and folders, whatever they are of."""
 
 KNOWN = (
     "a StarDist folder (config.json with weights_best.h5), a Cellpose weights file, a "
@@ -56,7 +63,11 @@ KNOWN = (
 
 
 def rebuilt_of(
-    path: Path, scratch: Path, trust_code: bool, tick: Tick
+    path: Path,
+    scratch: Path,
+    trust_code: bool,
+    tick: Tick,
+    python: str | Path | None = None,
 ) -> Conversion | DescribedFolder:
     """Read any source.
 
@@ -70,6 +81,8 @@ def rebuilt_of(
         Whether Python code in the source may be run.
     tick : callable
         Gets a sentence before each step.
+    python : path, optional
+        A Python that has what the source's own software needs.
 
     Raises
     ------
@@ -90,8 +103,28 @@ def rebuilt_of(
     if is_keras(path):
         return read_keras(path, scratch, tick)
     if path.is_file() and is_torch_file(path):
+        if is_yolo_checkpoint(path):
+            name = source_name(path)
+            return read_yolo_checkpoint(path, name, scratch, trust_code, python, tick)
         return _of_torch(path, scratch, tick)
     raise ModelError(f"Expected {KNOWN}, found something else in '{path.name}'.")
+
+
+def source_name(path: Path) -> str:
+    """A folder's name of a source's, without what stands for its format."""
+    place = path.resolve()
+    stem = _stem(place)
+    while stem in _OF_NO_MODEL and place != place.parent:
+        place = place.parent
+        stem = _stem(place)
+    return re.sub(r"[^\w.+-]+", "-", stem).strip("-.") or "converted"
+
+
+def _stem(path: Path) -> str:
+    stem = path.name
+    for suffix in (".zip", ".keras", ".hdf5", ".h5", ".pt2", ".pth", ".pt", ".yaml"):
+        stem = stem.removesuffix(suffix)
+    return stem
 
 
 def _is_described(path: Path) -> bool:
@@ -172,13 +205,6 @@ def _of_torch(path: Path, scratch: Path, tick: Tick) -> Conversion:
         raise ModelError(
             f"'{path.name}' is TorchScript, which runs as it is: make a model folder "
             f"with 'imagec-ai package {path.name}'."
-        )
-    if {"ultralytics", "models"} & packages_in(path):
-        raise ModelError(
-            f"'{path.name}' is a YOLO training's own file, a pickled program; export "
-            f"it in the environment that trained it: yolo export model={path.name} "
-            "format=onnx (YOLOv5: python export.py --weights "
-            f"{path.name} --include onnx)."
         )
     state = read_state(path)
     if is_cellpose(state):
