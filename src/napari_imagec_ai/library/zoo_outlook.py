@@ -85,7 +85,8 @@ def _converted(weights: Mapping[str, Any]) -> Outlook:
         return Outlook("after converting", "Keras opens it once, and writes ONNX.")
     if "tensorflow_saved_model_bundle" in weights:
         return Outlook(
-            "no", "It is a SavedModel: TensorFlow makes ONNX of it, with a command."
+            "after converting",
+            "That needs a Python of yours with tensorflow and tf2onnx, once.",
         )
     found = ", ".join(map(str, weights)) or "none"
     return Outlook("no", f"Its weights are of another kind ({found[:80]}).")

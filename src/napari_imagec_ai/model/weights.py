@@ -38,8 +38,6 @@ _EXPORTED = {"serialized_exported_program.json", "models/model.json"}
 
 _CONVERT = "convert the model once with 'imagec-ai convert'"
 
-_MAKE_ONNX = "'imagec-ai convert' tells how to make ONNX of them"
-
 _MAKE_KERAS = f"{_CONVERT}, which writes ONNX"
 
 _FOREIGN = {
@@ -49,7 +47,10 @@ _FOREIGN = {
     ),
     "keras_hdf5": f"Keras weights do not run here; {_MAKE_KERAS}",
     "keras_v3": f"Keras weights do not run here; {_MAKE_KERAS}",
-    "tensorflow_saved_model_bundle": f"TensorFlow weights do not run; {_MAKE_ONNX}",
+    "tensorflow_saved_model_bundle": (
+        f"TensorFlow weights do not run here; {_CONVERT}, where a TensorFlow of yours "
+        "writes ONNX"
+    ),
     "tensorflow_js": (
         "TensorFlow.js weights do not run here; export the network as ONNX"
     ),

@@ -128,7 +128,8 @@ def _add_convert(commands: Any) -> None:
         "source",
         metavar="SOURCE",
         help="StarDist folder, Cellpose file, BioImage.IO folder with a state "
-        "dict or Keras weights, Keras file, best.pt of YOLO, torch.export archive",
+        "dict or Keras weights, Keras file, best.pt of YOLO, SavedModel, torch.export "
+        "archive",
     )
     convert.add_argument(
         "-o", "--output", metavar="DIR", help="the new folder; in ./models by default"

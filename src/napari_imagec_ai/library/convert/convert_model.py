@@ -34,7 +34,7 @@ def convert_model(
     source : path
         A StarDist folder, a Cellpose weights file, a BioImage.IO folder with a PyTorch
         state dict or Keras weights, a Keras file (``.keras``, ``.h5``), ``best.pt`` of
-        YOLO training, or an archive of ``torch.export``.
+        YOLO training, a SavedModel of TensorFlow, or an archive of ``torch.export``.
     folder : path, optional
         The new model folder; by default one of the source's name in ``./models``.
     trust_code : bool
@@ -49,7 +49,8 @@ def convert_model(
         the same.
     python : path, optional
         A Python of yours that has what the source's own software needs (ultralytics for
-        YOLO's ``best.pt``), where ours lacks it; ``IMAGEC_AI_PYTHON`` by default.
+        YOLO's ``best.pt``, tensorflow and tf2onnx for a SavedModel), where ours lacks
+        it; ``IMAGEC_AI_PYTHON`` by default.
     progress : callable, optional
         Gets a sentence before each step; what it raises stops the conversion.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,14 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.engines.engine import Engine
-from napari_imagec_ai.engines.opening_weights import open_file
-from napari_imagec_ai.errors import EngineError, ModelError
+from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.library.convert.cases import (
+    Case,
+    largest_difference,
+    read_cases,
+)
 from napari_imagec_ai.library.convert.conversion import Conversion, Tick
 from napari_imagec_ai.library.convert.described_folder import (
     DescribedFolder,
     weights_file,
 )
-from napari_imagec_ai.library.convert.rebuilt import OPSET, TOLERANCE, difference
+from napari_imagec_ai.library.convert.rebuilt import OPSET, TOLERANCE
 from napari_imagec_ai.library.convert.sandbox import SECONDS, memory_limit, run_alone
 from napari_imagec_ai.library.package.description import Rdf, described
 from napari_imagec_ai.library.package.facts import Facts
@@ -328,7 +331,7 @@ def _export(
         )
         onnx, told, cases = _read(answer, path)
         tick("Comparing with Keras")
-        off = _difference(onnx, cases)
+        off = largest_difference(onnx, cases)
         if off <= TOLERANCE:
             return Exported(onnx, told, cases[0][1][0].shape, off, bool(free))
     raise ModelError(
@@ -366,9 +369,6 @@ def _job(path: Path, axes: str, inputs: Sequence[NDArray[Any]], free: str) -> by
     return packed.getvalue()
 
 
-Case = tuple[list[NDArray[Any]], list[NDArray[Any]]]
-
-
 def _read(answer: bytes, path: Path) -> tuple[bytes, Told, list[Case]]:
     """The network, what Keras says of it, and what it gives for inputs."""
     try:
@@ -385,32 +385,8 @@ def _read(answer: bytes, path: Path) -> tuple[bytes, Told, list[Case]]:
             f"Expected a network that Keras 3 can open in '{path.name}', found one "
             f"that it cannot ({shown}); {_by_tensorflow(path.name)}."
         )
-    cases = []
-    for case in ("0", "1"):
-        both: list[list[NDArray[Any]]] = []
-        for side in ("input", "output"):
-            names = sorted(k for k in found if k.startswith(f"{case}/{side}"))
-            both.append([found[name] for name in names])
-        cases.append((both[0], both[1]))
-    return found["onnx"].tobytes(), json.loads(found["told"].tobytes()), cases
-
-
-def _difference(onnx: bytes, cases: Sequence[Case]) -> float:
-    """Between ONNX and Keras, of all outputs; infinite where it does not run."""
-    with tempfile.TemporaryDirectory(prefix="imagec-ai-") as place:
-        file = Path(place) / "weights.onnx"
-        file.write_bytes(onnx)
-        try:
-            engine = open_file("onnx", file, "cpu")
-        except EngineError:
-            return float("inf")
-        try:
-            return max(
-                difference(found, expected)
-                for inputs, outputs in cases
-                for found, expected in zip(engine.run(inputs), outputs, strict=True)
-            )
-        except (EngineError, ValueError):
-            return float("inf")
-        finally:
-            engine.close()
+    return (
+        found["onnx"].tobytes(),
+        json.loads(found["told"].tobytes()),
+        read_cases(found),
+    )

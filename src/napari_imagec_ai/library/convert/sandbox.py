@@ -22,6 +22,7 @@ from pathlib import Path
 import psutil
 
 from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.library.convert.other_python import OtherPython
 
 SECONDS = 900.0
 """How long it may take."""
@@ -77,6 +78,7 @@ def run_alone(
     job: bytes,
     readable: Sequence[Path],
     tick: Callable[[], None],
+    python: OtherPython | None = None,
 ) -> bytes:
     """Run a Python script in a process of its own.
 
@@ -91,6 +93,8 @@ def run_alone(
         Folders that it needs, although they lie where nothing is shown to it.
     tick : callable
         Called about five times a second; may raise to stop.
+    python : OtherPython, optional
+        What runs it; the Python that runs us by default.
 
     Returns
     -------
@@ -102,9 +106,11 @@ def run_alone(
     ModelError
         If it failed, took too long, or answered too much.
     """
-    paths = [p for p in sys.path if p]
+    paths = [] if python else [p for p in sys.path if p]
     # -B: nothing is left beside the code that it imports.
-    command = [sys.executable, "-P", "-I", "-B", "-c", script]
+    program = str(python.program) if python else sys.executable
+    command = [program, "-I", "-B", "-c", script]
+    readable = [*readable, *(python.places if python else ())]
     isolating = bubblewrap()
     if isolating:
         command = [isolating, *_ALONE, *_view(paths, readable), *command]

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.library.convert import saved_model
 from napari_imagec_ai.library.convert.cellpose_file import (
     is_cellpose,
     read_cellpose,
@@ -58,7 +59,7 @@ _OF_NO_MODEL = ("rdf", "bioimageio", "best", "last", "weights", "")
 
 KNOWN = (
     "a StarDist folder (config.json with weights_best.h5), a Cellpose weights file, a "
-    "BioImage.IO folder, a Keras file or an archive of torch.export"
+    "BioImage.IO folder, a Keras file, a SavedModel or an archive of torch.export"
 )
 
 
@@ -95,9 +96,14 @@ def rebuilt_of(
         path = path.parent
     if is_stardist(path):
         return conversion_of(read_stardist(path), scratch, tick)
+    place = path.parent if path.name == saved_model.FILE else path
+    if (place / saved_model.FILE).is_file() and find_rdf(place) is None:
+        asked = saved_model.Asked(trust_code, python, tick)
+        return saved_model.read_saved_model(place, scratch, asked)
     _refuse_by_name(path)
     if _is_described(path):
-        return _of_description(load_model(path), scratch, trust_code, tick)
+        asked = saved_model.Asked(trust_code, python, tick)
+        return _of_description(load_model(path), scratch, asked)
     if is_exported_program(path):
         return read_exported_program(path, scratch, tick)
     if is_keras(path):
@@ -140,7 +146,7 @@ def _is_described(path: Path) -> bool:
 
 
 def _of_description(
-    model: Model, scratch: Path, trust_code: bool, tick: Tick
+    model: Model, scratch: Path, asked: saved_model.Asked
 ) -> Conversion | DescribedFolder:
     """A model folder whose weights do not run as they are."""
     if not model.problems:
@@ -153,14 +159,13 @@ def _of_description(
         state = read_state(path)
         if is_cellpose(state):
             rebuilt = read_cellpose_folder(model, path, state)
-            return conversion_of(rebuilt, scratch, tick)
-        return read_state_dict_folder(model, trust_code, tick)
+            return conversion_of(rebuilt, scratch, asked.tick)
+        return read_state_dict_folder(model, asked.trust_code, asked.tick)
     for name in FORMATS:
         if name in model.weights:
-            return read_keras_folder(model, name, tick)
-    saved = model.weights.get("tensorflow_saved_model_bundle")
-    if saved is not None:
-        raise ModelError(_tensorflow(Path(saved.file.source).name))
+            return read_keras_folder(model, name, asked.tick)
+    if saved_model.FORMAT in model.weights:
+        return saved_model.read_saved_model_folder(model, scratch, asked)
     raise ModelError(f"'{model.name}' cannot be converted. {model.problem}")
 
 
@@ -168,8 +173,6 @@ def _refuse_by_name(path: Path) -> None:
     """Sources whose own software writes what runs here."""
     suffix = path.suffix.lower()
     if path.is_dir():
-        if (path / "saved_model.pb").is_file():
-            raise ModelError(_tensorflow(path.name))
         if (path / "plans.json").is_file() and (path / "dataset.json").is_file():
             raise ModelError(
                 f"'{path.name}' is an nnU-Net training; nnU-Net itself builds its "
@@ -181,21 +184,11 @@ def _refuse_by_name(path: Path) -> None:
                 f"'{path.name}' is a MONAI bundle; write TorchScript with 'python -m "
                 "monai.bundle ckpt_export', then 'imagec-ai package' the file."
             )
-    elif path.name == "saved_model.pb":
-        raise ModelError(_tensorflow(path.name))
     elif suffix == ".onnx":
         raise ModelError(
             f"'{path.name}' is ONNX, which runs as it is: make a model folder with "
             f"'imagec-ai package {path.name}'."
         )
-
-
-def _tensorflow(name: str) -> str:
-    return (
-        f"'{name}' holds a TensorFlow network; in an environment with tensorflow and "
-        f"tf2onnx, run python -m tf2onnx.convert --saved-model {name} --output "
-        "weights.onnx, then 'imagec-ai package weights.onnx'."
-    )
 
 
 def _of_torch(path: Path, scratch: Path, tick: Tick) -> Conversion:
