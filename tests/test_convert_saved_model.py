@@ -159,6 +159,44 @@ def test_a_folder_of_the_zoo_must_reproduce_its_tensors(
     assert not (tmp_path / "other").exists()
 
 
+def test_outputs_come_in_the_order_of_the_description(
+    saved: Path, tmp_path: Path
+) -> None:
+    from onnx import TensorProto, helper, save
+
+    place = python(tmp_path, gives="both")
+    packages = next(place.glob("lib/python*/site-packages"))
+    text = (packages / "tensorflow.py").read_text(encoding="utf-8")
+    both = '{"a": Tensor(image), "b": Tensor(-image)}'
+    text = text.replace('{"out": Tensor(eval(GIVES))}', both)
+    (packages / "tensorflow.py").write_text(text, encoding="utf-8")
+    shape = ["b", "y", "x", 1]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("Identity", ["image"], ["a"]),
+            helper.make_node("Neg", ["image"], ["b"]),
+        ],
+        "two",
+        [value("image", TensorProto.FLOAT, shape)],
+        [value(name, TensorProto.FLOAT, shape) for name in "ab"],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    save(model, str(packages / "made.onnx"))
+    source = described(saved, tmp_path)
+    rdf = yaml.safe_load((source / "rdf.yaml").read_text(encoding="utf-8"))
+    second = dict(rdf["outputs"][0], id="second")
+    second["test_tensor"] = {"source": "second.npy"}
+    rdf["outputs"].append(second)
+    (source / "rdf.yaml").write_text(yaml.safe_dump(rdf), encoding="utf-8")
+    first = source / f"{rdf['outputs'][0]['id']}.npy"
+    np.save(source / "second.npy", np.load(first))
+    np.save(first, -np.load(first))
+    made = ai.convert_model(source, tmp_path / "made", trust_code=True, python=place)
+    assert "published test tensors are reproduced" in made.checked[0]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

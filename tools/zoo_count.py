@@ -7,6 +7,7 @@ where none has. What runs as it is, is run; what does not, is converted first::
     pip install --target PACKAGES --no-deps biapy==3.6.8 careamics keras ...
     PYTHONPATH=PACKAGES python tools/zoo_count.py RDFS --write docs/models.md
 
+``IMAGEC_AI_PYTHON`` names a Python with TensorFlow and tf2onnx, for SavedModels.
 RDFS is a folder of ``NAME/rdf.yaml``. Nothing is fetched. What was counted is kept in
 ``RDFS_DONE.json`` (``--kept``), so that a broken count goes on where it was.
 """
@@ -17,6 +18,7 @@ import argparse
 import importlib
 import importlib.util
 import json
+import os
 import sys
 import tempfile
 import time
@@ -73,7 +75,7 @@ def count(rdf: Path, place: Path) -> Outcome:
     for name in ("keras_v3", "keras_hdf5"):
         if weights.get(name):
             return _keras(described, name, place)
-    return False, "a SavedModel: exact commands are said, TensorFlow runs them"
+    return _saved_model(described, place)
 
 
 def _state_dict(described: dict[str, Any], place: Path) -> Outcome:
@@ -146,6 +148,20 @@ def _keras(described: dict[str, Any], name: str, place: Path) -> Outcome:
     return _converted(source, place, "converted: Keras, a small network of its tensors")
 
 
+def _saved_model(described: dict[str, Any], place: Path) -> Outcome:
+    python = os.environ.get("IMAGEC_AI_PYTHON")
+    if not python:
+        return False, "a SavedModel: exact commands are said, TensorFlow runs them"
+    source = place / "source"
+    source.mkdir()
+    network = zoo_networks.saved_network(described, source / "model.zip", python)
+    entry = {"source": "model.zip", "sha256": sha256(source / "model.zip")}
+    _write(described, source, {"tensorflow_saved_model_bundle": entry}, network)
+    return _converted(
+        source, place, "converted: TensorFlow, a small SavedModel of its tensors"
+    )
+
+
 def _converted(source: Path, place: Path, how: str) -> Outcome:
     made = ai.convert_model(source, place / "made", trust_code=True)
     if any("NOT TESTED" in sentence for sentence in made.checked):
@@ -184,7 +200,11 @@ def _write(
     given = []
     for number, spec in enumerate(model.inputs):
         shape = tuple(_size(axis) for axis in spec.axes)
-        given.append(random.random(shape).astype(np.float32))
+        values = random.random(shape)
+        whole = described["inputs"][number].get("data_type") == "uint8"
+        given.append(
+            (values * 255).astype(np.uint8) if whole else values.astype(np.float32)
+        )
         np.save(folder / f"inputs{number}.npy", given[-1])
     references = dict(zip((spec.id for spec in model.inputs), given, strict=True))
     found = _run(network, prepared(model, given))
@@ -195,7 +215,8 @@ def _write(
 
 def _run(network: Any, inputs: list[NDArray[Any]]) -> list[NDArray[Any]]:
     if not isinstance(network, torch.nn.Module):
-        return [np.asarray(network(*inputs))]
+        found = network(*inputs)
+        return found if isinstance(found, list) else [np.asarray(found)]
     with torch.no_grad():
         found = network(*(torch.from_numpy(array) for array in inputs))
     if isinstance(found, torch.Tensor):

@@ -46,7 +46,11 @@ from napari_imagec_ai.library.package.network import probe
 from napari_imagec_ai.library.zips import unpack
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.model.weights import sha256
-from napari_imagec_ai.run.published_tests import prepared, published_inputs
+from napari_imagec_ai.run.published_tests import (
+    prepared,
+    published_inputs,
+    published_outputs,
+)
 from napari_imagec_ai.system.safe_yaml import read_yaml
 
 FORMAT = "tensorflow_saved_model_bundle"
@@ -97,7 +101,7 @@ def read_saved_model(folder: Path, scratch: Path, asked: Asked) -> Conversion:
         If no Python has TensorFlow and tf2onnx, they cannot write it, or the ONNX file
         gives something else.
     """
-    onnx, cases, checked = _export(folder, (), asked)
+    onnx, cases, checked = _export(folder, {}, asked)
     weights = scratch / "weights.onnx"
     weights.write_bytes(onnx)
     shape = cases[0][0][0].shape
@@ -128,8 +132,18 @@ def read_saved_model_folder(
             f"Expected a SavedModel ({FILE}) in '{package.name}', found none; download "
             "the whole model again."
         )
-    given = prepared(model, published_inputs(model))
-    onnx, _, checked = _export(found[0].parent, given, asked)
+    arrays = {
+        f"input{n}": array
+        for n, array in enumerate(prepared(model, published_inputs(model)))
+    }
+    if len(arrays) > 1:
+        raise ModelError(
+            f"Expected a SavedModel that takes one image, found {len(arrays)} inputs; "
+            f"{by_hand(package.name)}."
+        )
+    for n, array in enumerate(published_outputs(model)):
+        arrays[f"expected{n}"] = array
+    onnx, _, checked = _export(found[0].parent, arrays, asked)
     rdf = read_yaml(model.source)
     return DescribedFolder(model, FORMAT, "SavedModel", rdf, onnx, b"", checked)
 
@@ -171,20 +185,15 @@ def _python(folder: Path, asked: Asked) -> OtherPython:
 
 
 def _export(
-    folder: Path, inputs: Sequence[NDArray[Any]], asked: Asked
+    folder: Path, published: Mapping[str, NDArray[Any]], asked: Asked
 ) -> tuple[bytes, list[Case], tuple[str, ...]]:
     """ONNX, what TensorFlow gives, and sentences: what was compared."""
-    if len(inputs) > 1:
-        raise ModelError(
-            f"Expected a SavedModel that takes one image, found {len(inputs)} inputs; "
-            f"{by_hand(folder.name)}."
-        )
     python = _python(folder, asked)
     asked.tick("Opening the network in TensorFlow")
     script = resources("napari_imagec_ai.library.convert") / "saved_model_alone.py"
     answer = run_alone(
         script.read_text(encoding="utf-8"),
-        _job(folder, inputs),
+        _job(folder, published),
         [folder.resolve()],
         lambda: asked.tick("Writing ONNX"),
         python,
@@ -206,7 +215,7 @@ def _export(
     return onnx, cases, (checked, guards())
 
 
-def _job(folder: Path, inputs: Sequence[NDArray[Any]]) -> bytes:
+def _job(folder: Path, published: Mapping[str, NDArray[Any]]) -> bytes:
     job = {
         "path": str(folder.resolve()),
         "memory": memory_limit(),
@@ -215,7 +224,7 @@ def _job(folder: Path, inputs: Sequence[NDArray[Any]]) -> bytes:
         "opset": OPSET,
     }
     arrays: dict[str, NDArray[Any]] = {
-        f"input{n}": np.ascontiguousarray(array) for n, array in enumerate(inputs)
+        name: np.ascontiguousarray(array) for name, array in published.items()
     }
     arrays["job"] = np.frombuffer(json.dumps(job).encode(), np.uint8)
     packed = io.BytesIO()
