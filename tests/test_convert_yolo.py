@@ -23,6 +23,11 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in is a scrip
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return training(tmp_path, monkeypatch)
+
+
+def training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A pickled program, as the training saves it: opened here, it would say so."""
     module = types.ModuleType("ultralytics")
     network = type("Network", (), {"__module__": "ultralytics", "__reduce__": _reduce})
@@ -30,11 +35,10 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     module.opened = _opened  # type: ignore[attr-defined]
     _opened.__module__, _opened.__qualname__ = "ultralytics", "opened"
     monkeypatch.setitem(sys.modules, "ultralytics", module)
-    path = tmp_path / "nuclei" / "weights" / "best.pt"
+    path = folder / "nuclei" / "weights" / "best.pt"
     path.parent.mkdir(parents=True)
     torch.save({"model": network()}, path)
     monkeypatch.delitem(sys.modules, "ultralytics")
-    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(other_python.VARIABLE, raising=False)
     return path
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from conftest import finish, onnx_network
 from napari.layers import Labels
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QDialogButtonBox
+from test_convert_yolo import training, yolo
+from test_package import table_network
 from test_widget_classes import settle
 
 from napari_imagec_ai._napari.model.packaging import PackageDialog
@@ -72,3 +76,27 @@ def test_weights_that_are_dropped_are_asked_about_and_refused_in_a_sentence(
     agree(qtbot, dialog)
     settle(qtbot, lambda: "no YOLO export" in widget.status.value)
     assert widget.choice.package.enabled
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script")
+def test_a_yolo_training_is_asked_about_and_then_exported(
+    qtbot: Any, open_widget: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = 'cp "$(dirname "$0")/made.onnx" best.onnx'
+    place = yolo(tmp_path, monkeypatch, copied)
+    table_network(place / "made.onnx", "scores", masks=False)
+    weights = training(tmp_path, monkeypatch)
+    _, widget = open_widget()
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(weights))])
+    copy, keys = Qt.DropAction.CopyAction, Qt.KeyboardModifier.NoModifier
+    for event in (
+        QDragEnterEvent(QPoint(5, 5), copy, data, LEFT, keys),
+        QDropEvent(QPointF(5, 5), copy, data, LEFT, keys),
+    ):
+        QApplication.sendEvent(widget.native, event)
+    settle(qtbot, lambda: widget.consent.asking)
+    assert "'best.pt' holds Python code" in widget.consent.said.value
+    widget.consent.yes.changed.emit(True)
+    settle(qtbot, lambda: "Made 'nuclei'" in widget.status.value)
+    assert widget.entry.model.kind == "boxes"

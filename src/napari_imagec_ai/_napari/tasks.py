@@ -251,8 +251,9 @@ def converted(source: Path, trust_code: bool) -> Packaged | str:
     """The model folder that was made of what another program saved, or why not."""
     # Brings torch, which takes seconds: a widget that converts nothing opens without.
     from napari_imagec_ai.library.convert.convert_model import convert_model
+    from napari_imagec_ai.library.convert.sources import source_name
 
-    target = user_models() / source.stem
+    target = user_models() / source_name(source)
     if target.resolve() == source.resolve():  # it was installed there
         target = target.with_name(f"{target.name}-converted")
     try:

@@ -19,7 +19,8 @@ from napari_imagec_ai.library import trust
 from napari_imagec_ai.library.package.model_folder import Packaged
 from napari_imagec_ai.library.undescribed import SUFFIXES
 from napari_imagec_ai.library.zoo_models import ZooModel
-from napari_imagec_ai.model.description import Model
+from napari_imagec_ai.model.description import FileRef, Model
+from napari_imagec_ai.model.weights import check_weights
 from napari_imagec_ai.run.published_tests import TestResult
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class ModelActions:
 
     def _take(self, file: Path) -> None:
         """Take what was dropped: a package, bare weights, or what others saved."""
-        if file.is_dir() or file.suffix.lower() in CONVERTED:
+        if _is_to_convert(file):
             self.convert(file)
         elif file.suffix.lower() == ".zip":
             self.install(file)
@@ -204,8 +205,18 @@ class ModelActions:
         self._desk.say(f"Made '{outcome.model.name}' in {outcome.folder.parent}.")
 
 
+def _is_to_convert(file: Path) -> bool:
+    """Whether other software saved it; a ``.pt`` may be TorchScript, which runs."""
+    if file.suffix.lower() == ".pt":
+        found = check_weights("torchscript", FileRef(file.name, path=file))
+        return found.problem is not None
+    return file.is_dir() or file.suffix.lower() in CONVERTED
+
+
 def _is_model(place: Path) -> bool:
     """Whether something that is dropped is a model, and not an image for napari."""
     if place.is_dir():
+        if (place / "saved_model.pb").is_file():
+            return True
         return (place / "config.json").is_file() and any(place.glob("weights*.h5"))
     return place.suffix.lower() in (".zip", *SUFFIXES, *CONVERTED)

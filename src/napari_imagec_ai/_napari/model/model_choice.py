@@ -158,14 +158,15 @@ class ModelChoice(Container):  # type: ignore[type-arg]
         self.convert = MenuItem(
             menu,
             "Import from Cellpose, Keras...",
-            "Make a model folder of a file that Cellpose, Keras or PyTorch saved.",
+            "Make a model folder of a file that Cellpose, Keras, PyTorch or YOLO "
+            "training saved.",
             "convert",
         )
         self.convert_folder = MenuItem(
             menu,
             "Import from StarDist...",
-            "Make a model folder of a StarDist folder, or of a model of the zoo that "
-            "has a PyTorch state dict only.",
+            "Make a model folder of a StarDist folder, a SavedModel, or a model of the "
+            "zoo that has to be converted.",
             "convert_folder",
         )
 
