@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files as resources
 from pathlib import Path
@@ -140,7 +139,10 @@ def _exporter(named: str | Path | None) -> Exporter | None:
 
 def _places(command: Path) -> tuple[Path, ...]:
     """Folders that a command needs: its environment, and its Python's."""
-    places = [command.parent, command.resolve().parent.parent]
+    prefix = command.resolve().parent.parent
+    # Not all of it: it may be ~/.local, where other things of a person lie, too.
+    inside = ("bin", "lib", "lib64", "Lib", "Scripts", "pyvenv.cfg")
+    places = [command.parent, *(prefix / name for name in inside)]
     with command.open("rb") as file:
         first = file.readline(1000).decode(errors="replace").split()
     if first and first[0].startswith("#!") and "python" in first[0]:
@@ -158,19 +160,19 @@ def _exported(path: Path, exporter: Exporter, tick: Tick) -> bytes:
         "memory": memory_limit(),
         "seconds": int(SECONDS),
     }
-    answer = run_alone(
-        script.read_text(encoding="utf-8"),
-        json.dumps(job).encode(),
-        _readable(path, exporter.places),
-        lambda: tick("Exporting with ultralytics"),
-    )
+    try:
+        answer = run_alone(
+            script.read_text(encoding="utf-8"),
+            json.dumps(job).encode(),
+            [path.resolve(), *exporter.places],
+            lambda: tick("Exporting with ultralytics"),
+        )
+    except ModelError as error:
+        reason = str(error).rstrip(".")
+        raise ModelError(f"{reason}; {_by_hand(path)}.") from error
     if not answer:
         raise ModelError(
             f"Expected ONNX of '{path.name}', but {exporter.command[0]} wrote none; "
             f"{_by_hand(path)}."
         )
     return answer
-
-
-def _readable(path: Path, places: Sequence[Path]) -> list[Path]:
-    return [path.resolve(), *places]
