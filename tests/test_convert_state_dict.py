@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +234,26 @@ def test_folders_that_do_not_fit_are_refused_in_a_sentence(
     for word in words:
         assert word in said
     assert not out.exists()
+
+
+def test_a_desktop_with_many_programs_leaves_room_for_the_network(
+    tmp_path: Path,
+) -> None:
+    """The system counts all threads of an ordinary user; root it does not count."""
+    ended = threading.Event()
+    many = [threading.Thread(target=ended.wait) for _ in range(300)]
+    for each in many:
+        each.start()
+    try:
+        code = (
+            "import resource\n"
+            "if resource.getrlimit(resource.RLIMIT_NPROC)[0] < 400:\n"
+            "    raise RuntimeError('no room')\n"
+        )
+        source = _folder(tmp_path / "source", code + NETWORK)
+        ai.convert_model(source, tmp_path / "out", trust_code=True)
+    finally:
+        ended.set()
 
 
 needs_bubblewrap = pytest.mark.skipif(

@@ -21,8 +21,8 @@ sys.path += [path for path in PATHS if path not in sys.path]
 import numpy as np  # noqa: E402
 
 
-def limit(bytes_: int, seconds: int) -> None:
-    """Memory, processor time, size of files."""
+def limit(bytes_: int, seconds: int, processes: int) -> None:
+    """Memory, processor time, size of files, number of processes."""
     try:
         import resource
     except ImportError:  # Windows has none
@@ -32,7 +32,7 @@ def limit(bytes_: int, seconds: int) -> None:
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_FSIZE, 4 << 30),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NPROC, 256),
+        (resource.RLIMIT_NPROC, processes),
     ):
         _, hard = resource.getrlimit(kind)
         least = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -46,7 +46,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     archive = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
     job = json.loads(bytes(archive["job"]))
-    limit(job["memory"], job["seconds"])
+    limit(job["memory"], job["seconds"], job["processes"])
     warnings.simplefilter("ignore")
     import torch
 

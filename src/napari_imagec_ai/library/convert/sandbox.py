@@ -37,6 +37,9 @@ _MOST_TEMPORARY = 1 << 30
 
 _PROBE = "true"
 
+_MORE_PROCESSES = 256
+"""How many it may start."""
+
 
 def bubblewrap() -> str | None:
     """The program that isolates, where it is installed and allowed to."""
@@ -216,3 +219,16 @@ def _reason(code: int, said: str) -> str:
 def memory_limit() -> int:
     """Bytes that it may take: two thirds of what the machine has."""
     return int(psutil.virtual_memory().total * 2 / 3)
+
+
+def process_limit() -> int:
+    """Processes and threads that it may have, with those that run here already.
+
+    The system counts all of a person's, and a desktop has more than a thousand.
+    """
+    mine = psutil.Process().username()
+    there = 0
+    for process in psutil.process_iter(["username", "num_threads"]):
+        if process.info["username"] == mine:
+            there += process.info["num_threads"] or 1
+    return there + _MORE_PROCESSES
