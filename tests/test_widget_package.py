@@ -14,11 +14,14 @@ from napari.layers import Labels
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QApplication, QDialogButtonBox
+from test_convert_saved_model import python as with_tensorflow
 from test_convert_yolo import training, yolo
 from test_package import table_network
 from test_widget_classes import settle
 
+from napari_imagec_ai._napari import preferences
 from napari_imagec_ai._napari.model.packaging import PackageDialog
+from napari_imagec_ai.library.convert import other_python
 
 Open = Callable[..., tuple[Any, Any]]
 LEFT = Qt.MouseButton.LeftButton
@@ -100,3 +103,22 @@ def test_a_yolo_training_is_asked_about_and_then_exported(
     widget.consent.yes.changed.emit(True)
     settle(qtbot, lambda: "Made 'nuclei'" in widget.status.value)
     assert widget.entry.model.kind == "boxes"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="environments lie elsewhere")
+def test_a_saved_model_is_imported_by_the_python_of_the_preferences(
+    qtbot: Any, open_widget: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = str(with_tensorflow(tmp_path))
+    monkeypatch.setattr(preferences, "other_python", lambda: place)
+    saved = tmp_path / "stars"
+    saved.mkdir()
+    (saved / "saved_model.pb").write_bytes(b"a graph")
+    _, widget = open_widget()
+    widget.model_actions.convert(saved)
+    ended = "Made 'stars'"
+    settle(qtbot, lambda: widget.consent.asking or ended in widget.status.value)
+    if widget.consent.asking:  # nothing keeps it from a person's files here
+        widget.consent.yes.changed.emit(True)
+    settle(qtbot, lambda: ended in widget.status.value)
+    other_python.prefer_python(None)

@@ -18,6 +18,11 @@ def models_folder() -> Path | None:
     return folder if folder is not None and folder.is_dir() else None
 
 
+def other_python() -> str | None:
+    """The Python that has what models of other software need; None: not named."""
+    return _setting("models", "python") or None
+
+
 def problem() -> str:
     """What is wrong with the preferences, as a sentence; empty: nothing."""
     folder = _chosen()

@@ -247,16 +247,20 @@ def saved(
         return in_words(error) or str(error)
 
 
-def converted(source: Path, trust_code: bool) -> Packaged | str:
+def converted(
+    source: Path, trust_code: bool, python: str | None = None
+) -> Packaged | str:
     """The model folder that was made of what another program saved, or why not."""
     # Brings torch, which takes seconds: a widget that converts nothing opens without.
     from napari_imagec_ai.library.convert.convert_model import convert_model
+    from napari_imagec_ai.library.convert.other_python import prefer_python
     from napari_imagec_ai.library.convert.sources import source_name
 
     target = user_models() / source_name(source)
     if target.resolve() == source.resolve():  # it was installed there
         target = target.with_name(f"{target.name}-converted")
     try:
+        prefer_python(python)
         return convert_model(source, target, trust_code)
     except ImagecAIError as error:
         return str(error)

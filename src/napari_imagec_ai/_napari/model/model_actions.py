@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QFileDialog
 
-from napari_imagec_ai._napari import tasks
+from napari_imagec_ai._napari import preferences, tasks
 from napari_imagec_ai._napari.background import Jobs
 from napari_imagec_ai._napari.desk import Desk
 from napari_imagec_ai._napari.model.card import FAILED, tested_lines
@@ -160,7 +160,8 @@ class ModelActions:
         self._desk.say(f"Importing {source.name}...")
         done = partial(self._converted, source)
         button = self._choice.convert
-        self.jobs.start(button, done, tasks.converted, source, trust_code)
+        python = preferences.other_python()
+        self.jobs.start(button, done, tasks.converted, source, trust_code, python)
 
     def _converted(self, source: Path, outcome: Packaged | str) -> None:
         if isinstance(outcome, str) and "--trust-code" in outcome:

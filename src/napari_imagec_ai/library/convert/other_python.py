@@ -46,6 +46,15 @@ class OtherPython:
     places: tuple[Path, ...]
 
 
+_preferred: str | None = None
+
+
+def prefer_python(place: str | None) -> None:
+    """Look here first from now on, where nobody names another; None: no longer."""
+    global _preferred
+    _preferred = place
+
+
 def find_python(
     packages: Sequence[str], named: str | Path | None = None
 ) -> OtherPython | None:
@@ -57,7 +66,7 @@ def find_python(
         Names of modules that it must have.
     named : path, optional
         Its program, or the folder of its environment; by default that of
-        :data:`VARIABLE`, and then ours.
+        :func:`prefer_python`, of :data:`VARIABLE`, and then ours.
 
     Raises
     ------
@@ -65,8 +74,8 @@ def find_python(
         If the one that was named is no Python, or lacks something.
     """
     if not named:
-        usual = os.environ.get(VARIABLE)
-        programs = [_program(Path(usual).expanduser())] if usual else []
+        usual = filter(None, (_preferred, os.environ.get(VARIABLE)))
+        programs = [_program(Path(place).expanduser()) for place in usual]
         asked = (ask(place, packages) for place in (*programs, Path(sys.executable)))
         return next((one for one in asked if one and not one.missing), None)
     program = _program(Path(named).expanduser())

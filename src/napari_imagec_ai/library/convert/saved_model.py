@@ -173,7 +173,8 @@ def _python(folder: Path, asked: Asked) -> OtherPython:
     if found is None:
         raise ModelError(
             f"'{folder.name}' holds a TensorFlow network; {by_hand(folder.name)}. Or "
-            "name a python that has both (--python), and it is done for you."
+            "name a python that has both (--python, or Preferences > Plugin "
+            "Preferences in napari), and it is done for you."
         )
     if not asked.trust_code and bubblewrap() is None:
         raise ModelError(

@@ -99,7 +99,8 @@ def read_yolo_checkpoint(
     if exporter is None:
         raise ModelError(
             f"'{path.name}' is a YOLO training's own file, a pickled program; "
-            f"{_by_hand(path)}. Or name the python that has ultralytics (--python)."
+            f"{_by_hand(path)}. Or name the python that has ultralytics (--python, or "
+            "Preferences > Plugin Preferences in napari)."
         )
     if not trust_code:
         raise ModelError(
