@@ -164,6 +164,43 @@ def test_a_device_that_is_written_into_the_file_is_named(tmp_path: Path) -> None
         engine.run([X])
 
 
+def traced_for_the_processor(
+    monkeypatch: pytest.MonkeyPatch, path: Path, device: str
+) -> TorchScriptEngine:
+    """An engine as on a GPU, with a network that runs on the processor alone."""
+    engine = TorchScriptEngine(torchscript_network(path, "x + 1"), device)
+    engine.device = "cuda"
+    called = engine._called
+
+    def on_the_processor(tensors: Any) -> Any:
+        if engine.device == "cpu":
+            return called(tensors)
+        raise RuntimeError(
+            "Expected all tensors to be on the same device, but found at least two "
+            "devices, cuda:0 and cpu!"
+        )
+
+    monkeypatch.setattr(engine, "_called", on_the_processor)
+    return engine
+
+
+def test_a_network_traced_for_the_processor_goes_there_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = traced_for_the_processor(monkeypatch, tmp_path / "a.pt", "auto")
+    assert np.array_equal(engine.run([X])[0], X + 1)
+    assert engine.device == "cpu"
+
+
+def test_a_network_traced_for_the_processor_stays_where_the_person_wants_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = traced_for_the_processor(monkeypatch, tmp_path / "a.pt", "cpu")
+    engine._may_move = False
+    with pytest.raises(EngineError, match=r"processor is written into 'a.pt'.*'cpu'"):
+        engine.run([X])
+
+
 def test_a_reason_is_told_to_its_end_and_without_the_source_of_the_runtime(
     tmp_path: Path,
 ) -> None:

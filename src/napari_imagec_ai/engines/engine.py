@@ -121,7 +121,9 @@ class Completed(Engine):
 
     def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """See :meth:`Engine.run`."""
-        return self._engine.run(inputs)
+        results = self._engine.run(inputs)
+        self.device = self._engine.device
+        return results
 
     def close(self) -> None:
         """See :meth:`Engine.close`."""

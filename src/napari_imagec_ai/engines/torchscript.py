@@ -32,7 +32,9 @@ class TorchScriptEngine(Engine):
     path : Path
         A TorchScript archive.
     device : str
-        ``auto``, ``cpu``, ``cuda``, ``mps``, or another device of PyTorch.
+        ``auto``, ``cpu``, ``cuda``, ``mps``, or another device of PyTorch. With
+        ``auto`` a network that has the processor written into it goes there, and
+        ``device`` says so after the run.
     """
 
     name = "torchscript"
@@ -45,6 +47,7 @@ class TorchScriptEngine(Engine):
             torch.set_num_threads(threads.limit())
         self._device = _device(torch, device)
         self.device = self._device.type
+        self._may_move = device == "auto"
         beside = {"config.txt": ""}
         with warnings.catch_warnings():
             # torch.jit is deprecated, but it is what the published weights are.
@@ -73,7 +76,7 @@ class TorchScriptEngine(Engine):
         torch = self._torch
         with torch.inference_mode():
             try:
-                result = self._tried(inputs)
+                result = self._tried_where_it_runs(inputs)
             except Exception as error:  # PyTorch's errors have no common root
                 shapes = [array.shape for array in inputs]
                 if self.device == "cuda":  # what is cached is in the way of less
@@ -81,6 +84,26 @@ class TorchScriptEngine(Engine):
                 sentence = _not_run(self._path, self.device, shapes, error)
                 raise runtime_error(sentence, error) from error
             return [_array(torch, tensor) for tensor in _flatten(torch, result)]
+
+    def _tried_where_it_runs(self, inputs: Sequence[NDArray[Any]]) -> Any:
+        """What the network gives; on the processor if it was traced for that alone.
+
+        A trace keeps the device of every tensor that the network made by itself, as the
+        places of a detector's grid, and such a network fails on a GPU.
+        """
+        try:
+            return self._tried(inputs)
+        except Exception as error:  # PyTorch's errors have no common root
+            if not (self._may_move and _is_apart(self.device, error)):
+                raise
+            # Opened again, since what a trace holds as constants cannot be moved.
+            self._device = self._torch.device("cpu")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                module = self._torch.jit.load(str(self._path), self._device)
+            self._module, self.device = module.eval(), "cpu"
+            self._arrange(channels_last=True)
+            return self._tried(inputs)
 
     def _tried(self, inputs: Sequence[NDArray[Any]]) -> Any:
         """What the network gives; its weights are put back where that is what it needs.
@@ -167,6 +190,16 @@ _BAKED = re.compile(
 """How PyTorch says that a network asks for a device that is not there."""
 
 
+_APART = re.compile(
+    r"tensors to be on the same device|Input type \(torch\.(cuda|mps|xpu)"
+)
+"""How PyTorch says that some tensors of a network are on another device."""
+
+
+def _is_apart(device: str, error: Exception) -> bool:
+    return device != "cpu" and _APART.search(str(error)) is not None
+
+
 def _not_run(
     path: Path, device: str, shapes: Sequence[tuple[int, ...]], error: Exception
 ) -> str:
@@ -177,6 +210,11 @@ def _not_run(
             f"The device '{wanted}' is written into '{path.name}', as tracing on a GPU "
             "does, and this run is on the processor; export the network again with "
             "model.cpu() and example.cpu(), or choose that device where there is one."
+        )
+    if _is_apart(device, error):
+        return (
+            f"The processor is written into '{path.name}', as tracing on it does, and "
+            f"this run is on '{device}'; choose the device 'cpu', or the ONNX weights."
         )
     return (
         f"PyTorch could not run the network on inputs of shape {list(shapes)}: "

@@ -75,7 +75,9 @@ class RequestHandler:
             return {"needs": size}
         sharing.put(segment, layout, self._results)
         self._results = []
-        return {"outputs": layout}
+        # With the first run a network may have gone to another device.
+        device = "" if self._engine is None else self._engine.device
+        return {"outputs": layout, "device": device}
 
     def loosen(self, request: Reply) -> Reply:
         """Take other sizes than those that the file declares."""
