@@ -63,6 +63,7 @@ def test_a_model_is_found_installed_and_chosen(
     assert "1 of 5 models" in dialog.said.value
     choose(dialog, "brave-mouse")
     settle(qtbot, lambda: " MB." in dialog.details.value)
+    assert "Size: at least" not in dialog.details.value
     assert "Licence: CC0-1.0" in dialog.details.value
     assert "Runs as it is" in dialog.details.value
     assert not [name for method, name, _ in server.asked if method == "GET"][1:]
@@ -83,6 +84,8 @@ def test_what_does_not_run_says_why_and_what_is_converted_is_offered(
     choose(dialog, "dull-moth")
     assert "clicked at" in dialog.details.value
     assert not dialog.install.enabled
+    choose(dialog, "calm-otter")  # its code is not there
+    settle(qtbot, lambda: "Size: at least" in dialog.details.value)
     choose(dialog, "grey-gull")
     assert dialog.install.enabled  # its description is read first
     served = tmp_path / "served"

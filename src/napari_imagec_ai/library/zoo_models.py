@@ -98,12 +98,16 @@ def reading_zoo() -> Generator[Progress, None, list[ZooModel]]:
     return sorted(found.values(), key=lambda model: model.name.lower())
 
 
-def asking_size(model: ZooModel) -> Generator[Progress, None, int | None]:
-    """Bytes of all its files; None where the server does not tell of its weights."""
+def asking_size(model: ZooModel) -> Generator[Progress, None, str]:
+    """How large all its files are, in words, as far as the server tells."""
     step = Progress(0, 0, "Asking how large it is")
     yield step
     found = yield from sizes(model.id, list(wanted_files(model.rdf)), step)
-    return sum(size for size in found if size) or None
+    known = [size for size in found if size]
+    if not known:
+        return "not told by the server"
+    least = "" if len(known) == len(found) else "at least "
+    return f"{least}{sum(known) / 1e6:.1f} MB"
 
 
 def _models_in(source: bytes, address: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

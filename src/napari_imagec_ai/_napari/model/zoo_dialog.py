@@ -211,9 +211,8 @@ class ZooDialog(QDialog):  # type: ignore[misc]
         )
         self._sizing.start()
 
-    def _sized(self, model: ZooModel, outcome: int | str | None) -> None:
-        told = f"{outcome / 1e6:.1f} MB" if isinstance(outcome, int) else "not told"
-        self._sizes[model.id] = told
+    def _sized(self, model: ZooModel, outcome: str) -> None:
+        self._sizes[model.id] = outcome
         self._show_details()
 
     def _drop_sizing(self) -> None:
