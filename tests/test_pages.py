@@ -41,6 +41,7 @@ NOT_RUN = {
     "yolo export": "it takes the package ultralytics",
     "python export.py": "it takes a checkout of YOLOv5",
     "dask": "it starts a cluster on other machines",
+    "imagec-ai zoo": "it asks the zoo",
     "imagec-ai install affable-shark": "it fetches from the zoo",
     "imagec-ai predict affable-shark": "it needs what was fetched from the zoo",
     "imagec-ai convert downloaded-model.zip": "it asks about a stranger's code",
