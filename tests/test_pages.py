@@ -46,6 +46,8 @@ NOT_RUN = {
     "imagec-ai predict affable-shark": "it needs what was fetched from the zoo",
     "imagec-ai convert downloaded-model.zip": "it asks about a stranger's code",
     "imagec-ai convert my-unet.keras": "it takes Keras, which is an extra",
+    "imagec-ai convert saved_model": "it takes TensorFlow, in a Python of the reader's",
+    "imagec-ai convert best.pt": "it takes the package ultralytics",
     "imagec-ai package rcnn.onnx": "a Mask R-CNN has 170 MB",
     "python -m benchmarks": "it takes folders of other people's images",
     "python -m faults": "it has tests of its own",
