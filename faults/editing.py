@@ -18,7 +18,7 @@ import numpy as np
 def corrected(turn: int) -> tuple[object, dict[str, object]]:
     """Objects at one of several thresholds, and the corrections of a person."""
     from napari_imagec_ai.image.image_input import Frame
-    from napari_imagec_ai.results.correction.by_hand import laid_over, noticed
+    from napari_imagec_ai.results.correction.kept_corrections import laid_over, noticed
     from napari_imagec_ai.results.correction.read_back import read_labels
 
     labels = np.zeros((256, 256), np.int32)

@@ -239,7 +239,7 @@ ALL: dict[str, Mutant] = {
     "turns": Mutant(
         "processes that remember something take turns",
         "promises",
-        _set("model.memory:turn", _unguarded),
+        _set("model.learned:turn", _unguarded),
         "both_are_kept",
     ),
     "external data": Mutant(

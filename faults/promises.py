@@ -165,19 +165,19 @@ def both_are_kept(folder: Path) -> None:
     import platformdirs
 
     from napari_imagec_ai.library.folders import load_model
-    from napari_imagec_ai.model import memory
+    from napari_imagec_ai.model import learned
     from napari_imagec_ai.system.taking_turns import turn
 
     platformdirs.user_data_dir = lambda *a, **k: str(folder / "data")
     model = load_model(_tiny(folder / "tiny"))
-    with turn(memory._place(model)):
-        other = threading.Thread(target=memory.keep, args=(model, "a", {"b": 1}))
+    with turn(learned._place(model)):
+        other = threading.Thread(target=learned.keep, args=(model, "a", {"b": 1}))
         other.start()
         other.join(0.5)
         if not other.is_alive():
             raise Lost("it was written out of turn")
     other.join()
-    if memory.recall(model, "a") != {"b": 1}:
+    if learned.recall(model, "a") != {"b": 1}:
         raise Lost("it is not kept")
 
 

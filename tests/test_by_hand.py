@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from napari_imagec_ai.image.image_input import Frame, ImageInput
-from napari_imagec_ai.results.correction.by_hand import laid_over, noticed, renamed
+from napari_imagec_ai.results.correction.kept_corrections import (
+    laid_over,
+    noticed,
+    renamed,
+)
 from napari_imagec_ai.results.correction.read_back import read_labels
 from napari_imagec_ai.results.objects import Objects
 

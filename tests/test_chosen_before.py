@@ -17,7 +17,7 @@ from napari_imagec_ai._napari import chosen_before
 from napari_imagec_ai.decoders.decoder import settings_with
 from napari_imagec_ai.decoders.registry import choose_decoder, get_decoder
 from napari_imagec_ai.image.samples import sample_image
-from napari_imagec_ai.model import memory
+from napari_imagec_ai.model import learned
 from napari_imagec_ai.recipes.session import Session
 from napari_imagec_ai.run.settings import RunSettings
 
@@ -56,7 +56,7 @@ def test_what_another_version_kept_is_left_out(
     make_model: MakeModel,
 ) -> None:
     model = ai.load_model(make_model())
-    memory.keep(model, "feeding", {"normalize": "by magic"})
+    learned.keep(model, "feeding", {"normalize": "by magic"})
     assert chosen_before.feed_for(model) == RunSettings()
 
 
@@ -65,7 +65,7 @@ def kept_otherwise(model: ai.Model) -> None:
     labels = get_decoder("semantic")
     usual = labels.defaults(model)
     chosen_before.keep_choice(model, labels, usual)
-    memory.keep(model, "feeding", {"normalize": "range", "scale": 0.5})
+    learned.keep(model, "feeding", {"normalize": "range", "scale": 0.5})
 
 
 def test_python_does_what_the_description_says_whatever_the_widget_kept() -> None:

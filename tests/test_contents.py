@@ -21,7 +21,7 @@ from napari_imagec_ai._napari import remembered
 from napari_imagec_ai.image.samples import sample_image
 from napari_imagec_ai.library import trust
 from napari_imagec_ai.library.folders import install
-from napari_imagec_ai.model import memory
+from napari_imagec_ai.model import learned
 from napari_imagec_ai.recipes.batch.run_batch import Batch, run_batch
 from napari_imagec_ai.recipes.recipe import Recipe, describe_model
 from napari_imagec_ai.system import contents, whole_files
@@ -196,10 +196,10 @@ platformdirs.user_data_dir = lambda *_: sys.argv[4]
 import napari_imagec_ai as ai
 from napari_imagec_ai.library import trust
 from napari_imagec_ai._napari import remembered
-from napari_imagec_ai.model import memory
+from napari_imagec_ai.model import learned
 model = ai.load_model(sys.argv[1])
 for number in range(40):
-    memory.keep(model, f"{sys.argv[2]} {number}", {"a": number})
+    learned.keep(model, f"{sys.argv[2]} {number}", {"a": number})
     path = Path(sys.argv[3], f"{sys.argv[2]}-{number}.pt")
     path.write_text(path.name)
     trust.remember_file(path)
@@ -218,7 +218,7 @@ def test_what_two_processes_remember_at_once_is_all_kept(
     model = ai.load_model(folder)
     for name in ("a", "b"):
         for number in range(40):
-            assert memory.recall(model, f"{name} {number}") == {"a": number}
+            assert learned.recall(model, f"{name} {number}") == {"a": number}
             assert remembered.recall(f"{name} {number}") == "a"
             path = tmp_path / f"{name}-{number}.pt"
             assert trust.question_of_file("torchscript", path) is None

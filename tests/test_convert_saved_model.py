@@ -201,6 +201,7 @@ def test_outputs_come_in_the_order_of_the_description(
     ("changes", "words"),
     [
         ({"gives": "image + 1"}, "off by 1"),
+        ({"gives": "image * np.nan"}, "off by nan"),
         ({"gives": "1 / 0"}, "division by zero"),
         ({"gives": "os._exit(3)"}, "failed|gave nothing"),
         ({"signatures": ""}, "names no function"),

@@ -196,7 +196,6 @@ def test_a_network_traced_for_the_processor_stays_where_the_person_wants_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = traced_for_the_processor(monkeypatch, tmp_path / "a.pt", "cpu")
-    engine._may_move = False
     with pytest.raises(EngineError, match=r"processor is written into 'a.pt'.*'cpu'"):
         engine.run([X])
 

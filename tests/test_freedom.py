@@ -12,7 +12,7 @@ import pytest
 from conftest import description, onnx_network, torchscript_network
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.model import memory
+from napari_imagec_ai.model import learned
 
 MakeModel = Callable[..., Path]
 GREY = np.random.default_rng(9).random((200, 260)).astype(np.float32)
@@ -57,7 +57,7 @@ def test_a_network_that_can_is_given_larger_windows(
     np.testing.assert_allclose(found.maps["probability"][0], 2 * GREY, rtol=1e-6)
     np.testing.assert_allclose(fixed.maps["probability"][0], 2 * GREY, rtol=1e-6)
     # It is known from then on, also to an engine that is opened anew.
-    assert memory.recall(model, "sizes")[found.engine]["step"] == 64
+    assert learned.recall(model, "sizes")[found.engine]["step"] == 64
     assert ai.predict(model, IMAGE).network_calls == 1
 
 
@@ -72,7 +72,7 @@ def test_one_that_cannot_keeps_its_window(
     model = made(make_model, network, scale)
     found = ai.predict(model, IMAGE)
     assert found.network_calls > 12
-    assert memory.recall(model, "sizes")[found.engine]["step"] == 0
+    assert learned.recall(model, "sizes")[found.engine]["step"] == 0
     np.testing.assert_allclose(found.maps["probability"][0], 2 * GREY, rtol=1e-6)
 
 

@@ -13,7 +13,7 @@ import pytest
 from conftest import description, torchscript_network
 
 import napari_imagec_ai as ai
-from napari_imagec_ai.model import memory
+from napari_imagec_ai.model import learned
 
 MakeModel = Callable[..., Path]
 NOISE = np.random.default_rng(3).random((200, 300)).astype(np.float32)
@@ -83,7 +83,7 @@ def test_an_image_of_one_window_needs_no_measuring(make_model: MakeModel) -> Non
     model = ai.load_model(make_model(network=box(5), **without_halo()))
     found = ai.predict(model, ai.ImageInput(NOISE, "YX"))
     assert (found.network_calls, found.assumed) == (1, ())
-    assert memory.recall(model, "reach") == {}
+    assert learned.recall(model, "reach") == {}
 
 
 def test_a_network_that_sees_all_of_a_small_window_is_told(

@@ -15,7 +15,7 @@ from test_by_hand import A, B, found
 from test_widget_classes import settle, typed
 
 from napari_imagec_ai._napari.layers.corrections_row import DISCARDED
-from napari_imagec_ai.results.correction.by_hand import laid_over, noticed
+from napari_imagec_ai.results.correction.kept_corrections import laid_over, noticed
 from napari_imagec_ai.results.correction.safe_copy import bring, keep
 
 Open = Callable[..., tuple[Any, Any]]

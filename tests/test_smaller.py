@@ -229,6 +229,10 @@ def test_on_a_gpu_windows_go_in_batches_where_the_description_allows_it(
     image, gpu = ai.ImageInput(GREY, "YX"), Gpu()
     ai.predict(ai.load_model(make_model()), image, engine=gpu, tile=48)
     assert gpu.most > 1
+    large = ai.ImageInput(np.tile(GREY, (16, 16))[:1100, :1100], "YX")
+    wide = Gpu()
+    ai.predict(ai.load_model(make_model("wide")), large, engine=wide, tile=1024)
+    assert wide.most == 1  # copied back at once, they take longer
     cpu = Gpu()
     cpu.device = "cpu"
     ai.predict(ai.load_model(make_model("again")), image, engine=cpu, tile=48)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from napari_imagec_ai.decoders.decoder import OF_MODEL, Decoder, S, settings_with
 from napari_imagec_ai.decoders.registry import decoders, guess_decoder
 from napari_imagec_ai.errors import DecodeError
-from napari_imagec_ai.model import memory
+from napari_imagec_ai.model import learned
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.run.settings import RunSettings, about
 
@@ -28,7 +28,7 @@ KEPT = [
 
 def decoder_for(model: Model) -> Decoder[Any] | None:
     """The decoder that a person chose for a model, else the model's own, if any."""
-    chosen = memory.recall(model, _DECODER).get("decoder")
+    chosen = learned.recall(model, _DECODER).get("decoder")
     return decoders().get(str(chosen)) or guess_decoder(model)
 
 
@@ -41,7 +41,7 @@ def settings_for(decoder: Decoder[S], model: Model) -> S:
         If a value in the model's description cannot be used.
     """
     settings = decoder.defaults(model)
-    kept = memory.recall(model, _DECODER).get("settings")
+    kept = learned.recall(model, _DECODER).get("settings")
     if not isinstance(kept, Mapping):
         return settings
     fields = _of_model(decoder)
@@ -64,7 +64,7 @@ def keep_choice(model: Model, decoder: Decoder[S], settings: S) -> None:
     choice: dict[str, Any] = {"settings": changed} if changed else {}
     if guess_decoder(model) is not decoder:
         choice["decoder"] = decoder.name
-    memory.keep(model, _DECODER, choice)
+    learned.keep(model, _DECODER, choice)
 
 
 def _of_model(decoder: Decoder[Any]) -> set[str]:
@@ -80,7 +80,7 @@ def _of_model(decoder: Decoder[Any]) -> set[str]:
 def feed_for(model: Model) -> RunSettings:
     """How to feed a model to begin with: as it is described, or as a person chose."""
     try:
-        return RunSettings.model_validate(memory.recall(model, _FEEDING))
+        return RunSettings.model_validate(learned.recall(model, _FEEDING))
     except ValidationError:  # kept by another version, for which it meant another thing
         return RunSettings()
 
@@ -89,22 +89,22 @@ def keep_feed(model: Model, settings: RunSettings) -> None:
     """Remember how this model is fed, where that is not as usual."""
     usual = RunSettings()
     changed = {name for name in KEPT if getattr(settings, name) != getattr(usual, name)}
-    memory.keep(model, _FEEDING, settings.model_dump(mode="json", include=changed))
+    learned.keep(model, _FEEDING, settings.model_dump(mode="json", include=changed))
 
 
 def forget(model: Model) -> None:
     """Forget what a person chose for this model: the description counts again."""
     for topic in (_FEEDING, _DECODER):
-        memory.keep(model, topic, {})
+        learned.keep(model, topic, {})
 
 
 def sentence(model: Model) -> str:
     """What is taken as it was chosen before; empty where that is nothing."""
-    read = memory.recall(model, _DECODER)
+    read = learned.recall(model, _DECODER)
     chosen = {"output is": read["decoder"]} if "decoder" in read else {}
     kept = read.get("settings")
     chosen |= dict(kept) if isinstance(kept, Mapping) else {}
-    chosen |= memory.recall(model, _FEEDING)
+    chosen |= learned.recall(model, _FEEDING)
     if not chosen:
         return ""
     told = ", ".join(

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from napari_imagec_ai.model.description import Model
-from napari_imagec_ai.model.memory import keep, recall
+from napari_imagec_ai.model.learned import keep, recall
 from napari_imagec_ai.model.weights import fingerprint
 
 _TOPIC = "speed"

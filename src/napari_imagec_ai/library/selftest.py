@@ -15,7 +15,7 @@ from napari_imagec_ai.engines.opening_weights import open_engine
 from napari_imagec_ai.errors import ImagecAIError, ModelError
 from napari_imagec_ai.library.agreement import LEAST, compare_objects
 from napari_imagec_ai.model.description import Model, TensorSpec
-from napari_imagec_ai.model.memory import keep, recall
+from napari_imagec_ai.model.learned import keep, recall
 from napari_imagec_ai.model.weights import sha256
 from napari_imagec_ai.run.published_tests import (
     TestResult,

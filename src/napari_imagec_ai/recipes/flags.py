@@ -1,4 +1,7 @@
-"""The commands and their flags; what flags mean, `recipe_from_flags` knows."""
+"""The commands and their flags; what flags mean, `recipe_from_flags` knows.
+
+Those of a run, such as ``--device``, are made of the fields of :class:`.RunSettings`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Filters: conditions on an object's columns, and the class that they give."""
+"""Filters: conditions on an object's columns, and the class that they give.
+
+Any column can be filtered by; a new one is measured in :mod:`.measure`, whole and, for
+results on the disk, summed block by block.
+"""
 
 from __future__ import annotations
 

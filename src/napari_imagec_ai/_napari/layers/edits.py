@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_imagec_ai._napari.layers import lazy_labels
 from napari_imagec_ai._napari.layers.outlines_to_pixels import redrawn
-from napari_imagec_ai.results.correction.by_hand import (
+from napari_imagec_ai.results.correction.kept_corrections import (
     ByHand,
     joined,
     laid_over,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_imagec_ai.model.description import Model
     from napari_imagec_ai.recipes.session import Session
     from napari_imagec_ai.results.class_map import ClassMap
-    from napari_imagec_ai.results.correction.by_hand import ByHand
+    from napari_imagec_ai.results.correction.kept_corrections import ByHand
 
 Tuned = tuple["Settings", "ClassMap"]
 """What a result was tuned to."""

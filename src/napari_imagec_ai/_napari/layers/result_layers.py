@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
     from napari_imagec_ai.results.class_map import ClassMap
-    from napari_imagec_ai.results.correction.by_hand import ByHand
+    from napari_imagec_ai.results.correction.kept_corrections import ByHand
 
 
 MANY = 250

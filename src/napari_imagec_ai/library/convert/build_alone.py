@@ -21,24 +21,6 @@ sys.path += [path for path in PATHS if path not in sys.path]
 import numpy as np  # noqa: E402
 
 
-def limit(bytes_: int, seconds: int, processes: int) -> None:
-    """Memory, processor time, size of files, number of processes."""
-    try:
-        import resource
-    except ImportError:  # Windows has none
-        return
-    for kind, most in (
-        (resource.RLIMIT_AS, bytes_),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, 4 << 30),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NPROC, processes),
-    ):
-        _, hard = resource.getrlimit(kind)
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (least, least))
-
-
 def main() -> None:
     """Read the job, build, export, answer."""
     answer = os.fdopen(os.dup(1), "wb")
@@ -46,7 +28,6 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     archive = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
     job = json.loads(bytes(archive["job"]))
-    limit(job["memory"], job["seconds"], job["processes"])
     warnings.simplefilter("ignore")
     import torch
 

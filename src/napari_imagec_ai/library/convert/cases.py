@@ -30,21 +30,28 @@ def read_cases(found: Mapping[str, NDArray[Any]]) -> list[Case]:
 
 
 def largest_difference(onnx: bytes, cases: Sequence[Case]) -> float:
-    """Between ONNX and what was given, of all outputs; infinite where it fails."""
+    """Between ONNX and what was given, of all outputs.
+
+    Raises
+    ------
+    EngineError
+        If the ONNX file does not run on the inputs, or gives another number of outputs.
+    """
     with tempfile.TemporaryDirectory(prefix="imagec-ai-") as place:
         file = Path(place) / "weights.onnx"
         file.write_bytes(onnx)
+        engine = open_file("onnx", file, "cpu")
         try:
-            engine = open_file("onnx", file, "cpu")
-        except EngineError:
-            return float("inf")
-        try:
-            return max(
-                difference(found, expected)
-                for inputs, outputs in cases
-                for found, expected in zip(engine.run(inputs), outputs, strict=True)
-            )
-        except (EngineError, ValueError):
-            return float("inf")
+            return max(_off(engine.run(inputs), outputs) for inputs, outputs in cases)
         finally:
             engine.close()
+
+
+def _off(found: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]) -> float:
+    if len(found) != len(expected):
+        raise EngineError(
+            f"Expected {len(expected)} outputs of the ONNX file, found {len(found)}."
+        )
+    return max(
+        difference(one, other) for one, other in zip(found, expected, strict=True)
+    )

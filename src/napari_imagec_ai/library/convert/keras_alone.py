@@ -27,29 +27,12 @@ os.environ |= {
 import numpy as np  # noqa: E402
 
 
-def limit(bytes_: int, seconds: int) -> None:
-    """Memory and processor time."""
-    try:
-        import resource
-    except ImportError:  # Windows has none
-        return
-    for kind, most in (
-        (resource.RLIMIT_AS, bytes_),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        _, hard = resource.getrlimit(kind)
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (least, least))
-
-
 def main() -> None:
     """Read the job, open, export, answer."""
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     archive = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
     job = json.loads(bytes(archive["job"]))
-    limit(job["memory"], job["seconds"])
     warnings.simplefilter("ignore")
     found: dict[str, Any]
     try:

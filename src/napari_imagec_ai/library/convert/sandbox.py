@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from importlib.resources import files as resources
 from pathlib import Path
 
 import psutil
@@ -37,8 +38,8 @@ _MOST_TEMPORARY = 1 << 30
 
 _PROBE = "true"
 
-_MORE_PROCESSES = 256
-"""How many it may start."""
+_MORE_PROCESSES = 256 + 8 * (os.cpu_count() or 1)
+"""How many it may start; threads count, and frameworks start some for each core."""
 
 
 def bubblewrap() -> str | None:
@@ -112,7 +113,7 @@ def run_alone(
     paths = [] if python else [p for p in sys.path if p]
     # -B: nothing is left beside the code that it imports.
     program = str(python.program) if python else sys.executable
-    command = [program, "-I", "-B", "-c", script]
+    command = [program, "-I", "-B", "-c", _start(), *_limits(), script]
     readable = [*readable, *(python.places if python else ())]
     isolating = bubblewrap()
     if isolating:
@@ -216,12 +217,24 @@ def _reason(code: int, said: str) -> str:
     return f"The code of the network failed: {shown or f'exit code {code}'}"
 
 
-def memory_limit() -> int:
-    """Bytes that it may take: two thirds of what the machine has."""
-    return int(psutil.virtual_memory().total * 2 / 3)
+def _start() -> str:
+    """The script that every such process begins with."""
+    script = resources("napari_imagec_ai.library.convert") / "start_alone.py"
+    return script.read_text(encoding="utf-8")
 
 
-def process_limit() -> int:
+def _limits() -> list[str]:
+    """Bytes, seconds of processor time and processes, as that script takes them.
+
+    Of memory it may have two thirds of what the machine has, and of time as much as all
+    cores have while it is waited for: that it took too long is said by who waits.
+    """
+    memory = int(psutil.virtual_memory().total * 2 / 3)
+    seconds = int(SECONDS) * (os.cpu_count() or 1) + 60
+    return [str(memory), str(seconds), str(_process_limit())]
+
+
+def _process_limit() -> int:
     """Processes and threads that it may have, with those that run here already.
 
     The system counts all of a person's, and a desktop has more than a thousand.

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_imagec_ai.engines.engine import Engine
-from napari_imagec_ai.errors import ModelError
+from napari_imagec_ai.errors import EngineError, ModelError
 from napari_imagec_ai.library.convert.cases import (
     Case,
     largest_difference,
@@ -34,10 +34,8 @@ from napari_imagec_ai.library.convert.described_folder import (
 from napari_imagec_ai.library.convert.other_python import OtherPython, find_python
 from napari_imagec_ai.library.convert.rebuilt import OPSET, TOLERANCE
 from napari_imagec_ai.library.convert.sandbox import (
-    SECONDS,
     bubblewrap,
     guards,
-    memory_limit,
     run_alone,
 )
 from napari_imagec_ai.library.package.description import Rdf, described
@@ -203,11 +201,15 @@ def _export(
     onnx, told = found["onnx"].tobytes(), json.loads(found["told"].tobytes())
     cases = read_cases(found)
     asked.tick("Comparing with TensorFlow")
-    off = largest_difference(onnx, cases)
-    if off > TOLERANCE:
+    expected = f"Expected ONNX that gives what TensorFlow gives for '{folder.name}'"
+    try:
+        off = largest_difference(onnx, cases)
+    except EngineError as error:
+        raise ModelError(f"{expected}, found one that does not run: {error}") from error
+    if not off <= TOLERANCE:  # nor where it is no number
         raise ModelError(
-            f"Expected ONNX that gives what TensorFlow gives for '{folder.name}', "
-            f"found one that is off by {off:.3g}; export it where it was trained."
+            f"{expected}, found one that is off by {off:.3g}; export it where it was "
+            "trained."
         )
     checked = (
         f"The network gives what TensorFlow {told['tensorflow']} gives (largest "
@@ -219,8 +221,6 @@ def _export(
 def _job(folder: Path, published: Mapping[str, NDArray[Any]]) -> bytes:
     job = {
         "path": str(folder.resolve()),
-        "memory": memory_limit(),
-        "seconds": int(SECONDS),
         "sizes": {str(rank): sizes for rank, sizes in _SIZES.items()},
         "opset": OPSET,
     }

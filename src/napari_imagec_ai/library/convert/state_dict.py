@@ -27,10 +27,7 @@ from napari_imagec_ai.library.convert.described_folder import (
 )
 from napari_imagec_ai.library.convert.rebuilt import OPSET
 from napari_imagec_ai.library.convert.sandbox import (
-    SECONDS,
     guards,
-    memory_limit,
-    process_limit,
     run_alone,
 )
 from napari_imagec_ai.library.convert.torch_file import read_state
@@ -110,9 +107,6 @@ def _job(model: Model, made: Architecture, weights: Path) -> bytes:
         ]
     }
     job = {
-        "memory": memory_limit(),
-        "processes": process_limit(),
-        "seconds": int(SECONDS),
         "file": str(made.file.resolve()) if made.file else "",
         "module": made.module,
         "callable": made.callable,

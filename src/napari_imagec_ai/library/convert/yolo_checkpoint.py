@@ -18,9 +18,7 @@ from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.library.convert.conversion import Conversion, Tick
 from napari_imagec_ai.library.convert.other_python import ask, find_python
 from napari_imagec_ai.library.convert.sandbox import (
-    SECONDS,
     guards,
-    memory_limit,
     run_alone,
 )
 from napari_imagec_ai.library.convert.torch_file import packages_in
@@ -155,12 +153,7 @@ def _places(command: Path) -> tuple[Path, ...]:
 def _exported(path: Path, exporter: Exporter, tick: Tick) -> bytes:
     tick("Exporting with ultralytics")
     script = resources("napari_imagec_ai.library.convert") / "yolo_alone.py"
-    job = {
-        "path": str(path.resolve()),
-        "command": exporter.command,
-        "memory": memory_limit(),
-        "seconds": int(SECONDS),
-    }
+    job = {"path": str(path.resolve()), "command": exporter.command}
     try:
         answer = run_alone(
             script.read_text(encoding="utf-8"),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_imagec_ai.results.correction.by_hand import ByHand, joined, renamed
+from napari_imagec_ai.results.correction.kept_corrections import ByHand, joined, renamed
 from napari_imagec_ai.results.correction.read_back import read_labels
 from napari_imagec_ai.results.objects import Objects
 from napari_imagec_ai.system.whole_files import replace_whole

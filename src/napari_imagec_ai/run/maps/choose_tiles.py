@@ -12,8 +12,8 @@ from napari_imagec_ai.engines.timed_calls import called
 from napari_imagec_ai.errors import ModelError
 from napari_imagec_ai.model.description import Model
 from napari_imagec_ai.run.feed.feed import Feed
-from napari_imagec_ai.run.maps.find_halo import known_halo, measure_halo
 from napari_imagec_ai.run.maps.larger_windows import free_step
+from napari_imagec_ai.run.maps.measure_halo import known_halo, measure_halo
 from napari_imagec_ai.run.maps.sources import WindowSource, window_of
 from napari_imagec_ai.run.settings import RunSettings
 from napari_imagec_ai.run.tiles.blending import LEAST

@@ -60,7 +60,8 @@ class DenseRun:
     settings : RunSettings
         How it is run.
     batch : int, optional
-        Windows in one call; by default several on a GPU, where the network takes them.
+        Windows in one call; by default several small ones on a GPU, where the network
+        takes them.
 
     Attributes
     ----------
@@ -92,7 +93,7 @@ class DenseRun:
         self.settings = settings
         self.tiling = Tiling(model, self.feed, engine, settings)
         self._shrunk: tuple[int, ...] | None = None
-        self._batch = batch or batches.usual(model, engine)
+        self._asked_batch, self._batch = batch, 1
         self._done, self._left = 0, 0
         self._failures = Failures()
         self._refused: EngineError | None = None
@@ -101,6 +102,9 @@ class DenseRun:
         """Run; yields before the first and after each call of the network."""
         yield from self._choose_tiles()
         self._say(self.tiling.other_than_asked)
+        pixels = math.prod(self._sizes)
+        usual = batches.usual(self.model, self.engine, pixels)
+        self._batch = self._asked_batch or usual
         self.stitcher = self._canvases()
         planes = math.prod(len(span) for span in self.feed.ranges)
         self._left = len(self.tiling.tiles) * planes

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import EngineError, ImagecAIError, OutOfMemory
 from napari_imagec_ai.model.description import Model
-from napari_imagec_ai.model.memory import keep, recall
+from napari_imagec_ai.model.learned import keep, recall
 from napari_imagec_ai.model.weights import fingerprint
 from napari_imagec_ai.run.feed.feed import from_network
 from napari_imagec_ai.run.published_tests import prepared, published_inputs, reproduces

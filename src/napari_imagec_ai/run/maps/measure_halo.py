@@ -19,7 +19,7 @@ from scipy import ndimage
 from napari_imagec_ai.engines.engine import Engine
 from napari_imagec_ai.errors import EngineError
 from napari_imagec_ai.model.description import Model, TensorSpec
-from napari_imagec_ai.model.memory import keep, recall
+from napari_imagec_ai.model.learned import keep, recall
 from napari_imagec_ai.model.weights import fingerprint
 from napari_imagec_ai.run.feed.feed import from_network
 from napari_imagec_ai.run.tiles.window_limits import (
